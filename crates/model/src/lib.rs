@@ -1,0 +1,23 @@
+//! The words of Andon, as types: who (ids), when (two kinds of time), what one node
+//! publishes (slice), all of them together (picture), what is concluded (view, verdicts).
+//!
+//! Knows no I/O, no clock, no async runtime and no JSON: types derive serde's traits and
+//! CBOR's, and whoever owns a boundary picks the format.
+//!
+//! Read in this order: [`id`], [`time`], [`link`], [`slice`], [`picture`], [`view`], [`verdict`].
+
+pub mod id;
+pub mod link;
+pub mod picture;
+pub mod slice;
+pub mod time;
+pub mod verdict;
+pub mod view;
+
+pub use id::{NameError, NodeId, NodeKey, SiteId, TargetId};
+pub use link::{FlowCount, Heard, LinkReason, LinkReport, LinkState, LossPair, Peer, RttUs, Transport};
+pub use picture::{Picture, PictureDigest};
+pub use slice::{HostHealth, Identity, Presence, ProbeKind, Reach, Slice, TargetSpec};
+pub use time::{Instant, Timestamp};
+pub use verdict::{Evidence, Verdict, VerdictKind};
+pub use view::{LinkView, NodeKind, NodeState, NodeView, PictureView, Position};
