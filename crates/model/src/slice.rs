@@ -170,6 +170,35 @@ pub struct TargetSpec {
     pub timeout_ms: u32,
 }
 
+/// A GridBug node, as one of ours sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Neighbour {
+    /// Its host:port, as it names itself.
+    #[n(0)]
+    pub host: String,
+    /// Its id; plain text of at most 64 bytes, not a checked name.
+    #[n(1)]
+    pub id: String,
+    /// Whether it answers our calls; `None` until asked.
+    #[n(2)]
+    pub alive: Option<bool>,
+    /// Its reported build.
+    #[n(3)]
+    #[cbor(default)]
+    pub build: String,
+    /// Since when `alive` holds.
+    #[n(4)]
+    pub since: Timestamp,
+    /// Time of its last answer to a ping, microseconds.
+    #[n(5)]
+    pub rtt_us: Option<u32>,
+    /// What it reports of others: their id, and whether it reaches them.
+    #[n(6)]
+    #[cbor(default)]
+    pub sees: BTreeMap<String, Option<bool>>,
+}
+
 /// All that one node publishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slice {
@@ -187,6 +216,8 @@ pub struct Slice {
     pub links: BTreeMap<Peer, LinkReport>,
     /// Targets that it declares.
     pub targets: Vec<TargetSpec>,
+    /// GridBug neighbours that it talks to.
+    pub neighbours: Vec<Neighbour>,
 }
 
 impl Slice {
