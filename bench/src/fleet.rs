@@ -1,0 +1,150 @@
+//! Real node processes on loopback, ended when dropped.
+
+use crate::http;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What to measure and how often.
+pub struct Bench {
+    /// The binary.
+    pub andon: PathBuf,
+    /// Repetitions.
+    pub runs: usize,
+}
+
+/// One running node.
+pub struct Node {
+    /// Its id.
+    pub id: String,
+    /// Its port.
+    pub address: SocketAddr,
+    child: Child,
+}
+
+/// Several nodes that share a key.
+pub struct Fleet {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    dir: PathBuf,
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+impl Fleet {
+    /// Starts `count` nodes in three sites, all joining the first.
+    pub fn start(bench: &Bench, count: usize) -> Self {
+        let dir = std::env::temp_dir().join(format!("andon-bench-{}-{}", std::process::id(), free_port()));
+        fs::create_dir_all(&dir).expect("a scratch directory");
+        let key = dir.join("grid.key");
+        let keygen = Command::new(&bench.andon).arg("keygen").output().expect("andon keygen runs");
+        fs::write(&key, keygen.stdout).expect("key written");
+        let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
+        let mut nodes = Vec::new();
+        for (index, port) in ports.iter().enumerate() {
+            let id = format!("n{}", index + 1);
+            let address: SocketAddr = ([127, 0, 0, 1], *port).into();
+            let log = File::create(dir.join(format!("{id}.log"))).expect("log");
+            let mut command = Command::new(&bench.andon);
+            command
+                .args(["node", "--id", &id, "--site", ["fra", "nyc", "sgp"][index % 3]])
+                .args(["--listen", &address.to_string()])
+                .arg("--key-file")
+                .arg(&key)
+                .arg("--data-dir")
+                .arg(dir.join(&id))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log);
+            if index > 0 {
+                command.args(["--join", &format!("127.0.0.1:{}", ports[0])]);
+            }
+            nodes.push(Node { id, address, child: command.spawn().expect("andon node starts") });
+        }
+        Self { nodes, dir }
+    }
+
+    /// Waits until every node shows the same digest and all links up; the time it took.
+    pub fn wait_healthy(&self, since: Instant, limit: Duration) -> Option<Duration> {
+        wait(since, limit, || {
+            let pictures: Vec<Value> = self.nodes.iter().filter_map(Node::picture).collect();
+            pictures.len() == self.nodes.len()
+                && pictures.iter().all(|p| p["digest"] == pictures[0]["digest"])
+                && pictures.iter().all(|p| all_up(p, self.nodes.len()))
+        })
+    }
+}
+
+/// Polls `condition` every few milliseconds; the time since `since` when it first held.
+pub fn wait(since: Instant, limit: Duration, mut condition: impl FnMut() -> bool) -> Option<Duration> {
+    while since.elapsed() < limit {
+        if condition() {
+            return Some(since.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// Whether a picture shows `count` nodes, a full mesh of links, all up, and no verdict.
+pub fn all_up(picture: &Value, count: usize) -> bool {
+    let nodes = picture["nodes"].as_array().map_or(0, Vec::len);
+    let links = picture["links"].as_array().cloned().unwrap_or_default();
+    nodes == count
+        && links.len() == count * (count - 1)
+        && links.iter().all(|link| link["state"] == "up")
+}
+
+impl Node {
+    /// What this node shows.
+    pub fn picture(&self) -> Option<Value> {
+        http::get(self.address, "/api/v1/picture")
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(self.pid(), signal);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits"))
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            let _ = kill(node.pid(), Signal::SIGCONT);
+            let _ = node.child.kill();
+            let _ = node.child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A row of a benchmark's table: median, 95th percentile, worst, and the limit.
+pub fn report(what: &str, mut times: Vec<Duration>, missed: usize, limit: Duration) {
+    times.sort();
+    let at = |share: f64| {
+        let last = times.len().saturating_sub(1);
+        times.get(((last as f64) * share).ceil() as usize).copied().unwrap_or_default()
+    };
+    let verdict = if missed == 0 && at(0.95) <= limit { "ok" } else { "MISSED" };
+    println!(
+        "{what:<58} median {:>7.3} s  p95 {:>7.3} s  max {:>7.3} s  n {:>3}  not seen {missed}  limit {:>4.1} s  {verdict}",
+        at(0.5).as_secs_f64(),
+        at(0.95).as_secs_f64(),
+        at(1.0).as_secs_f64(),
+        times.len(),
+        limit.as_secs_f64(),
+    );
+}
