@@ -1,1 +1,52 @@
-//! placeholder
+//! What a node shows over its one TCP port: the picture as a document, as a live stream and
+//! as a terminal screen; the console; tokens, audit, metrics, health; and the first byte
+//! that tells TLS, plain HTTP and grid frames apart.
+//!
+//! Knows nothing of gossip, probing or blame: it reads a `watch` of the picture and asks the
+//! node through [`ApiCommand`]. The clock may be read here, since nothing here judges.
+//!
+//! Read in this order: [`sources`] (what comes in), [`serve`](mod@serve) (what runs), `listener`,
+//! `connection`, `gate` (who may), [`access`], `routes`, `documents` and `stream` (the picture),
+//! [`identity`], [`tls`] and [`peer`] (nodes among themselves), [`audit`].
+
+pub mod access;
+pub mod audit;
+pub mod error;
+pub mod identity;
+pub mod peer;
+pub mod serve;
+pub mod sources;
+pub mod tls;
+pub mod tokens;
+
+mod base32;
+mod body;
+mod columns;
+mod connection;
+mod counters;
+mod delta;
+mod documents;
+mod file;
+mod gate;
+mod host;
+mod listener;
+mod metrics;
+mod openapi;
+mod process;
+mod routes;
+mod sessions;
+mod shared;
+mod slots;
+mod stream;
+mod throttle;
+
+pub use access::{Access, Role};
+pub use audit::{AuditEntry, AuditError, AuditLog, AuditSummary};
+pub use identity::{IdentityError, TlsIdentity};
+pub use peer::{PeerClient, PeerError};
+pub use serve::{ServeError, serve};
+pub use sources::{
+    ApiCommand, ApiConfig, GridBugAnswer, GridBugHandler, GridBugRequest, NodeStats, Sources, Stat,
+    StatKind,
+};
+pub use tokens::{NewToken, TokenError, TokenFile, TokenInfo};

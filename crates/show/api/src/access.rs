@@ -1,0 +1,300 @@
+//! Who may do what: roles, and the three ways to prove one (token, session, one-time link).
+//! Nodes prove theirs by certificate (see `gate`).
+
+use crate::base32::{secret, sha256};
+use crate::sessions::Sessions;
+use crate::throttle::Throttle;
+use crate::tokens::{StoredToken, TokenError, TokenFile};
+use andon_model::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A one-time link is pasted at once or not at all.
+const LINK_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// Links that may be open at once; the oldest ends.
+const LINKS_MAX: usize = 8;
+
+/// How often the token file is looked at: a revoked token works no longer than this.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Longest credential looked at; ours have 58 characters.
+const CREDENTIAL_BYTES_MAX: usize = 128;
+
+/// What somebody may do. Each role may do what those before it may.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees everything, changes nothing.
+    Viewer,
+    /// Acts on the grid.
+    Operator,
+    /// Gives and takes rights.
+    Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        })
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = RoleError;
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        match text {
+            "viewer" => Ok(Role::Viewer),
+            "operator" => Ok(Role::Operator),
+            "admin" => Ok(Role::Admin),
+            other => Err(RoleError(other.chars().take(32).collect())),
+        }
+    }
+}
+
+/// A text that names no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no role is called {0:?}; roles are viewer, operator, admin")]
+pub struct RoleError(String);
+
+/// A right credential: whose, and what it allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) role: Role,
+    /// The token's name, or `first-link`.
+    pub(crate) who: String,
+    /// The token behind it, if any.
+    pub(crate) token: Option<String>,
+}
+
+/// A wrong credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// It is wrong, used up or ended.
+    Wrong,
+    /// It is wrong, and so were too many before it from the same source.
+    TooMany,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stamp: Option<(u64, u64, i64, i64)>,
+    looked: Option<Instant>,
+    tokens: Vec<StoredToken>,
+    links: Vec<([u8; 32], Instant)>,
+    sessions: Sessions,
+    throttle: Throttle,
+}
+
+/// Tokens, sessions and one-time links of one node.
+#[derive(Debug)]
+pub struct Access {
+    file: TokenFile,
+    state: Mutex<State>,
+}
+
+impl Access {
+    /// Reads the tokens in `data_dir`; there need not be any.
+    pub fn open(data_dir: &Path) -> Result<Self, TokenError> {
+        let file = TokenFile::at(data_dir);
+        let tokens = file.read()?;
+        let state = State {
+            tokens,
+            stamp: file.stamp(),
+            looked: Some(Instant::now()),
+            ..State::default()
+        };
+        Ok(Self {
+            file,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The list of tokens on disk.
+    pub fn tokens(&self) -> &TokenFile {
+        &self.file
+    }
+
+    /// A secret that makes its first user an admin, once, within 15 minutes. To be shown as
+    /// `https://host:8777/login#<secret>`.
+    pub fn first_link(&self) -> Result<Zeroizing<String>, TokenError> {
+        let secret = secret("").map_err(TokenError::Randomness)?;
+        let mut state = self.lock();
+        if state.links.len() >= LINKS_MAX {
+            state.links.remove(0);
+        }
+        state
+            .links
+            .push((sha256(secret.as_bytes()), Instant::now()));
+        Ok(secret)
+    }
+
+    /// Whether nobody holds a token yet, which is when a first link is worth printing.
+    pub fn is_new(&self) -> bool {
+        self.lock().tokens.is_empty()
+    }
+
+    /// Judges a token.
+    pub(crate) fn bearer(&self, credential: &str, source: IpAddr) -> Result<Grant, Denied> {
+        let mut state = self.lock();
+        self.refresh(&mut state);
+        match state.token(credential, now()) {
+            Some(grant) => Ok(grant),
+            None => Err(state.deny(source)),
+        }
+    }
+
+    /// Judges a token or a one-time link, which is used up; starts a session.
+    /// Returns the cookie's value.
+    pub(crate) fn log_in(
+        &self,
+        credential: &str,
+        source: IpAddr,
+    ) -> Result<(Grant, Zeroizing<String>), Denied> {
+        let mut state = self.lock();
+        self.refresh(&mut state);
+        let grant = match state.token(credential, now()) {
+            Some(grant) => grant,
+            None if state.use_link(credential) => Grant {
+                role: Role::Admin,
+                who: "first-link".to_owned(),
+                token: None,
+            },
+            None => return Err(state.deny(source)),
+        };
+        let cookie = state
+            .sessions
+            .start(Instant::now(), grant.role, grant.token.clone())
+            .map_err(|_| Denied::Wrong)?;
+        Ok((grant, cookie))
+    }
+
+    /// Whose session a cookie is. It ends with the token that it was made with.
+    pub(crate) fn session(&self, cookie: &str) -> Option<Grant> {
+        if cookie.len() > CREDENTIAL_BYTES_MAX {
+            return None;
+        }
+        let mut state = self.lock();
+        self.refresh(&mut state);
+        let session = state.sessions.find(Instant::now(), cookie)?.clone();
+        let Some(name) = session.token else {
+            return Some(Grant {
+                role: session.role,
+                who: "first-link".to_owned(),
+                token: None,
+            });
+        };
+        let now = now();
+        let token = state
+            .tokens
+            .iter()
+            .find(|token| token.info.name == name && !token.info.expired(now))?;
+        Some(Grant {
+            role: token.info.role.min(session.role),
+            who: name.clone(),
+            token: Some(name),
+        })
+    }
+
+    /// Ends a session; says whether there was one.
+    pub(crate) fn log_out(&self, cookie: &str) -> bool {
+        self.lock().sessions.end(cookie)
+    }
+
+    /// Follows the token file, now rather than at the next look.
+    pub(crate) fn reload(&self) {
+        let mut state = self.lock();
+        state.looked = None;
+        self.refresh(&mut state);
+    }
+
+    /// Reads the file again if it changed. An unreadable file keeps the tokens known so far,
+    /// so that a slip of an editor locks nobody out; a missing file means no tokens.
+    fn refresh(&self, state: &mut State) {
+        if state
+            .looked
+            .is_some_and(|looked| looked.elapsed() < LOOK_EVERY)
+        {
+            return;
+        }
+        state.looked = Some(Instant::now());
+        let stamp = self.file.stamp();
+        if stamp == state.stamp {
+            return;
+        }
+        match self.file.read() {
+            Ok(tokens) => (state.tokens, state.stamp) = (tokens, stamp),
+            Err(error) => {
+                tracing::error!(%error, "tokens not re-read, those known so far stay in force");
+                state.stamp = stamp;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Looks at every token whichever matches, so that time tells nothing.
+    fn token(&self, credential: &str, now: Timestamp) -> Option<Grant> {
+        if credential.len() > CREDENTIAL_BYTES_MAX {
+            return None;
+        }
+        let hash = sha256(credential.as_bytes());
+        let mut found = None;
+        for token in &self.tokens {
+            let same = token
+                .hash()
+                .is_some_and(|kept| bool::from(kept.ct_eq(&hash)));
+            if same && !token.info.expired(now) {
+                found = Some(token);
+            }
+        }
+        found.map(|token| Grant {
+            role: token.info.role,
+            who: token.info.name.clone(),
+            token: Some(token.info.name.clone()),
+        })
+    }
+
+    fn use_link(&mut self, credential: &str) -> bool {
+        if credential.len() > CREDENTIAL_BYTES_MAX {
+            return false;
+        }
+        self.links.retain(|(_, made)| made.elapsed() < LINK_LIFE);
+        let hash = sha256(credential.as_bytes());
+        let before = self.links.len();
+        self.links
+            .retain(|(kept, _)| !bool::from(kept.ct_eq(&hash)));
+        self.links.len() < before
+    }
+
+    fn deny(&mut self, source: IpAddr) -> Denied {
+        if self.throttle.fail(Instant::now(), source) {
+            Denied::Wrong
+        } else {
+            Denied::TooMany
+        }
+    }
+}
+
+/// UTC.
+pub(crate) fn now() -> Timestamp {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+}

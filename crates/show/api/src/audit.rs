@@ -1,0 +1,439 @@
+//! Who changed what, when: one JSON record a line, each bound to the one before it by a hash,
+//! so that no line can be altered, removed or put in between unseen. (Lines cut off the end are
+//! seen by comparing the last hash with one noted elsewhere.)
+//!
+//! A record is on disk before the change it tells of is made. A line that was cut short when
+//! the power went had not been acknowledged: it is removed, and that is recorded.
+
+use crate::base32::{hex, sha256};
+use andon_model::Timestamp;
+use andon_model::id::to_plain_text;
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Name of the log in a data directory.
+pub const AUDIT_FILE: &str = "audit.jsonl";
+
+/// Longest text of one field; longer ones are cut.
+const FIELD_BYTES_MAX: usize = 512;
+
+/// Longest line: five fields, escaped.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of the end of the log is read for showing it.
+const TAIL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the first record follows.
+const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Between a record's content and its hash; the hash covers all before it.
+const HASH_MARK: &str = ",\"hash\":\"";
+
+/// Why the log could not be read, written or trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A line is not what was written.
+    #[error("{} line {line}: {reason}", path.display())]
+    Broken {
+        /// The log.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The log cannot be read or written; what was to be recorded is not.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The log.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Something that is about to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub ts: Timestamp,
+    /// By whom: token name and address.
+    pub actor: String,
+    /// What is done, e.g. `token.create`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// Anything else worth knowing.
+    pub detail: String,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditRecord {
+    /// Counts from 1.
+    pub seq: u64,
+    /// When.
+    #[schema(value_type = String)]
+    pub ts: Timestamp,
+    /// By whom.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// Anything else worth knowing.
+    pub detail: String,
+    /// Hash of the record before.
+    pub prev: String,
+    /// SHA-256 of this line up to the hash, hex.
+    #[serde(default, skip_serializing)]
+    pub hash: String,
+}
+
+/// What a verified log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSummary {
+    /// Records.
+    pub records: u64,
+    /// Hash of the last; compare it with one noted elsewhere to see that none were cut off.
+    pub head: String,
+    /// When the last was written.
+    pub last: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    /// End of the last whole record.
+    length: u64,
+    seq: u64,
+    head: String,
+}
+
+/// The log of one node, open for writing.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+}
+
+impl AuditLog {
+    /// Opens the log at `path`, or begins one (mode 0600). A last line that was cut short is
+    /// removed and the removal recorded; a log that is broken elsewhere is an error.
+    pub fn open(path: &Path, now: Timestamp) -> Result<Self, AuditError> {
+        let fail = |source| AuditError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(fail)?;
+        let scan = scan(path, &file)?;
+        let cut = file.metadata().map_err(fail)?.len() - scan.length;
+        let writer = Writer {
+            file,
+            length: scan.length,
+            seq: scan.summary.records,
+            head: scan.summary.head,
+        };
+        let log = Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+        };
+        if cut > 0 {
+            log.lock().repair().map_err(fail)?;
+            log.append(AuditEntry {
+                ts: now,
+                actor: "andon".to_owned(),
+                action: "audit.repair".to_owned(),
+                subject: AUDIT_FILE.to_owned(),
+                detail: format!("removed {cut} bytes of a record that was cut short"),
+            })?;
+        }
+        Ok(log)
+    }
+
+    /// Appends a record and waits until it is on disk; returns its number. Blocks.
+    /// On error the log is as it was, and what was to be recorded must not be done.
+    pub fn append(&self, entry: AuditEntry) -> Result<u64, AuditError> {
+        let mut writer = self.lock();
+        let record = AuditRecord {
+            seq: writer.seq + 1,
+            ts: entry.ts,
+            actor: to_plain_text(&entry.actor, FIELD_BYTES_MAX),
+            action: to_plain_text(&entry.action, FIELD_BYTES_MAX),
+            subject: to_plain_text(&entry.subject, FIELD_BYTES_MAX),
+            detail: to_plain_text(&entry.detail, FIELD_BYTES_MAX),
+            prev: writer.head.clone(),
+            hash: String::new(),
+        };
+        let mut content = serde_json::to_string(&record).map_err(|error| AuditError::File {
+            path: self.path.clone(),
+            source: error.into(),
+        })?;
+        // The closing brace comes after the hash.
+        content.pop();
+        let hash = hex(&sha256(content.as_bytes()));
+        let line = format!("{content}{HASH_MARK}{hash}\"}}\n");
+        let written = writer
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| writer.file.sync_data());
+        if let Err(source) = written {
+            // Part of the line may be on disk. If it cannot be removed now, the next opening does.
+            let _ = writer.repair();
+            return Err(AuditError::File {
+                path: self.path.clone(),
+                source,
+            });
+        }
+        writer.length += line.len() as u64;
+        writer.seq = record.seq;
+        writer.head = hash;
+        Ok(record.seq)
+    }
+
+    /// The last records, newest first, at most `limit`. Blocks.
+    pub fn tail(&self, limit: usize) -> Result<Vec<AuditRecord>, AuditError> {
+        let fail = |source| AuditError::File {
+            path: self.path.clone(),
+            source,
+        };
+        let length = self.lock().length;
+        let mut file = File::open(&self.path).map_err(fail)?;
+        let start = length.saturating_sub(TAIL_BYTES_MAX);
+        file.seek(SeekFrom::Start(start)).map_err(fail)?;
+        let mut content = Vec::new();
+        file.take(length - start)
+            .read_to_end(&mut content)
+            .map_err(fail)?;
+        let lines = content
+            .split(|byte| *byte == b'\n')
+            .rev()
+            .filter(|line| !line.is_empty());
+        // Where the reading began in the middle of a line, that line does not parse.
+        Ok(lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .take(limit)
+            .collect())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Cuts the file back to the last whole record.
+    fn repair(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.sync_data()
+    }
+}
+
+/// Checks every record of a log. A last line without line break is a record that was being
+/// written; it is not counted.
+pub fn verify(path: &Path) -> Result<AuditSummary, AuditError> {
+    let file = File::open(path).map_err(|source| AuditError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(scan(path, &file)?.summary)
+}
+
+struct Scan {
+    summary: AuditSummary,
+    /// End of the last whole record.
+    length: u64,
+}
+
+fn scan(path: &Path, file: &File) -> Result<Scan, AuditError> {
+    let mut reader = BufReader::new(file);
+    let mut summary = AuditSummary {
+        records: 0,
+        head: GENESIS.to_owned(),
+        last: None,
+    };
+    let (mut length, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        let read = (&mut reader)
+            .take(LINE_BYTES_MAX as u64)
+            .read_until(b'\n', &mut line)
+            .map_err(|source| AuditError::File {
+                path: path.to_owned(),
+                source,
+            })?;
+        let broken = |reason| AuditError::Broken {
+            path: path.to_owned(),
+            line: summary.records + 1,
+            reason,
+        };
+        if read == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(broken("longer than any record"));
+        }
+        if !line.ends_with(b"\n") {
+            return Ok(Scan { summary, length });
+        }
+        let record = check(&line, summary.records + 1, &summary.head).map_err(broken)?;
+        length += read as u64;
+        summary = AuditSummary {
+            records: record.seq,
+            head: record.hash,
+            last: Some(record.ts),
+        };
+    }
+}
+
+fn check(line: &[u8], seq: u64, head: &str) -> Result<AuditRecord, &'static str> {
+    let text = std::str::from_utf8(line).map_err(|_| "not text")?;
+    let record: AuditRecord = serde_json::from_str(text).map_err(|_| "not a record")?;
+    let (content, _) = text.rsplit_once(HASH_MARK).ok_or("without a hash")?;
+    if hex(&sha256(content.as_bytes())) != record.hash {
+        return Err("altered: its hash is not that of its content");
+    }
+    if text.len() != content.len() + HASH_MARK.len() + 64 + "\"}\n".len() {
+        return Err("altered: something follows its hash");
+    }
+    if record.prev != head {
+        return Err("does not follow the line before it: lines were removed, added or moved");
+    }
+    if record.seq != seq {
+        return Err("out of sequence");
+    }
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_of(name: &str, records: usize) -> (PathBuf, AuditLog) {
+        let path = std::env::temp_dir().join(format!("andon-audit-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let log = AuditLog::open(&path, Timestamp(0)).unwrap();
+        for index in 0..records {
+            log.append(entry(&format!("subject {index}"))).unwrap();
+        }
+        (path, log)
+    }
+
+    fn entry(subject: &str) -> AuditEntry {
+        let text = |text: &str| text.to_owned();
+        AuditEntry {
+            ts: Timestamp(1),
+            actor: text("ann@::1"),
+            action: text("token.create"),
+            subject: text(subject),
+            detail: text("\"<b>\u{202e}\n"),
+        }
+    }
+
+    #[test]
+    fn every_altered_byte_is_found() {
+        let (path, _) = log_of("bytes", 3);
+        assert_eq!(verify(&path).unwrap().records, 3);
+        let good = std::fs::read(&path).unwrap();
+        for index in 0..good.len() - 1 {
+            let mut bad = good.clone();
+            bad[index] ^= 1;
+            std::fs::write(&path, &bad).unwrap();
+            let line = good[..index].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+            match verify(&path) {
+                Err(AuditError::Broken { line: found, .. }) => {
+                    assert!(found == line || found == line + 1, "byte {index}")
+                }
+                other => panic!("byte {index}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn removed_moved_and_doubled_lines_are_found() {
+        let (path, _) = log_of("lines", 4);
+        let good = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = good.split_inclusive('\n').collect();
+        for (order, line) in [
+            (vec![1, 2, 3], 1),
+            (vec![0, 2, 3], 2),
+            (vec![0, 2, 1, 3], 2),
+            (vec![0, 0, 1], 2),
+        ] {
+            std::fs::write(
+                &path,
+                order.iter().map(|index| lines[*index]).collect::<String>(),
+            )
+            .unwrap();
+            assert!(
+                matches!(verify(&path), Err(AuditError::Broken { line: found, .. }) if found == line),
+                "{order:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_cut_short_anywhere_is_removed_and_that_is_recorded() {
+        let (path, log) = log_of("cut", 3);
+        drop(log);
+        let good = std::fs::read(&path).unwrap();
+        let last = good[..good.len() - 1]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .unwrap()
+            + 1;
+        for length in last + 1..good.len() {
+            std::fs::write(&path, &good[..length]).unwrap();
+            assert_eq!(verify(&path).unwrap().records, 2);
+            let log = AuditLog::open(&path, Timestamp(2)).unwrap();
+            assert_eq!(verify(&path).unwrap().records, 3);
+            assert_eq!(log.tail(1).unwrap()[0].action, "audit.repair");
+        }
+    }
+
+    #[test]
+    fn the_newest_records_come_first_and_a_reopened_log_goes_on() {
+        let (path, log) = log_of("tail", 5);
+        drop(log);
+        let log = AuditLog::open(&path, Timestamp(0)).unwrap();
+        assert_eq!(log.append(entry("sixth")).unwrap(), 6);
+        let seqs: Vec<u64> = log
+            .tail(3)
+            .unwrap()
+            .iter()
+            .map(|record| record.seq)
+            .collect();
+        assert_eq!(seqs, [6, 5, 4]);
+        assert!(!log.tail(1).unwrap()[0].detail.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = Path::new("/dev/full");
+        let Ok(file) = OpenOptions::new().append(true).open(full) else {
+            panic!("this system has no /dev/full");
+        };
+        let writer = Writer {
+            file,
+            length: 0,
+            seq: 0,
+            head: GENESIS.to_owned(),
+        };
+        let log = AuditLog {
+            path: full.to_owned(),
+            writer: Mutex::new(writer),
+        };
+        assert!(matches!(
+            log.append(entry("x")),
+            Err(AuditError::File { .. })
+        ));
+        assert_eq!(log.lock().seq, 0);
+    }
+}

@@ -1,0 +1,72 @@
+//! Reading a request's body: bounded in size and in time, so that a client who sends slowly
+//! or endlessly costs a little and then gets an answer.
+
+use crate::error::ApiError;
+use crate::shared::Shared;
+use crate::sources::BODY_BYTES_MAX;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// 64 kB in this time is 13 kB/s: slower than any line that a node is worth having on.
+const BODY_MAX: Duration = Duration::from_secs(5);
+
+/// The whole body.
+pub(crate) async fn read(shared: &Shared, body: Body) -> Result<Bytes, ApiError> {
+    let refuse = |status, code, message, help: &'static str| {
+        shared.counters.bodies_refused.count();
+        ApiError::new(status, code, message, help)
+    };
+    match tokio::time::timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+            "send less",
+        )),
+        Ok(Err(error)) => Err(ApiError::bad_request(
+            format!("the body broke off: {error}"),
+            "send it again",
+        )),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow_body",
+            format!("the body did not arrive within {} s", BODY_MAX.as_secs()),
+            "send it at once",
+        )),
+    }
+}
+
+/// The body as JSON.
+pub(crate) async fn json<T: DeserializeOwned>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, ApiError> {
+    let declared = headers
+        .get(hyper::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    // Forms of foreign pages cannot send this type, which is one more lock on the door.
+    if !declared.is_some_and(|declared| {
+        declared.split(';').next().unwrap_or_default().trim() == "application/json"
+    }) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            "the body must be JSON and say so",
+            "send the header Content-Type: application/json",
+        ));
+    }
+    let body = read(shared, body).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(
+            format!("the body does not say what is needed: {error}"),
+            "see /api/v1/openapi.json",
+        )
+    })
+}

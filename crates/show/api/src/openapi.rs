@@ -1,0 +1,34 @@
+//! The API's description, generated from the routes' own annotations.
+
+use crate::columns::Columns;
+use crate::delta::Delta;
+use crate::error::ErrorDocument;
+use crate::routes::{demo, grid, gridbug, health, pages, people, picture};
+use crate::{audit, metrics};
+use utoipa::OpenApi;
+
+/// The document of `/api/v1/openapi.json`.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Andon",
+        description = "The live picture of a grid: nodes, links, verdicts. Every node answers the same.",
+        license(name = "Apache-2.0")
+    ),
+    paths(
+        picture::picture, picture::stream,
+        grid::me, grid::node, grid::link,
+        people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,
+        people::audit,
+        demo::read, demo::read_at, demo::act, demo::act_at,
+        gridbug::ask, gridbug::post,
+        pages::front, pages::openapi,
+        health::healthz, health::readyz,
+        metrics::metrics,
+    ),
+    components(schemas(
+        andon_model::PictureView, andon_model::NodeView, andon_model::LinkView, andon_model::Verdict,
+        Columns<'static>, Delta<'static>, ErrorDocument, audit::AuditRecord,
+    ))
+)]
+pub(crate) struct Document;

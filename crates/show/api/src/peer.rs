@@ -1,0 +1,202 @@
+//! Asking another node: HTTPS with both certificates checked by fingerprint, a limit on the
+//! time of every phase and on what is read. A peer that accepts and never answers costs some
+//! seconds, once.
+
+use crate::identity::TlsIdentity;
+use crate::tls;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Longest answer read: a link's detail is some tens of kilobytes.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Why another node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// Nothing in time.
+    #[error("{peer} gave no answer while {phase}")]
+    Timeout {
+        /// Whom.
+        peer: SocketAddr,
+        /// Doing what.
+        phase: &'static str,
+    },
+    /// No connection.
+    #[error("{peer} is not reached: {source}")]
+    Connect {
+        /// Whom.
+        peer: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Somebody else answers there.
+    #[error("{peer} shows another certificate than its node's slice names")]
+    Fingerprint {
+        /// Whom.
+        peer: SocketAddr,
+    },
+    /// TLS failed otherwise.
+    #[error("{peer} does not agree on TLS: {source}")]
+    Tls {
+        /// Whom.
+        peer: SocketAddr,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Our own certificate cannot be shown.
+    #[error("our certificate cannot be used: {0}")]
+    Own(#[from] rustls::Error),
+    /// HTTP failed.
+    #[error("{peer} broke off: {detail}")]
+    Http {
+        /// Whom.
+        peer: SocketAddr,
+        /// What broke.
+        detail: String,
+    },
+    /// The answer is too long.
+    #[error("{peer} answered more than {ANSWER_BYTES_MAX} bytes")]
+    TooLong {
+        /// Whom.
+        peer: SocketAddr,
+    },
+}
+
+/// Asks other nodes.
+#[derive(Debug, Clone)]
+pub struct PeerClient {
+    identity: Arc<TlsIdentity>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl PeerClient {
+    /// Shows this identity to others.
+    pub fn new(identity: &TlsIdentity) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(ring::default_provider());
+        tls::client(&provider, identity, [0; 32])?;
+        Ok(Self {
+            identity: Arc::new(identity.clone()),
+            provider,
+        })
+    }
+
+    /// `GET https://peer/path` from the node whose certificate has this fingerprint.
+    /// Returns status and body, at most a megabyte.
+    pub async fn get(
+        &self,
+        peer: SocketAddr,
+        fingerprint: [u8; 32],
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), PeerError> {
+        let config = tls::client(&self.provider, &self.identity, fingerprint)?;
+        let stream = connect(peer).await?;
+        let name = ServerName::IpAddress(peer.ip().into());
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        let stream = within(peer, "agreeing on TLS", HANDSHAKE_MAX, handshake)
+            .await?
+            .map_err(|source| {
+                let inner = source
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                match inner {
+                    Some(rustls::Error::InvalidCertificate(_)) => PeerError::Fingerprint { peer },
+                    _ => PeerError::Tls { peer, source },
+                }
+            })?;
+        let request = Request::get(path)
+            .header(header::HOST, peer.to_string())
+            .body(Empty::<Bytes>::new());
+        let request = request.map_err(|error| PeerError::Http {
+            peer,
+            detail: error.to_string(),
+        })?;
+        let (status, _, body) = exchange(peer, stream, request.map(|_| Full::default())).await?;
+        Ok((status, body))
+    }
+}
+
+pub(crate) async fn connect(peer: SocketAddr) -> Result<TcpStream, PeerError> {
+    let stream = within(peer, "connecting", CONNECT_MAX, TcpStream::connect(peer)).await?;
+    let stream = stream.map_err(|source| PeerError::Connect { peer, source })?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// One request and its answer on a fresh connection: status, media type, body.
+pub(crate) async fn exchange<S>(
+    peer: SocketAddr,
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Option<String>, Bytes), PeerError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| PeerError::Http {
+        peer,
+        detail: error.to_string(),
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let _driver = AbortOnDrop(tokio::spawn(connection).abort_handle());
+    let talk = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let media_type = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let media_type = media_type.map(str::to_owned);
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    PeerError::TooLong { peer }
+                } else {
+                    PeerError::Http {
+                        peer,
+                        detail: error.to_string(),
+                    }
+                }
+            })?;
+        Ok((status, media_type, body.to_bytes()))
+    };
+    within(peer, "answering", ANSWER_MAX, talk).await?
+}
+
+async fn within<F: Future>(
+    peer: SocketAddr,
+    phase: &'static str,
+    limit: Duration,
+    work: F,
+) -> Result<F::Output, PeerError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .map_err(|_| PeerError::Timeout { peer, phase })
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

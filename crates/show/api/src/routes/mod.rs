@@ -1,0 +1,86 @@
+//! The routes: a table of contents. Each module says in its handlers' annotations what it
+//! answers; `/api/v1/openapi.json` is made from those.
+
+pub(crate) mod demo;
+pub(crate) mod grid;
+pub(crate) mod gridbug;
+pub(crate) mod health;
+pub(crate) mod pages;
+pub(crate) mod people;
+pub(crate) mod picture;
+
+use crate::connection::PICTURE;
+use crate::gate::GRIDBUG_PATHS;
+use crate::metrics;
+use crate::shared::Shared;
+use axum::Router;
+use axum::routing::{delete, get, post};
+use std::sync::Arc;
+
+/// All that is answered, for those who ask for something else.
+pub(crate) const PATHS: [&str; 17] = [
+    "/",
+    "/board",
+    "/api/v1/audit",
+    "/api/v1/demo",
+    "/api/v1/links/{from}/{to}",
+    "/api/v1/me",
+    "/api/v1/nodes/{id}",
+    "/api/v1/openapi.json",
+    "/api/v1/picture",
+    "/api/v1/picture/stream",
+    "/api/v1/session",
+    "/api/v1/tokens",
+    "/api/v1/tokens/{name}",
+    "/healthz",
+    "/login",
+    "/metrics",
+    "/readyz",
+];
+
+/// Everything behind the gate.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(pages::front))
+        .route(PICTURE, get(picture::picture))
+        .route("/api/v1/picture/stream", get(picture::stream))
+        .route("/api/v1/me", get(grid::me))
+        .route("/api/v1/nodes/{id}", get(grid::node))
+        .route("/api/v1/links/{from}/{to}", get(grid::link))
+        .route(
+            "/api/v1/session",
+            post(people::log_in).delete(people::log_out),
+        )
+        .route(
+            "/api/v1/tokens",
+            get(people::list_tokens).post(people::create_token),
+        )
+        .route("/api/v1/tokens/{name}", delete(people::revoke_token))
+        .route("/api/v1/audit", get(people::audit))
+        .route("/api/v1/openapi.json", get(pages::openapi))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz));
+    if shared.config.demo_control.is_some() {
+        router = router
+            .route("/api/v1/demo", get(demo::read).post(demo::act))
+            .route(
+                "/api/v1/demo/{*rest}",
+                get(demo::read_at).post(demo::act_at),
+            );
+    }
+    if shared.gridbug.is_some() {
+        for path in GRIDBUG_PATHS {
+            let route = if path == "/post" {
+                post(gridbug::post)
+            } else {
+                get(gridbug::ask)
+            };
+            router = router.route(path, route);
+        }
+    }
+    router
+        .fallback(pages::asset_or_nothing)
+        .method_not_allowed_fallback(pages::wrong_method)
+        .with_state(Arc::clone(shared))
+}

@@ -1,0 +1,73 @@
+//! What every request may read.
+
+use crate::access::Access;
+use crate::audit::{AuditEntry, AuditLog};
+use crate::counters::Counters;
+use crate::documents::Documents;
+use crate::error::ApiError;
+use crate::gate::Caller;
+use crate::peer::PeerClient;
+use crate::slots::Slots;
+use crate::sources::{ApiCommand, ApiConfig, GridBugHandler, NodeStats};
+use crate::stream::Hub;
+use andon_model::PictureView;
+use hyper::StatusCode;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// The state of the API.
+pub(crate) struct Shared {
+    pub(crate) config: ApiConfig,
+    pub(crate) view: watch::Receiver<Arc<PictureView>>,
+    pub(crate) stats: watch::Receiver<Arc<NodeStats>>,
+    pub(crate) commands: mpsc::Sender<ApiCommand>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) gridbug: Option<GridBugHandler>,
+    pub(crate) documents: Arc<Documents>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) peers: PeerClient,
+    /// Bounds the questions to others that are on their way.
+    pub(crate) relays: Semaphore,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) started: Instant,
+    /// Differs from node to node, since cookies do not tell ports apart and several nodes may
+    /// run on one host.
+    pub(crate) cookie_name: String,
+}
+
+impl Shared {
+    /// Records a change before it is made. If that fails the change must not be made.
+    pub(crate) async fn record(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), ApiError> {
+        let entry = AuditEntry {
+            ts: crate::access::now(),
+            actor: format!("{}@{}", caller.who, caller.remote.ip().to_canonical()),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let audit = Arc::clone(&self.audit);
+        let written = tokio::task::spawn_blocking(move || audit.append(entry)).await;
+        let reason = match written {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.counters.audit_errors.count();
+        tracing::error!(%reason, action, "audit log not written, change refused");
+        Err(ApiError::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "audit",
+            format!("the change was not made since it could not be recorded: {reason}"),
+            "make room on the disk of the node's data directory, then try again",
+        ))
+    }
+}

@@ -1,0 +1,180 @@
+//! The picture as it changes, for everyone who watches: one task compares pictures, and each
+//! change is serialised once, however many streams are open.
+
+use crate::access::now;
+use crate::counters::Counters;
+use crate::delta::Delta;
+use crate::documents::{Documents, Form};
+use crate::slots::Slots;
+use andon_model::PictureView;
+use bytes::Bytes;
+use futures_util::Stream;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Streams at once: some wall screens and everyone on call. Each may hold a part of the
+/// picture in socket buffers.
+pub(crate) const STREAMS_MAX: usize = 128;
+
+/// Changes closer together than this travel as one: five a second is as fast as an eye follows.
+const COALESCE: Duration = Duration::from_millis(200);
+
+/// Silence after which a page may call its picture stale is a few of these.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Events a slow stream may lag behind before it is given a whole picture instead.
+const LAG_MAX: usize = 16;
+
+/// The source of all streams.
+pub(crate) struct Hub {
+    published: Mutex<Arc<PictureView>>,
+    events: broadcast::Sender<Bytes>,
+    places: Arc<Semaphore>,
+    counters: Arc<Counters>,
+    cancel: CancellationToken,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        view: Arc<PictureView>,
+        counters: Arc<Counters>,
+        cancel: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            published: Mutex::new(view),
+            events: broadcast::channel(LAG_MAX).0,
+            places: Arc::new(Semaphore::new(STREAMS_MAX)),
+            counters,
+            cancel,
+        })
+    }
+
+    /// Streams open.
+    pub(crate) fn open(&self) -> usize {
+        STREAMS_MAX - self.places.available_permits()
+    }
+
+    /// Follows the picture until the end; also keeps house every few seconds.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut view: watch::Receiver<Arc<PictureView>>,
+        documents: Arc<Documents>,
+        slots: Arc<Slots>,
+    ) {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                _ = heartbeat.tick() => {
+                    documents.tidy();
+                    slots.sweep();
+                    let beat = format!("event: heartbeat\ndata: {{\"generated_at\":\"{}\"}}\n\n", now());
+                    let _ = self.events.send(beat.into());
+                }
+                changed = view.changed() => {
+                    if changed.is_err() {
+                        // The node no longer derives pictures: it is about to stop.
+                        self.cancel.cancelled().await;
+                        return;
+                    }
+                    let new = view.borrow_and_update().clone();
+                    self.publish(new);
+                    tokio::select! {
+                        () = self.cancel.cancelled() => return,
+                        () = tokio::time::sleep(COALESCE) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn publish(&self, new: Arc<PictureView>) {
+        // Held while sending, so that a stream begins with the picture its first delta is from.
+        let mut published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.events.receiver_count() > 0
+            && let Some(delta) = Delta::between(&published, &new)
+            && let Ok(json) = serde_json::to_vec(&delta)
+        {
+            let _ = self.events.send(event("delta", &json));
+        }
+        *published = new;
+    }
+
+    /// Opens a stream, which begins with a whole picture in `form`; `None` if too many are open.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        form: Form,
+    ) -> Option<impl Stream<Item = Result<Bytes, Infallible>> + Send + use<>> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.counters.streams_refused.count();
+            return None;
+        };
+        let watcher = Watcher {
+            hub: Arc::clone(self),
+            form,
+            events: None,
+            _place: place,
+        };
+        Some(futures_util::stream::unfold(watcher, Watcher::next))
+    }
+
+    fn begin(&self) -> (Arc<PictureView>, broadcast::Receiver<Bytes>) {
+        let published = self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&published), self.events.subscribe())
+    }
+}
+
+struct Watcher {
+    hub: Arc<Hub>,
+    form: Form,
+    /// `None` until the whole picture has been handed over.
+    events: Option<broadcast::Receiver<Bytes>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watcher {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let Some(events) = &mut self.events else {
+            return self.whole().await;
+        };
+        let received = tokio::select! {
+            () = self.hub.cancel.cancelled() => return None,
+            received = events.recv() => received,
+        };
+        match received {
+            Ok(event) => Some((Ok(event), self)),
+            Err(broadcast::error::RecvError::Closed) => None,
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                self.hub.counters.streams_lagged.count();
+                self.whole().await
+            }
+        }
+    }
+
+    async fn whole(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let (view, events) = self.hub.begin();
+        self.events = Some(events);
+        let json = crate::documents::json(self.form, view).await;
+        Some((Ok(event("picture", &json)), self))
+    }
+}
+
+fn event(name: &str, json: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(json.len() + name.len() + 16);
+    event.extend_from_slice(b"event: ");
+    event.extend_from_slice(name.as_bytes());
+    event.extend_from_slice(b"\ndata: ");
+    event.extend_from_slice(json);
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
