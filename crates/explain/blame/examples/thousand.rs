@@ -73,7 +73,7 @@ fn picture(state: impl Fn(u32, u32) -> LinkState) -> Result<Picture, andon_model
     let mut slices = BTreeMap::new();
     for number in 0..NODES {
         let links = (1..=LINKS_PER_NODE).map(|step| {
-            let far = (number + step * 15) % NODES;
+            let far = (number + step * 17) % NODES;
             let peer = Peer::Node(key(far));
             let mut report = LinkReport::unknown(peer.clone(), Transport::Udp, since);
             report.state = state(number, far);

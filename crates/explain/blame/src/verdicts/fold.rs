@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 /// Most united causes in one class. More than this is no explanation any more.
 const CAUSES_UNITED_MAX: usize = 32;
 
-/// What a cause sits at. The order decides between equal explanations: the narrower first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a cause sits at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// One link.
     Pair(usize, usize),
@@ -42,13 +42,11 @@ pub fn causes<'a>(roster: &Roster<'a>, standing: &Standing<'a>) -> Vec<Cause<'a>
         return Vec::new();
     }
     let failing: Vec<(usize, usize)> = faults.iter().map(|fault| (fault.low, fault.high)).collect();
-    let mut working: BTreeMap<Scope, usize> = BTreeMap::new();
+    let mut working = Tally::of(roster);
     if faults.len() > 1 {
         for pair in known_pairs(roster, standing) {
             if failing.binary_search(&pair).is_err() {
-                for scope in scopes(roster, pair) {
-                    *working.entry(scope).or_default() += 1;
-                }
+                working.add(roster, pair);
             }
         }
     }
@@ -61,24 +59,21 @@ pub fn causes<'a>(roster: &Roster<'a>, standing: &Standing<'a>) -> Vec<Cause<'a>
     causes
 }
 
-fn cover<'a>(
-    roster: &Roster<'a>,
-    mut left: Vec<Fault<'a>>,
-    working: &BTreeMap<Scope, usize>,
-) -> Vec<Cause<'a>> {
+fn cover<'a>(roster: &Roster<'a>, mut left: Vec<Fault<'a>>, working: &Tally) -> Vec<Cause<'a>> {
     let mut causes = Vec::new();
     while causes.len() < CAUSES_UNITED_MAX {
         let Some(scope) = best(roster, &left, working) else {
             break;
         };
-        let inside = |fault: &Fault| scopes(roster, (fault.low, fault.high)).contains(&scope);
-        let (explained, rest): (Vec<Fault>, Vec<Fault>) = left.into_iter().partition(inside);
+        let (explained, rest): (Vec<Fault>, Vec<Fault>) = left
+            .into_iter()
+            .partition(|fault| holds(roster, scope, (fault.low, fault.high)));
         let kind = most_frequent(&explained);
         causes.push(Cause {
             scope,
             kind,
             faults: explained,
-            working: works(working, scope),
+            working: working.at(scope),
         });
         left = rest;
     }
@@ -96,20 +91,14 @@ fn cover<'a>(
 
 /// The scope that explains most, if any explains two links or more and at least two thirds of
 /// its links fail.
-fn best(
-    roster: &Roster<'_>,
-    left: &[Fault<'_>],
-    working: &BTreeMap<Scope, usize>,
-) -> Option<Scope> {
-    let mut failing: BTreeMap<Scope, usize> = BTreeMap::new();
+fn best(roster: &Roster<'_>, left: &[Fault<'_>], working: &Tally) -> Option<Scope> {
+    let mut failing = Tally::of(roster);
     for fault in left {
-        for scope in scopes(roster, (fault.low, fault.high)) {
-            *failing.entry(scope).or_default() += 1;
-        }
+        failing.add(roster, (fault.low, fault.high));
     }
     let mut best: Option<(usize, Scope)> = None;
-    for (scope, failing) in failing {
-        let working = works(working, scope);
+    for (scope, failing) in failing.scopes() {
+        let working = working.at(scope);
         let explains = failing >= 2 && failing >= 2 * working;
         let gain = failing.saturating_sub(working);
         if explains && best.is_none_or(|(most, _)| gain > most) {
@@ -119,23 +108,81 @@ fn best(
     best.map(|(_, scope)| scope)
 }
 
-fn works(working: &BTreeMap<Scope, usize>, scope: Scope) -> usize {
-    working.get(&scope).copied().unwrap_or(0)
+/// Whether a link lies in a scope.
+fn holds(roster: &Roster<'_>, scope: Scope, (low, high): (usize, usize)) -> bool {
+    let (a, b) = (roster.members[low].site, roster.members[high].site);
+    match scope {
+        Scope::Pair(one, other) => (low, high) == (one, other),
+        Scope::Node(node) => low == node || high == node,
+        Scope::Sites(one, other) => (a.min(b), a.max(b)) == (one, other),
+        Scope::Uplink(site) => (a == site) != (b == site),
+        Scope::Grid => true,
+    }
 }
 
-/// Every scope that a link lies in, beyond itself.
-fn scopes(roster: &Roster<'_>, (low, high): (usize, usize)) -> Vec<Scope> {
-    let (a, b) = (roster.members[low].site, roster.members[high].site);
-    let mut scopes = vec![
-        Scope::Node(low),
-        Scope::Node(high),
-        Scope::Sites(a.min(b), a.max(b)),
-        Scope::Grid,
-    ];
-    if a != b {
-        scopes.extend([Scope::Uplink(a), Scope::Uplink(b)]);
+/// Links counted by every scope that they lie in.
+struct Tally {
+    nodes: Vec<usize>,
+    sites: BTreeMap<(usize, usize), usize>,
+    uplinks: Vec<usize>,
+    grid: usize,
+}
+
+impl Tally {
+    fn of(roster: &Roster<'_>) -> Self {
+        let (nodes, uplinks) = (vec![0; roster.members.len()], vec![0; roster.sites.len()]);
+        Self {
+            nodes,
+            sites: BTreeMap::new(),
+            uplinks,
+            grid: 0,
+        }
     }
-    scopes
+
+    fn add(&mut self, roster: &Roster<'_>, (low, high): (usize, usize)) {
+        let (a, b) = (roster.members[low].site, roster.members[high].site);
+        self.nodes[low] += 1;
+        self.nodes[high] += 1;
+        *self.sites.entry((a.min(b), a.max(b))).or_default() += 1;
+        if a != b {
+            self.uplinks[a] += 1;
+            self.uplinks[b] += 1;
+        }
+        self.grid += 1;
+    }
+
+    fn at(&self, scope: Scope) -> usize {
+        match scope {
+            Scope::Pair(..) => 0,
+            Scope::Node(node) => self.nodes[node],
+            Scope::Sites(a, b) => self.sites.get(&(a, b)).copied().unwrap_or(0),
+            Scope::Uplink(site) => self.uplinks[site],
+            Scope::Grid => self.grid,
+        }
+    }
+
+    /// Every scope with its count, narrower ones first: between equal explanations the
+    /// narrower is taken.
+    fn scopes(&self) -> impl Iterator<Item = (Scope, usize)> + '_ {
+        let nodes = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(node, count)| (Scope::Node(node), *count));
+        let sites = self
+            .sites
+            .iter()
+            .map(|((a, b), count)| (Scope::Sites(*a, *b), *count));
+        let uplinks = self
+            .uplinks
+            .iter()
+            .enumerate()
+            .map(|(site, count)| (Scope::Uplink(site), *count));
+        nodes
+            .chain(sites)
+            .chain(uplinks)
+            .chain([(Scope::Grid, self.grid)])
+    }
 }
 
 fn most_frequent(faults: &[Fault<'_>]) -> VerdictKind {

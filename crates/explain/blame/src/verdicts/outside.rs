@@ -105,11 +105,17 @@ fn judge_target(
         }
         _ => target.id.clone(),
     };
+    // Others whom the target answers speak for a fault of the way, not against it.
+    let could = if kind == VerdictKind::LinkDown {
+        failing.len()
+    } else {
+        asked.len()
+    };
     let mut verdict = verdict(
         kind,
         &subject,
         sentence,
-        confidence(failing.len(), asked.len()),
+        confidence(failing.len(), could),
         observations(roster, standing, &asked),
         outage_start(
             failing
@@ -191,11 +197,10 @@ pub fn neighbours(roster: &Roster<'_>, standing: &Standing<'_>, bugs: &[Bug<'_>]
             .collect();
         let agree = evidence.len();
         let sentence = format!(
-            "GridBug neighbour {} ({}) does not answer: {} of {} that talk to it get nothing.",
+            "GridBug neighbour {} ({}) does not answer {}.",
             bug.id,
             bug.host(),
-            agree,
-            count(living().count(), "node"),
+            list(evidence.iter().map(|evidence| evidence.observer.as_str())),
         );
         Some(verdict(
             VerdictKind::TargetDown,

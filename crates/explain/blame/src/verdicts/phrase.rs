@@ -232,11 +232,6 @@ fn poor_link(
         fault.low
     };
     let along = along(direction, from, to);
-    let along = if direction == Direction::Unknown || direction == Direction::Both {
-        along
-    } else {
-        along.clone()
-    };
     match (fault.loss_from(from_index), fault.loss_from(to_index)) {
         (Some(there), Some(back)) => format!(
             "The link {along} loses packets: {} on the way to {to}, {} on the way back.",
@@ -475,7 +470,13 @@ fn figures_of_many(cause: &Cause<'_>) -> String {
         let most = ratios.iter().copied().max_by(f64::total_cmp);
         return match (least, most) {
             (Some(least), Some(most)) => {
-                format!(": {least:.1} to {most:.1} times their usual round trip")
+                let (least, most) = (format!("{least:.1}"), format!("{most:.1}"));
+                let range = if least == most {
+                    most
+                } else {
+                    format!("{least} to {most}")
+                };
+                format!(": {range} times their usual round trip")
             }
             _ => String::new(),
         };

@@ -52,8 +52,8 @@ pub fn isolated(
     let answering = tried().filter(|(_, report)| reaches(report.state)).count();
     if answering > 0 {
         sentence += &format!(
-            " {answering} of {} still answer, so it is not the whole network but what leads to the grid.",
-            count(tried().count(), "target")
+            " Targets still answer it ({answering} of {}), so it is not the whole network but what leads to the grid.",
+            tried().count()
         );
     }
     let evidence = silent
