@@ -36,7 +36,7 @@ pub enum Event {
     /// All targets declared in the grid, with who declared each.
     Declared(Vec<(NodeKey, TargetSpec)>),
     /// What came of a question.
-    Answered(Ticket, Answer),
+    Answered(Ticket, Box<Answer>),
 }
 
 /// Which question of which declaration.
@@ -116,7 +116,7 @@ impl Targets {
     pub fn handle(&mut self, at: Moment, event: Event) {
         match event {
             Event::Declared(declared) => self.declare(at, declared),
-            Event::Answered(ticket, answer) => self.answered(at, &ticket, answer),
+            Event::Answered(ticket, answer) => self.answered(at, &ticket, *answer),
         }
         self.wake(at);
     }
@@ -330,7 +330,7 @@ mod tests {
                 if let Output::Ask { ticket, .. } = output {
                     asked.push(now);
                     let answer = answer(&ticket.id, now);
-                    targets.handle(moment(now), Event::Answered(ticket, answer));
+                    targets.handle(moment(now), Event::Answered(ticket, Box::new(answer)));
                 }
             }
         }
@@ -391,7 +391,7 @@ mod tests {
         assert!(targets.next_wake().is_none());
         targets.handle(
             moment(3_000_000),
-            Event::Answered(tickets.remove(0), Answer::good(1, "")),
+            Event::Answered(tickets.remove(0), Box::new(Answer::good(1, ""))),
         );
         assert!(
             std::iter::from_fn(|| targets.poll())
@@ -419,7 +419,7 @@ mod tests {
         );
         targets.handle(
             moment(100_000_001),
-            Event::Answered(ticket, Answer::good(1_000, "")),
+            Event::Answered(ticket, Box::new(Answer::good(1_000, ""))),
         );
         assert_eq!(targets.view()[0].state, LinkState::Unknown);
         targets.handle(moment(100_000_002), Event::Declared(vec![]));

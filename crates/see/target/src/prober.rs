@@ -166,7 +166,7 @@ impl Driver {
             }
         };
         if let Some(ticket) = self.tickets.remove(&id) {
-            self.handle(Event::Answered(ticket, answer));
+            self.handle(Event::Answered(ticket, Box::new(answer)));
         }
     }
 

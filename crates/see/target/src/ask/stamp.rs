@@ -108,7 +108,7 @@ fn ntp_now() -> u64 {
 }
 
 fn ntp_span(units: u64) -> Duration {
-    let nanos = (units & 0xffff_ffff) * 1_000_000_000 >> 32;
+    let nanos = ((units & 0xffff_ffff) * 1_000_000_000) >> 32;
     Duration::from_secs(units >> 32) + Duration::from_nanos(nanos)
 }
 
