@@ -1,0 +1,37 @@
+//! `andon audit verify`: whether the log of changes is whole and unchanged.
+
+use super::flags::PlaceFlags;
+use super::{Failure, screen};
+use andon_api::audit::{self, AuditError};
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum AuditCommand {
+    /// Check the chain of hashes; exit code 0 whole, 1 broken
+    Verify {
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+}
+
+pub fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
+    let AuditCommand::Verify { place } = command;
+    let path = place.data_dir()?.join(audit::AUDIT_FILE);
+    let shown = path.display();
+    if !path.exists() {
+        return Err(Failure::new(format!(
+            "there is no audit log {shown}: nothing was changed through this node yet, or it is not the node's data directory\n  name that with --data-dir DIR"
+        )));
+    }
+    let summary = audit::verify(&path).map_err(|error| match error {
+        AuditError::Broken { .. } => Failure::new(format!(
+            "the audit log does not hold: {error}\n  {shown} was changed or damaged from there on; records before it are whole"
+        )),
+        AuditError::File { .. } => Failure::new(format!("cannot read the audit log: {error}\n  run it as the user that the node runs as")),
+    })?;
+    let last = summary.last.map_or("never".to_owned(), |last| last.to_string());
+    screen::print(&format!(
+        "{shown} is whole: {} records, the last of {last}\nhead {}  (note it elsewhere: a log that was cut off ends with another)\n",
+        summary.records, summary.head
+    ))
+}

@@ -1,0 +1,238 @@
+//! Asks a running node over its API: one connection a question, everything bounded.
+
+use super::url::NodeUrl;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Largest answer that is read; the picture of a thousand nodes is about a third.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Whom to believe over TLS. Nodes have certificates of their own and no authority signs them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// This certificate only: SHA-256 of it.
+    Pinned([u8; 32]),
+    /// Any certificate.
+    Anyone,
+    /// None yet: the error tells the fingerprint, for the person to compare.
+    Ask,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody answers there.
+    #[error("cannot reach {node}: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        node: String,
+        /// The system's word.
+        reason: String,
+    },
+    /// It accepted and then said nothing.
+    #[error("{node} accepted the connection and did not answer within {waited:?}")]
+    Silent {
+        /// Who was asked.
+        node: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The certificate is not the pinned one, or none is pinned.
+    #[error("{node} shows the certificate {fingerprint}")]
+    Certificate {
+        /// Who was asked.
+        node: String,
+        /// SHA-256 of what it shows, hex.
+        fingerprint: String,
+    },
+    /// It speaks something else.
+    #[error("{node} does not answer as a node does: {reason}")]
+    Protocol {
+        /// Who was asked.
+        node: String,
+        /// What was odd.
+        reason: String,
+    },
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Where to ask, as whom, and whom to believe.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The node.
+    pub url: NodeUrl,
+    /// Bearer token.
+    pub token: Option<String>,
+    /// Over TLS.
+    pub trust: Trust,
+    /// For connecting and answering together.
+    pub timeout: Duration,
+}
+
+impl Client {
+    /// Asks for a path.
+    pub async fn get(&self, path: &str) -> Result<Answer, HttpError> {
+        match tokio::time::timeout(self.timeout, self.get_unbounded(path)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::Silent { node: self.url.to_string(), waited: self.timeout }),
+        }
+    }
+
+    async fn get_unbounded(&self, path: &str) -> Result<Answer, HttpError> {
+        let node = self.url.to_string();
+        let unreachable = |error: std::io::Error| HttpError::Unreachable { node: node.clone(), reason: reason(&error) };
+        let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await.map_err(unreachable)?;
+        if !self.url.tls {
+            return self.ask(stream, path).await;
+        }
+        let seen = Arc::new(Mutex::new(None));
+        let config = self.tls(Arc::clone(&seen))?;
+        let name = ServerName::try_from(self.url.host.clone()).map_err(|error| self.odd(error.to_string()))?;
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let refused = seen.lock().ok().and_then(|mut seen| seen.take());
+        match (stream, refused) {
+            (_, Some(fingerprint)) => Err(HttpError::Certificate { node, fingerprint: hex(&fingerprint) }),
+            (Ok(stream), None) => self.ask(stream, path).await,
+            (Err(error), None) => Err(self.odd(error.to_string())),
+        }
+    }
+
+    fn odd(&self, reason: String) -> HttpError {
+        HttpError::Protocol { node: self.url.to_string(), reason }
+    }
+
+    fn tls(&self, refused: Arc<Mutex<Option<[u8; 32]>>>) -> Result<rustls::ClientConfig, HttpError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = NodeVerifier { trust: self.trust.clone(), provider: Arc::clone(&provider), refused };
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| self.odd(error.to_string()))?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    }
+
+    async fn ask<S>(&self, stream: S, path: &str) -> Result<Answer, HttpError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|error| self.odd(error.to_string()))?;
+        let driver = tokio::spawn(connection);
+        let mut request = hyper::Request::get(path)
+            .header("host", self.url.authority())
+            .header("user-agent", concat!("andon/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| self.odd(error.to_string()))?;
+        let answer = sender.send_request(request).await.map_err(|error| self.odd(error.to_string()));
+        let result = match answer {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+                body.map(|body| Answer { status, body: body.to_bytes() }).map_err(|error| self.odd(error.to_string()))
+            }
+            Err(error) => Err(error),
+        };
+        driver.abort();
+        result
+    }
+}
+
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "nobody listens there".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// SHA-256 in hex, 64 digits, as the picture writes fingerprints.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a fingerprint: 64 hexadecimal digits, colons and upper case forgiven.
+pub fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    let mut bytes = [0; 32];
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err("a certificate's fingerprint has 64 hexadecimal digits".into());
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[index * 2..index * 2 + 2], 16)
+            .map_err(|_| "a certificate's fingerprint has 64 hexadecimal digits")?;
+    }
+    Ok(bytes)
+}
+
+/// Believes by fingerprint. The handshake's signature is checked in each case: whoever shows
+/// a certificate must also hold its key.
+#[derive(Debug)]
+struct NodeVerifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
+    refused: Arc<Mutex<Option<[u8; 32]>>>,
+}
+
+impl ServerCertVerifier for NodeVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown: [u8; 32] = Sha256::digest(end_entity.as_ref()).into();
+        let believed = match &self.trust {
+            Trust::Pinned(pin) => *pin == shown,
+            Trust::Anyone => true,
+            Trust::Ask => false,
+        };
+        if believed {
+            return Ok(ServerCertVerified::assertion());
+        }
+        if let Ok(mut refused) = self.refused.lock() {
+            *refused = Some(shown);
+        }
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,123 @@
+//! `andon status`: the picture of a running node as a table, and its health as an exit code.
+
+use super::http::{Client, HttpError, Trust, fingerprint};
+use super::url::NodeUrl;
+use super::{Failure, screen};
+use andon_api::terminal;
+use andon_model::PictureView;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Nothing can be told of the grid.
+const CANNOT_TELL: u8 = 2;
+/// Time between looks while watching; a node derives its picture about five times a second.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// For one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The node to ask
+    #[arg(long, value_name = "URL", env = "ANDON_NODE", default_value = "http://127.0.0.1:8777", value_parser = NodeUrl::parse)]
+    node: NodeUrl,
+    /// Print the picture as JSON, as GET /api/v1/picture answers it
+    #[arg(long)]
+    json: bool,
+    /// Keep looking and redraw on change, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Token, needed from another machine (`andon token create --role viewer`)
+    #[arg(long, value_name = "TOKEN", env = "ANDON_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// SHA-256 of the node's certificate, for https
+    #[arg(long, value_name = "HEX", value_parser = fingerprint)]
+    fingerprint: Option<[u8; 32]>,
+    /// Believe any certificate: whoever sits between reads the token
+    #[arg(long, conflicts_with = "fingerprint")]
+    insecure: bool,
+}
+
+pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
+    let trust = match (args.fingerprint, args.insecure) {
+        (Some(pin), _) => Trust::Pinned(pin),
+        (None, true) => Trust::Anyone,
+        (None, false) => Trust::Ask,
+    };
+    let client = Client { url: args.node.clone(), token: args.token.clone(), trust, timeout: TIMEOUT };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
+    if args.watch { runtime.block_on(watch(&client, args.json)) } else { runtime.block_on(once(&client, args.json)) }
+}
+
+async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
+    let (text, view) = ask(client).await?;
+    screen::print(&if json { text } else { draw(&view) })?;
+    Ok(ExitCode::from(terminal::exit_code(&view)))
+}
+
+async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
+    let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+    let mut shown = String::new();
+    loop {
+        let text = match ask(client).await {
+            Ok((text, _)) if json => text,
+            Ok((_, view)) => draw(&view),
+            Err(failure) => format!("{}\n", failure.text),
+        };
+        if text != shown {
+            // Home, each line cleared to its end, then everything below: no flicker.
+            let lines = text.replace('\n', "\x1b[K\n");
+            screen::print(&if on_terminal && !json { format!("\x1b[H{lines}\x1b[J") } else { text.clone() })?;
+            shown = text;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn draw(view: &PictureView) -> String {
+    terminal::render(view, screen::coloured())
+}
+
+/// The document as it came, and what it says.
+async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
+    let answer = client.get("/api/v1/picture").await.map_err(told)?;
+    match answer.status {
+        200 => {}
+        401 | 403 => {
+            return Err(cannot_tell(format!(
+                "{} does not let us look ({})\n  give a token with --token or ANDON_TOKEN; `andon token create --role viewer` on that node makes one",
+                client.url, answer.status
+            )));
+        }
+        status => return Err(cannot_tell(format!("{} answers {status} instead of the picture", client.url))),
+    }
+    let view = serde_json::from_slice(&answer.body).map_err(|error| {
+        cannot_tell(format!("{} answers something that is no picture: {error}\n  is it an Andon node, of about this version?", client.url))
+    })?;
+    let mut text = String::from_utf8_lossy(&answer.body).into_owned();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok((text, view))
+}
+
+fn cannot_tell(text: String) -> Failure {
+    Failure { code: CANNOT_TELL, text }
+}
+
+fn told(error: HttpError) -> Failure {
+    let help = match &error {
+        HttpError::Unreachable { .. } => "is the node running, and does it listen there? name another with --node URL".to_owned(),
+        HttpError::Silent { .. } => "the node is frozen or overloaded; look at its log, or ask another with --node URL".to_owned(),
+        HttpError::Certificate { fingerprint, .. } => format!(
+            "compare it with the fingerprint on that node's panel, then: --fingerprint {fingerprint}"
+        ),
+        HttpError::Protocol { .. } => "is it an Andon node? http:// is for the machine itself, https:// for others".to_owned(),
+    };
+    cannot_tell(format!("{error}\n  {help}"))
+}

@@ -1,0 +1,101 @@
+//! Examples at the foot of each command's help. A test runs them through the parser.
+
+pub const TOP: &str = "\
+Start here:
+  andon demo                      # five nodes on this machine, and plugs that are pulled
+
+Two machines:
+  andon keygen > grid.key         # once; then copy grid.key to both
+  andon node --site fra --key-file grid.key
+  andon node --site nyc --key-file grid.key --join first.example.com:8777
+  andon status";
+
+pub const NODE: &str = "\
+Examples:
+  andon node
+  andon node --id web-1 --site fra --key-file grid.key
+  andon node --site nyc --key-file grid.key --join 10.0.1.2:8777 --label role=web
+  andon node --advertise 203.0.113.7:18777 --via db-1=198.51.100.4:8777
+  andon node --seeds https://example.com/andon-seeds --key-file grid.key
+
+Flags go before ANDON_* variables (ANDON_ID, ANDON_JOIN, ...), these before andon.toml.
+`andon config sample` explains every setting, `andon config check` shows where each comes from.
+ANDON_LOG filters the log: info, debug, andon_grid=debug,info. SIGHUP reads settings again,
+SIGTERM leaves the grid politely.";
+
+pub const DEMO: &str = "\
+Examples:
+  andon demo
+  andon demo --no-script                  # you pull the plugs, with buttons on the page
+  andon demo --port 9000 --no-browser
+
+Needs no root and no network. Ctrl-C ends it and leaves nothing behind.";
+
+pub const STATUS: &str = "\
+Examples:
+  andon status
+  andon status --watch
+  andon status --json
+  andon status --node https://10.0.1.2:8777 --insecure
+  andon status --node https://10.0.1.2 --fingerprint 5f0e9f4d3c0a6d1f8f3b0c6a2e7d4b1a9c8e7f6d5c4b3a29181706f5e4d3c2b1
+
+Exit code: 0 all is well, 1 something is wrong, 2 cannot tell.
+ANDON_NODE and ANDON_TOKEN stand for --node and --token.";
+
+pub const KEYGEN: &str = "\
+Examples:
+  andon keygen > grid.key
+
+The key admits nodes to the grid: keep the file private (chmod 600) and copy it to every node.";
+
+pub const INVITE: &str = "\
+Examples:
+  andon invite
+  andon invite --site nyc --expires 1h
+  andon invite --address 203.0.113.7:8777
+
+The line holds the grid key: send it as you would send a password. After its time `andon node`
+refuses it, but the key inside stays valid: if a line got into wrong hands, rotate the key
+(`andon key rotate`).";
+
+pub const TOKEN: &str = "\
+Examples:
+  andon token create --name board --role viewer --expires 30d
+  andon token list
+  andon token revoke board";
+
+pub const AUDIT: &str = "\
+Examples:
+  andon audit verify
+  andon audit verify --data-dir /var/lib/andon";
+
+pub const KEY: &str = "\
+Examples:
+  andon key rotate                        # the steps, and which comes next
+  andon key list --key-file grid.key
+  andon key add --key-file grid.key       # step 1, on one node: makes a key and prints it
+  andon key add --from new.key            # step 1, on all others
+  andon key promote 1b2c3d4e              # step 2, everywhere: seal with it
+  andon key drop 5f6a7b8c                 # step 3, everywhere: the old one opens nothing any more
+
+A running node reads its key file again on SIGHUP.";
+
+pub const CONFIG: &str = "\
+Examples:
+  andon config check
+  andon config check --config andon.toml --json
+  andon config sample > andon.toml";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  andon completions bash > /etc/bash_completion.d/andon
+  andon completions zsh > ~/.zfunc/_andon";
+
+pub const MAN: &str = "\
+Examples:
+  andon man > /usr/local/share/man/man1/andon.1";
+
+/// All of them, for the test.
+#[cfg(test)]
+pub const ALL: &[&str] =
+    &[TOP, NODE, DEMO, STATUS, KEYGEN, INVITE, TOKEN, AUDIT, KEY, CONFIG, COMPLETIONS, MAN];

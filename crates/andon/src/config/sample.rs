@@ -1,0 +1,76 @@
+//! `andon config sample`: a documented `andon.toml`, written from the table of settings.
+
+use super::setting::{SETTINGS, Setting, Shape, TABLES};
+use super::target::KEYS;
+use std::fmt::Write;
+
+const WIDTH: usize = 92;
+
+/// The sample file. Every setting stands in it as a comment that becomes valid by removing
+/// the leading `#`.
+pub fn text() -> String {
+    let mut text = String::new();
+    comment(
+        &mut text,
+        "Andon's configuration, read from --config FILE, ./andon.toml or /etc/andon/andon.toml. \
+         Flags go before the environment, the environment before this file. Every line may be \
+         left out. `andon config check` says what is in force and where it comes from. \
+         Relative paths are meant from this file's folder.",
+    );
+    for setting in SETTINGS.iter().filter(|s| s.in_file && !s.key.contains('.') && s.shape != Shape::Map) {
+        describe(&mut text, setting);
+        let _ = writeln!(text, "#{} = {}", setting.key, setting.sample);
+    }
+    for setting in SETTINGS.iter().filter(|setting| setting.shape == Shape::Map) {
+        describe(&mut text, setting);
+        let _ = writeln!(text, "#[{}]\n#{}", setting.key, setting.sample);
+    }
+    for (table, help) in TABLES {
+        text.push('\n');
+        comment(&mut text, help);
+        let _ = writeln!(text, "#[{table}]");
+        let prefix = format!("{table}.");
+        for setting in SETTINGS.iter().filter(|s| s.in_file) {
+            if let Some(key) = setting.key.strip_prefix(&prefix) {
+                describe(&mut text, setting);
+                let _ = writeln!(text, "#{key} = {}", setting.sample);
+            }
+        }
+    }
+    text.push('\n');
+    comment(
+        &mut text,
+        "Something probed that is no node. As many [[target]] as needed; all nodes see them.",
+    );
+    text.push_str("#[[target]]\n");
+    for key in KEYS.iter().filter(|key| key.probes.is_empty() || (key.probes.contains(&"http") && key.name != "expiry_days")) {
+        let line = format!("#{} = {}", key.name, key.sample);
+        let _ = writeln!(text, "{line:<52} # {}", key.help);
+    }
+    text.push('\n');
+    comment(&mut text, "Keys of the other probes:");
+    for key in KEYS.iter().filter(|key| key.name == "expiry_days" || key.probes == ["dns"]) {
+        comment(&mut text, &format!("  {} = {}  {}", key.name, key.sample, key.help));
+    }
+    text
+}
+
+fn describe(text: &mut String, setting: &Setting) {
+    text.push('\n');
+    comment(text, &format!("{}. {}", setting.help, setting.more));
+    let flag = setting.flag.map(|flag| format!("--{flag}, ")).unwrap_or_default();
+    comment(text, &format!("{flag}{}. Default: {}.", setting.env, setting.default));
+}
+
+fn comment(text: &mut String, sentence: &str) {
+    let mut line = String::from("#");
+    for word in sentence.split_whitespace() {
+        if line.len() + word.len() + 1 > WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{line}");
+}

@@ -1,0 +1,317 @@
+//! The table of settings: one row is a flag, an environment variable, a key of `andon.toml`,
+//! a line of the sample file and a paragraph of the reference, so that they cannot disagree.
+
+/// How many values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    One,
+    /// Several: a TOML array, a repeated flag, commas in the environment.
+    List,
+    /// Names with values: a TOML table, a repeated `NAME=VALUE` flag, commas in the environment.
+    Map,
+}
+
+/// How a value is written in TOML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// In quotes.
+    Text,
+    /// As an integer.
+    Number,
+    /// `true` or `false`.
+    Switch,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Dotted key in `andon.toml`.
+    pub key: &'static str,
+    /// Long flag without the dashes; `None` for what does not belong on a command line.
+    pub flag: Option<&'static str>,
+    /// Name in the environment.
+    pub env: &'static str,
+    /// Whether `andon.toml` may hold it.
+    pub in_file: bool,
+    /// How many values.
+    pub shape: Shape,
+    /// How each is written in TOML.
+    pub written: Written,
+    /// What stands for the value in help.
+    pub value_name: &'static str,
+    /// What holds when nothing is given, in words.
+    pub default: &'static str,
+    /// One line.
+    pub help: &'static str,
+    /// What it trades, how it relates to its neighbours, a sane range.
+    pub more: &'static str,
+    /// A value for the sample file, as TOML.
+    pub sample: &'static str,
+    /// Never printed.
+    pub secret: bool,
+}
+
+const PLAIN: Setting = Setting {
+    key: "",
+    flag: None,
+    env: "",
+    in_file: true,
+    shape: Shape::One,
+    written: Written::Text,
+    value_name: "VALUE",
+    default: "",
+    help: "",
+    more: "",
+    sample: "",
+    secret: false,
+};
+
+/// All settings of a node, in the order in which people meet them.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "id",
+        flag: Some("id"),
+        env: "ANDON_ID",
+        value_name: "ID",
+        default: "the host's name",
+        help: "What people call this node",
+        more: "1 to 64 of A-Z a-z 0-9 . _ -, unique in the grid. Two nodes with one id are \
+               both shown, and both told.",
+        sample: r#""web-1""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "site",
+        flag: Some("site"),
+        env: "ANDON_SITE",
+        value_name: "SITE",
+        default: "default",
+        help: "Where it stands: datacenter, region, office",
+        more: "Nodes of one site probe each other densely, sites through representatives, \
+               and a site that nobody reaches is told as one fault.",
+        sample: r#""fra""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "listen",
+        flag: Some("listen"),
+        env: "ANDON_LISTEN",
+        value_name: "ADDR:PORT",
+        default: "[::]:8777, or 0.0.0.0:8777 where there is no IPv6",
+        help: "The one port, UDP and TCP: gossip, probes, API and console",
+        more: "A firewall needs this one line. `:8777` means every address of the host.",
+        sample: r#""[::]:8777""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "advertise",
+        flag: Some("advertise"),
+        env: "ANDON_ADVERTISE",
+        shape: Shape::List,
+        value_name: "ADDR:PORT|auto|none",
+        default: "auto",
+        help: "Where the other nodes reach this one",
+        more: "`auto` learns it from what peers see; `none` is for a node that nobody can \
+               reach: it takes part through the connections that it opens. Several addresses, \
+               best first, for hosts with several networks.",
+        sample: r#"["auto"]"#,
+        ..PLAIN
+    },
+    Setting {
+        key: "join",
+        flag: Some("join"),
+        env: "ANDON_JOIN",
+        shape: Shape::List,
+        value_name: "HOST:PORT",
+        default: "none: this is the first node",
+        help: "A node that is already in the grid; two or three are plenty",
+        more: "A DNS name means all of its addresses, `_andon._udp.example.com` its SRV \
+               records. Asked again and again until somebody answers; a node that has been in \
+               a grid also remembers its peers.",
+        sample: r#"["10.0.1.2:8777", "andon.example.com"]"#,
+        ..PLAIN
+    },
+    Setting {
+        key: "seeds",
+        flag: Some("seeds"),
+        env: "ANDON_SEEDS",
+        shape: Shape::List,
+        value_name: "FILE|URL",
+        default: "none",
+        help: "A list of nodes to join, one HOST:PORT a line, in a file or behind a URL",
+        more: "Read again while nobody answers, so that the list may change. `#` begins a comment.",
+        sample: r#"["/etc/andon/seeds"]"#,
+        ..PLAIN
+    },
+    Setting {
+        key: "key",
+        flag: None,
+        env: "ANDON_KEY",
+        in_file: false,
+        shape: Shape::List,
+        value_name: "KEY",
+        default: "none",
+        help: "The grid key itself, for containers that are configured by environment alone",
+        more: "Several with commas: the first seals, all open. Flags and configuration files \
+               are seen by too many eyes, so a key goes into a file of its own or here.",
+        secret: true,
+        ..PLAIN
+    },
+    Setting {
+        key: "key_file",
+        flag: Some("key-file"),
+        env: "ANDON_KEY_FILE",
+        value_name: "FILE",
+        default: "grid.key in the data directory; the first node of a grid makes one there",
+        help: "The grid key, from `andon keygen`; the same on every node",
+        more: "One key a line: the first seals, all open, `#` begins a comment. Readable by \
+               its owner only (chmod 600). `andon key rotate` changes it without downtime.",
+        sample: r#""/etc/andon/grid.key""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "data_dir",
+        flag: Some("data-dir"),
+        env: "ANDON_DATA_DIR",
+        value_name: "DIR",
+        default: "/var/lib/andon for root, else $XDG_STATE_HOME/andon or ~/.local/state/andon",
+        help: "Identity, last known peers, tokens, audit log",
+        more: "Private to the node: two nodes never share one. Small (well under 10 MB).",
+        sample: r#""/var/lib/andon""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "labels",
+        flag: Some("label"),
+        env: "ANDON_LABELS",
+        shape: Shape::Map,
+        value_name: "NAME=VALUE",
+        default: "none",
+        help: "Free key-values, shown on the node's panel and in metrics",
+        more: "At most 16, values of at most 128 bytes.",
+        sample: r#"role = "web""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "via",
+        flag: Some("via"),
+        env: "ANDON_VIA",
+        shape: Shape::Map,
+        value_name: "ID=ADDR:PORT",
+        default: "none",
+        help: "Reach that node at another address than the one it advertises",
+        more: "For NAT, port-forwards and tunnels. Such links are shown as via.",
+        sample: r#"nyc-web = "203.0.113.7:18777""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "probe.interval",
+        flag: Some("probe-interval"),
+        env: "ANDON_PROBE_INTERVAL",
+        value_name: "TIME",
+        default: "1s",
+        help: "Time in which every flow of a link is probed once",
+        more: "Shorter sees faults sooner and costs packets. 200ms to 60s.",
+        sample: r#""1s""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "probe.flows",
+        flag: Some("flows"),
+        env: "ANDON_PROBE_FLOWS",
+        written: Written::Number,
+        value_name: "NUMBER",
+        default: "8",
+        help: "Flows (source ports) per link: routers choose a path by flow",
+        more: "8 find a fault on one of two equal paths with 99 % certainty, 21 on one of \
+               four. 1 to 64.",
+        sample: "8",
+        ..PLAIN
+    },
+    Setting {
+        key: "probe.budget_pps",
+        flag: Some("probe-budget"),
+        env: "ANDON_PROBE_BUDGET_PPS",
+        written: Written::Number,
+        value_name: "PACKETS",
+        default: "2000",
+        help: "Most probe packets a second that this node sends, whatever the size of the grid",
+        more: "When links x flows / interval is more than this, each link is probed less \
+               often. 16 to 100000.",
+        sample: "2000",
+        ..PLAIN
+    },
+    Setting {
+        key: "http.allowed_hosts",
+        flag: Some("allowed-host"),
+        env: "ANDON_HTTP_ALLOWED_HOSTS",
+        shape: Shape::List,
+        value_name: "NAME",
+        default: "the node's own addresses and localhost",
+        help: "Host names under which people reach the console",
+        more: "A request for any other name is refused: that is what stops DNS rebinding.",
+        sample: r#"["andon.example.com"]"#,
+        ..PLAIN
+    },
+    Setting {
+        key: "http.loopback_viewer",
+        flag: None,
+        env: "ANDON_HTTP_LOOPBACK_VIEWER",
+        written: Written::Switch,
+        value_name: "true|false",
+        default: "true",
+        help: "Whoever is on this machine may look without a token",
+        more: "Set it to false on machines that strangers share.",
+        sample: "true",
+        ..PLAIN
+    },
+    Setting {
+        key: "gridbug.key",
+        flag: None,
+        env: "ANDON_GRIDBUG_KEY",
+        value_name: "KEY",
+        default: "none: GridBug is off",
+        help: "The GRIDKEY of a GridBug grid to live in while it is being replaced",
+        more: "Setting it makes this node answer GridBug's HTTP calls, in clear as that \
+               protocol is.",
+        sample: r#""their GRIDKEY""#,
+        secret: true,
+        ..PLAIN
+    },
+    Setting {
+        key: "gridbug.seeds",
+        flag: Some("gridbug-seed"),
+        env: "ANDON_GRIDBUG_SEEDS",
+        shape: Shape::List,
+        value_name: "HOST:PORT",
+        default: "none",
+        help: "First GridBug neighbours",
+        more: "",
+        sample: r#"["10.0.1.9:8777"]"#,
+        ..PLAIN
+    },
+    Setting {
+        key: "gridbug.poll",
+        flag: Some("gridbug-poll"),
+        env: "ANDON_GRIDBUG_POLL",
+        value_name: "TIME",
+        default: "10s",
+        help: "Time between polls of a GridBug neighbour",
+        more: "1s to 5m; GridBug's own is about 10s.",
+        sample: r#""10s""#,
+        ..PLAIN
+    },
+];
+
+/// The setting of that dotted key.
+pub fn by_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// Tables of `andon.toml` that hold settings, with a line for the sample.
+pub const TABLES: &[(&str, &str)] = &[
+    ("probe", "How links between nodes are probed."),
+    ("http", "Who may reach the console and the API."),
+    ("gridbug", "Living in an existing GridBug grid while people migrate. Off unless key is set."),
+];
