@@ -1,1 +1,39 @@
-//! placeholder
+//! Who answers whom, on how many paths, how fast: node-to-node probing with STAMP.
+//!
+//! Pure cores decide and a thin shell carries out. The cores know no sockets, clock or
+//! threads; the shell knows no thresholds. What this crate does not know: gossip (its
+//! datagrams pass through unread), who ought to probe whom (it is given a plan), blame.
+//!
+//! Read in this order: [`stamp`] (packets), [`now`] and [`attention`] (time, and our own
+//! lateness), [`flow`], [`link_state`] with [`history`] and [`histogram`] (what one link is),
+//! [`prober`] with [`wheel`] (when to ask), [`reflector`] and [`heard`] (answering, and who
+//! asks), [`node_core`] (all of it, as one core), [`sockets`], [`wire`] (the shell).
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod attention;
+mod clock;
+mod mailbox;
+pub mod flow;
+pub mod heard;
+pub mod histogram;
+pub mod history;
+pub mod link_state;
+pub mod node_core;
+pub mod now;
+pub mod plan;
+pub mod prober;
+pub mod published;
+pub mod reflector;
+mod sockets;
+pub mod stamp;
+pub mod usual;
+pub mod wheel;
+pub mod wire;
+
+pub use plan::{FlowDetail, LinkDetail, PlannedLink, SecondDetail, WireStats};
+pub use stamp::fuzz_stamp;
+pub use wire::{WireCommand, WireConfig, WireEvent, WireHandle, WireSender, spawn};
+
+#[cfg(test)]
+mod tests;

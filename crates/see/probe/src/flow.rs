@@ -1,0 +1,297 @@
+//! One flow of a link: what is in flight, what became of it, and whether the flow is alive.
+//! Knows nothing of other flows; the link decides what a dead flow means.
+
+use crate::now::{Attentive, Now};
+use crate::plan::FlowDetail;
+use crate::stamp::{ERROR_ESTIMATE, NtpTime, ReflectorPacket, SEQUENCE_END, SenderPacket};
+use andon_model::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Probes of one flow remembered: five seconds of confirmations. Later answers are unmatched.
+const FLIGHT_MAX: usize = 64;
+/// How long a lost probe is remembered, so that a late answer takes the loss back.
+const LATE_MAX: Duration = Duration::from_secs(5);
+/// Distance of confirmations.
+const CONFIRM_EVERY: Duration = Duration::from_millis(100);
+/// Good answers in a row that revive a dead flow.
+const REVIVE_RUN: u32 = 3;
+
+/// Why a probe was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Its turn in the round.
+    Regular,
+    /// The probe before it surprised us.
+    Confirm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Waiting,
+    Lost,
+    Answered,
+    Unsent,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct InFlight {
+    sent: Instant,
+    stamp: NtpTime,
+    deadline: Attentive,
+    kind: Kind,
+    fate: Fate,
+}
+
+/// A probe that was not answered in time, or was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was sent.
+    pub sent: Instant,
+    /// Why it was sent.
+    pub kind: Kind,
+}
+
+/// A probe that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// When it was asked.
+    pub sent: Instant,
+    /// Why it was asked.
+    pub kind: Kind,
+    /// It had been counted as lost.
+    pub late: bool,
+    /// Round-trip time without the reflector's own delay, microseconds.
+    pub rtt_us: u32,
+    /// The far clock minus ours, microseconds.
+    pub offset_us: i64,
+    /// Losses on the way there that this answer told, since the last answer.
+    pub lost_forward: u32,
+    /// Losses on the way back that this answer told.
+    pub lost_return: u32,
+}
+
+/// State of one flow.
+#[derive(Debug)]
+pub struct FlowCore {
+    port: u16,
+    next_sequence: u32,
+    flight: VecDeque<InFlight>,
+    alive: Option<bool>,
+    lost_run: u32,
+    good_run: u32,
+    confirm_at: Option<Instant>,
+    /// Last answer's sequence numbers: ours, and the reflector's.
+    reflected: Option<(u32, u32)>,
+    sent: u64,
+    answered: u64,
+    lost_forward: u64,
+    lost_return: u64,
+    rtt_us_last: Option<u32>,
+    answered_at: Option<Instant>,
+}
+
+impl FlowCore {
+    /// A flow from this local port; its sequence starts at `sequence`.
+    pub fn new(port: u16, sequence: u32) -> Self {
+        Self {
+            port,
+            next_sequence: sequence % SEQUENCE_END,
+            flight: VecDeque::new(),
+            alive: None,
+            lost_run: 0,
+            good_run: 0,
+            confirm_at: None,
+            reflected: None,
+            sent: 0,
+            answered: 0,
+            lost_forward: 0,
+            lost_return: 0,
+            rtt_us_last: None,
+            answered_at: None,
+        }
+    }
+
+    /// Whether it answers; `None` until known.
+    pub fn alive(&self) -> Option<bool> {
+        self.alive
+    }
+
+    /// Probes lost in a row.
+    pub fn lost_run(&self) -> u32 {
+        self.lost_run
+    }
+
+    /// Probes answered in a row.
+    pub fn good_run(&self) -> u32 {
+        self.good_run
+    }
+
+    /// Asks.
+    pub fn send(&mut self, now: Now, ssid: u16, kind: Kind, timeout: Duration) -> SenderPacket {
+        let packet = SenderPacket {
+            sequence: self.next_sequence,
+            sent: NtpTime::of(now.utc),
+            error: ERROR_ESTIMATE,
+            ssid,
+        };
+        self.next_sequence = (self.next_sequence + 1) % SEQUENCE_END;
+        while self.flight.len() >= FLIGHT_MAX || self.flight.front().is_some_and(|old| is_over(old, now)) {
+            self.flight.pop_front();
+        }
+        self.flight.push_back(InFlight {
+            sent: now.at,
+            stamp: packet.sent,
+            deadline: now.attentive.plus(timeout),
+            kind,
+            fate: Fate::Waiting,
+        });
+        self.sent += 1;
+        if kind == Kind::Confirm {
+            self.confirm_at = None;
+        }
+        packet
+    }
+
+    /// Takes an answer; `None` if nothing in flight asked for it, or it was answered before.
+    pub fn answer(&mut self, now: Now, received: Instant, packet: &ReflectorPacket) -> Option<Answer> {
+        let entry = self.find(&packet.asked)?;
+        let late = match entry.fate {
+            Fate::Waiting => false,
+            Fate::Lost => true,
+            Fate::Answered | Fate::Unsent => return None,
+        };
+        entry.fate = Fate::Answered;
+        let InFlight { sent, stamp, kind, .. } = *entry;
+        let total_us = i64::try_from(received.since(sent).as_micros()).unwrap_or(i64::MAX);
+        let far_us = packet.sent.micros_since(packet.received).clamp(0, total_us);
+        let rtt_us = u32::try_from(total_us - far_us).unwrap_or(u32::MAX).max(1);
+        let back_us = packet.sent.micros_since(NtpTime::of(now.utc_of(received)));
+        let offset_us = packet.received.micros_since(stamp).saturating_add(back_us) / 2;
+        let (lost_forward, lost_return) = self.attribute(packet.asked.sequence, packet.sequence);
+        self.answered += 1;
+        self.lost_run = 0;
+        self.good_run = self.good_run.saturating_add(1);
+        self.rtt_us_last = Some(rtt_us);
+        self.answered_at = Some(received);
+        match self.alive {
+            None => self.alive = Some(true),
+            Some(false) if self.good_run >= REVIVE_RUN => self.alive = Some(true),
+            Some(false) => self.confirm_at = Some(now.at + CONFIRM_EVERY),
+            Some(true) => self.confirm_at = None,
+        }
+        Some(Answer { sent, kind, late, rtt_us, offset_us, lost_forward, lost_return })
+    }
+
+    /// Judges what has waited long enough. `run_to_die`: losses in a row that make it dead;
+    /// until then each loss is followed by a confirmation.
+    pub fn expire(&mut self, now: Now, run_to_die: u32) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for entry in &mut self.flight {
+            if entry.fate == Fate::Waiting && entry.deadline <= now.attentive {
+                entry.fate = Fate::Lost;
+                losses.push(Loss { sent: entry.sent, kind: entry.kind });
+            }
+        }
+        for _ in &losses {
+            self.lose(now, run_to_die);
+        }
+        losses
+    }
+
+    /// The far host refused this probe; `None` if it is not in flight.
+    pub fn refuse(&mut self, now: Now, asked: &SenderPacket, run_to_die: u32) -> Option<Loss> {
+        let entry = self.find(asked).filter(|entry| entry.fate == Fate::Waiting)?;
+        entry.fate = Fate::Lost;
+        let loss = Loss { sent: entry.sent, kind: entry.kind };
+        self.lose(now, run_to_die);
+        Some(loss)
+    }
+
+    /// This host could not send it: neither answered nor lost.
+    pub fn unsent(&mut self, asked: &SenderPacket) {
+        if let Some(entry) = self.find(asked).filter(|entry| entry.fate == Fate::Waiting) {
+            entry.fate = Fate::Unsent;
+            self.sent = self.sent.saturating_sub(1);
+        }
+    }
+
+    /// The link went down, and its flows with it: each must answer anew.
+    pub fn die(&mut self) {
+        self.alive = Some(false);
+        self.good_run = 0;
+        self.confirm_at = None;
+    }
+
+    /// When the next confirmation is due.
+    pub fn confirm_at(&self) -> Option<Instant> {
+        self.confirm_at
+    }
+
+    /// No confirmation: the budget is used up.
+    pub fn skip_confirm(&mut self) {
+        self.confirm_at = None;
+    }
+
+    /// When the first probe in flight is to be judged.
+    pub fn deadline(&self) -> Option<Attentive> {
+        self.flight.iter().filter(|entry| entry.fate == Fate::Waiting).map(|entry| entry.deadline).min()
+    }
+
+    /// For the panel.
+    pub fn detail(&self, now: Instant) -> FlowDetail {
+        FlowDetail {
+            port: self.port,
+            sent: self.sent,
+            answered: self.answered,
+            lost_forward: self.lost_forward,
+            lost_return: self.lost_return,
+            rtt_us_last: self.rtt_us_last,
+            answer_age_ms: self.answered_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            alive: self.alive,
+        }
+    }
+
+    fn lose(&mut self, now: Now, run_to_die: u32) {
+        self.good_run = 0;
+        self.lost_run = self.lost_run.saturating_add(1);
+        if self.lost_run >= run_to_die {
+            self.alive = Some(false);
+        }
+        let suspicious = self.alive == Some(true) && self.lost_run < run_to_die;
+        self.confirm_at = suspicious.then(|| now.at + CONFIRM_EVERY);
+    }
+
+    fn find(&mut self, asked: &SenderPacket) -> Option<&mut InFlight> {
+        let behind = (self.next_sequence + SEQUENCE_END).wrapping_sub(asked.sequence) % SEQUENCE_END;
+        let index = self.flight.len().checked_sub(usize::try_from(behind).ok()?)?;
+        self.flight.get_mut(index).filter(|entry| entry.stamp == asked.sent)
+    }
+
+    /// Losses each way between two answers of one session: of the questions in between, the
+    /// reflector counted those that arrived. Source: RFC 8762 §4.3 (stateful reflector).
+    fn attribute(&mut self, asked: u32, reflected: u32) -> (u32, u32) {
+        let Some((asked_before, reflected_before)) = self.reflected.replace((asked, reflected)) else {
+            return (0, 0);
+        };
+        let steps = (asked + SEQUENCE_END).wrapping_sub(asked_before) % SEQUENCE_END;
+        if steps > SEQUENCE_END / 2 {
+            // Overtaken on the way: it had been taken for lost on the way back.
+            self.reflected = Some((asked_before, reflected_before));
+            self.lost_return = self.lost_return.saturating_sub(1);
+            return (0, 0);
+        }
+        let arrived = reflected.wrapping_sub(reflected_before);
+        if arrived == 0 || arrived > steps {
+            return (0, 0); // the reflector started anew
+        }
+        let (forward, back) = (steps - arrived, arrived - 1);
+        self.lost_forward += u64::from(forward);
+        self.lost_return += u64::from(back);
+        (forward, back)
+    }
+}
+
+fn is_over(entry: &InFlight, now: Now) -> bool {
+    entry.fate != Fate::Waiting && now.at.since(entry.sent) > LATE_MAX
+}
