@@ -1,0 +1,146 @@
+//! What rows say, as CBOR maps: unknown fields are skipped, and one entry that is not
+//! understood hides none of its neighbours. Everything that could reach a screen is checked or
+//! cleaned here, the same way on every node.
+
+use andon_model::id::to_plain_text;
+use andon_model::{HostHealth, Identity, LinkReport, Neighbour, TargetSpec};
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+/// Longest free text of a label, version or address, bytes.
+const TEXT_BYTES_MAX: usize = 255;
+/// Longest answer of a target in words, bytes; the model's promise.
+const DETAIL_BYTES_MAX: usize = 120;
+/// Longest id of a GridBug neighbour, bytes; the model's promise.
+const NEIGHBOUR_ID_BYTES_MAX: usize = 64;
+/// What a list's map and array heads take at most.
+pub const LIST_HEAD_BYTES: usize = 6;
+
+/// One entry of a list that this program understands.
+pub trait Entry: for<'b> Decode<'b, ()> + Encode<()> {
+    /// Makes what a hostile owner may have written fit for use and for a screen.
+    fn clean(&mut self);
+}
+
+/// Writes one value.
+pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("writing to memory does not fail")
+}
+
+/// Reads and cleans one value; `None` where it is not one.
+pub fn decode<T: Entry>(payload: &[u8]) -> Option<T> {
+    let mut value: T = minicbor::decode(payload).ok()?;
+    value.clean();
+    Some(value)
+}
+
+/// Writes entries that are encoded already: `{0: [entry, …]}`, so that later versions can say
+/// more about the list.
+pub fn encode_list<'a>(entries: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut encoder = Encoder::new(Vec::new());
+    encoder
+        .map(1)
+        .and_then(|e| e.u8(0))
+        .and_then(|e| e.array(entries.len() as u64))
+        .expect("writing to memory does not fail");
+    let mut bytes = encoder.into_writer();
+    for entry in entries {
+        bytes.extend(entry);
+    }
+    bytes
+}
+
+/// Entries of a list, and how many were not understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct List<T> {
+    /// Cleaned.
+    pub entries: Vec<T>,
+    /// Malformed, with an invalid name, or of a newer version.
+    pub unread: usize,
+}
+
+/// Reads a list; `None` where it is not one.
+pub fn decode_list<T: Entry>(payload: &[u8]) -> Option<List<T>> {
+    let mut list = List {
+        entries: Vec::new(),
+        unread: 0,
+    };
+    for entry in raw_list(payload)? {
+        match decode(entry) {
+            Some(entry) => list.entries.push(entry),
+            None => list.unread += 1,
+        }
+    }
+    Some(list)
+}
+
+/// The encoded entries of a list; `None` where it is not one.
+fn raw_list(payload: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut decoder = Decoder::new(payload);
+    let mut found = Vec::new();
+    for _ in 0..decoder.map().ok()?? {
+        if decoder.u64().ok()? != 0 {
+            decoder.skip().ok()?;
+            continue;
+        }
+        for _ in 0..decoder.array().ok()?? {
+            let start = decoder.position();
+            decoder.skip().ok()?;
+            found.push(payload.get(start..decoder.position())?);
+        }
+    }
+    Some(found)
+}
+
+impl Entry for Identity {
+    fn clean(&mut self) {
+        let labels = std::mem::take(&mut self.labels);
+        self.labels = labels
+            .into_iter()
+            .map(|(key, value)| {
+                (
+                    to_plain_text(&key, TEXT_BYTES_MAX),
+                    to_plain_text(&value, TEXT_BYTES_MAX),
+                )
+            })
+            .collect();
+        self.version = to_plain_text(&self.version, TEXT_BYTES_MAX);
+    }
+}
+
+impl Entry for HostHealth {
+    fn clean(&mut self) {}
+}
+
+impl Entry for LinkReport {
+    fn clean(&mut self) {
+        for share in [&mut self.loss.forward, &mut self.loss.return_] {
+            *share = share
+                .filter(|share| share.is_finite())
+                .map(|share| share.clamp(0.0, 1.0));
+        }
+        self.flows.ok = self.flows.ok.min(self.flows.total);
+        self.detail = self
+            .detail
+            .take()
+            .map(|detail| to_plain_text(&detail, DETAIL_BYTES_MAX));
+    }
+}
+
+impl Entry for TargetSpec {
+    fn clean(&mut self) {
+        self.address = to_plain_text(&self.address, TEXT_BYTES_MAX);
+    }
+}
+
+impl Entry for Neighbour {
+    fn clean(&mut self) {
+        self.host = to_plain_text(&self.host, TEXT_BYTES_MAX);
+        self.id = to_plain_text(&self.id, NEIGHBOUR_ID_BYTES_MAX);
+        self.build = to_plain_text(&self.build, TEXT_BYTES_MAX);
+        let sees = std::mem::take(&mut self.sees);
+        self.sees = sees
+            .into_iter()
+            .map(|(id, alive)| (to_plain_text(&id, NEIGHBOUR_ID_BYTES_MAX), alive))
+            .collect();
+    }
+}

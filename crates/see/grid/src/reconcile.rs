@@ -1,0 +1,217 @@
+//! How two nodes find what either lacks: range-based set reconciliation. Each says what it
+//! holds between two places, in sum; where the sums differ, in smaller ranges, then row by
+//! row; then rows pass. The cost follows the difference, not the grid.
+//! Source: A. Meyer, "Range-Based Set Reconciliation" (2022).
+
+use crate::row::{Row, RowKey, RowVersion};
+use crate::store::Store;
+use crate::wire::{HashRange, Incoming, Outgoing, Part, VersionRange, version_ranges};
+use andon_model::NodeKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Ranges a mismatch is split into: all of them fit one message.
+const SPLIT: u32 = 16;
+/// Rows up to which a range is told row by row: about one message.
+pub const LIST_ROWS_MAX: u32 = 80;
+/// Bytes of rows in one answer, about 30 datagrams: within a socket's receive buffer.
+const ANSWER_BYTES_MAX: usize = 40_000;
+/// Requests in one answer: three messages full.
+const WANTS_MAX: usize = 256;
+/// Ranges in one answer: where everything differs, the first ones will do.
+const RANGES_MAX: usize = 64;
+/// Graves told in one answer.
+const GRAVES_MAX: usize = 32;
+
+/// What to send back.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// In order of importance.
+    pub parts: Vec<Outgoing>,
+    /// More would have been sent, but for the limits.
+    pub more: bool,
+}
+
+/// The answer to the parts of one message.
+///
+/// `start`: any number; where there is more to send than fits, the choice begins there, so
+/// that several nodes that answer the same question send different rows.
+pub fn answer(store: &Store, parts: &[Incoming<'_>], start: u64) -> Answer {
+    let mut reply = Reply::default();
+    for part in parts {
+        match part {
+            Part::Hash(range) => reply.compare_sum(store, range),
+            Part::Versions(range) => reply.compare_versions(store, range),
+            Part::Want(key) => reply.rows.extend(store.row(*key).cloned()),
+            Part::Hint(key, version) => reply.compare_row(store, *key, *version),
+            Part::Observed(_) | Part::Row(_) | Part::Grave(_) => {}
+        }
+    }
+    reply.finish(start)
+}
+
+/// What is held, in one part or a few: row by row where that fits one message, else in sum.
+pub fn summary(store: &Store, in_detail: bool) -> Vec<Outgoing> {
+    let (first, last) = (RowKey::FIRST, RowKey::LAST);
+    if in_detail && store.row_count() <= LIST_ROWS_MAX as usize {
+        return list(store, first, last);
+    }
+    let (hash, count) = store.sum_between(first, last);
+    vec![Part::Hash(HashRange {
+        first,
+        last,
+        hash,
+        count,
+    })]
+}
+
+fn list(store: &Store, first: RowKey, last: RowKey) -> Vec<Outgoing> {
+    let rows = store
+        .rows_between(first, last)
+        .map(|(key, row)| (key, row.version()));
+    version_ranges(first, last, rows)
+        .into_iter()
+        .map(Part::Versions)
+        .collect()
+}
+
+#[derive(Default)]
+struct Reply {
+    ranges: Vec<Outgoing>,
+    wants: BTreeSet<RowKey>,
+    rows: Vec<Arc<Row>>,
+    graves: BTreeMap<NodeKey, Outgoing>,
+}
+
+impl Reply {
+    fn compare_sum(&mut self, store: &Store, theirs: &HashRange) {
+        let (hash, count) = store.sum_between(theirs.first, theirs.last);
+        if (hash, count) == (theirs.hash, theirs.count) || theirs.first > theirs.last {
+            return;
+        }
+        if count <= LIST_ROWS_MAX {
+            self.ranges.extend(list(store, theirs.first, theirs.last));
+        } else {
+            self.ranges
+                .extend(split(store, theirs.first, theirs.last, count));
+        }
+    }
+
+    fn compare_versions(&mut self, store: &Store, theirs: &VersionRange) {
+        let epochs: BTreeMap<NodeKey, u64> = theirs
+            .rows
+            .iter()
+            .map(|(key, version)| (key.owner, version.epoch))
+            .collect();
+        for (key, version) in &theirs.rows {
+            self.compare_row(store, *key, *version);
+        }
+        let listed: BTreeSet<RowKey> = theirs.rows.iter().map(|(key, _)| *key).collect();
+        for (key, row) in store.rows_between(theirs.first, theirs.last) {
+            // Of a later life of its owner the other side knows already: these rows are past.
+            let is_past = epochs
+                .get(&key.owner)
+                .is_some_and(|epoch| *epoch > row.version().epoch);
+            if !listed.contains(&key) && !is_past {
+                self.rows.push(row.clone());
+            }
+        }
+    }
+
+    fn compare_row(&mut self, store: &Store, key: RowKey, theirs: RowVersion) {
+        let owner = key.owner;
+        if let Some(grave) = store.grave(owner, theirs.epoch, theirs.version) {
+            self.graves.insert(owner, Part::Grave(grave));
+            return;
+        }
+        let is_past = store.epoch(owner).is_some_and(|held| held > theirs.epoch);
+        match store.row(key) {
+            Some(row) if row.version() > theirs => self.rows.push(row.clone()),
+            Some(row) if row.version() == theirs => {}
+            None if is_past => {}
+            Some(_) | None => {
+                self.wants.insert(key);
+            }
+        }
+    }
+
+    fn finish(mut self, start: u64) -> Answer {
+        let mut answer = Answer::default();
+        answer.more = self.wants.len() > WANTS_MAX || self.ranges.len() > RANGES_MAX;
+        if !self.rows.is_empty() {
+            let middle = (start % self.rows.len() as u64) as usize;
+            let total: usize = self.rows.iter().map(|row| row.bytes().len()).sum();
+            if total > ANSWER_BYTES_MAX {
+                self.rows.rotate_left(middle);
+            }
+        }
+        let mut sent = BTreeSet::new();
+        let mut bytes = 0;
+        let mut rows = Vec::new();
+        for row in self.rows {
+            if bytes + row.bytes().len() > ANSWER_BYTES_MAX {
+                answer.more = true;
+                break;
+            }
+            if sent.insert(row.key()) {
+                bytes += row.bytes().len();
+                rows.push(Part::Row(row));
+            }
+        }
+        answer
+            .parts
+            .extend(self.ranges.into_iter().take(RANGES_MAX));
+        answer
+            .parts
+            .extend(self.graves.into_values().take(GRAVES_MAX));
+        answer
+            .parts
+            .extend(self.wants.into_iter().take(WANTS_MAX).map(Part::Want));
+        answer.parts.extend(rows);
+        answer
+    }
+}
+
+/// Ranges of about equally many rows that together cover `first..=last`.
+fn split(store: &Store, first: RowKey, last: RowKey, count: u32) -> Vec<Outgoing> {
+    let size = count.div_ceil(SPLIT).max(1);
+    let mut ranges = Vec::new();
+    let mut open = HashRange {
+        first,
+        last,
+        hash: 0,
+        count: 0,
+    };
+    for (key, row) in store.rows_between(first, last) {
+        if open.count >= size {
+            // The range ends just before this row, so that what lies between belongs to it.
+            let end = previous_key(key);
+            ranges.push(Part::Hash(HashRange { last: end, ..open }));
+            open = HashRange {
+                first: key,
+                last,
+                hash: 0,
+                count: 0,
+            };
+        }
+        open.hash = open.hash.wrapping_add(row.hash());
+        open.count += 1;
+    }
+    ranges.push(Part::Hash(open));
+    ranges
+}
+
+/// The place before this one; the first place is its own predecessor.
+fn previous_key(key: RowKey) -> RowKey {
+    match (key.index.checked_sub(1), key.owner.0.checked_sub(1)) {
+        (Some(index), _) => RowKey {
+            owner: key.owner,
+            index,
+        },
+        (None, Some(owner)) => RowKey {
+            owner: NodeKey(owner),
+            index: u16::MAX,
+        },
+        (None, None) => RowKey::FIRST,
+    }
+}
