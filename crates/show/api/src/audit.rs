@@ -226,6 +226,23 @@ impl AuditLog {
             .collect())
     }
 
+    /// A log whose disk is full.
+    #[cfg(test)]
+    pub(crate) fn on_a_full_disk() -> Self {
+        let path = Path::new("/dev/full");
+        let file = OpenOptions::new().append(true).open(path).unwrap();
+        let writer = Writer {
+            file,
+            length: 0,
+            seq: 0,
+            head: GENESIS.to_owned(),
+        };
+        Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -416,20 +433,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_an_error() {
-        let full = Path::new("/dev/full");
-        let Ok(file) = OpenOptions::new().append(true).open(full) else {
-            panic!("this system has no /dev/full");
-        };
-        let writer = Writer {
-            file,
-            length: 0,
-            seq: 0,
-            head: GENESIS.to_owned(),
-        };
-        let log = AuditLog {
-            path: full.to_owned(),
-            writer: Mutex::new(writer),
-        };
+        let log = AuditLog::on_a_full_disk();
         assert!(matches!(
             log.append(entry("x")),
             Err(AuditError::File { .. })

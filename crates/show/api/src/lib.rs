@@ -9,10 +9,15 @@
 //! `connection`, `gate` (who may), [`access`], `routes`, `documents` and `stream` (the picture),
 //! [`identity`], [`tls`] and [`peer`] (nodes among themselves), [`audit`].
 
+// A test that cannot run says so loudly.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
+
 pub mod access;
 pub mod audit;
 pub mod error;
 pub mod identity;
+pub mod layout;
+pub mod terminal;
 pub mod peer;
 pub mod serve;
 pub mod sources;
@@ -39,6 +44,9 @@ mod shared;
 mod slots;
 mod stream;
 mod throttle;
+
+#[cfg(test)]
+mod tests;
 
 pub use access::{Access, Role};
 pub use audit::{AuditEntry, AuditError, AuditLog, AuditSummary};

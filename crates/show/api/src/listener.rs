@@ -3,7 +3,7 @@
 
 use crate::connection::{self, Link};
 use crate::shared::Shared;
-use crate::slots::{Claim, Slots};
+use crate::slots::Claim;
 use axum::Router;
 use std::io;
 use std::net::SocketAddr;
@@ -40,12 +40,8 @@ pub(crate) struct Service {
 }
 
 /// Accepts connections until cancelled.
-pub(crate) async fn run(
-    listener: TcpListener,
-    service: Service,
-    slots: Arc<Slots>,
-    cancel: CancellationToken,
-) {
+pub(crate) async fn run(listener: TcpListener, service: Service, cancel: CancellationToken) {
+    let slots = Arc::clone(&service.shared.slots);
     loop {
         let accepted = tokio::select! {
             () = cancel.cancelled() => return,

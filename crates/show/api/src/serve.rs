@@ -1,6 +1,5 @@
 //! The API from start to stop, in one readable function.
 
-use crate::access::Role;
 use crate::counters::Counters;
 use crate::documents::Documents;
 use crate::listener::{self, Service};
@@ -24,6 +23,9 @@ const RELAYS_MAX: usize = 16;
 /// Time that answers on their way are given when the node stops.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether they are done.
+const STOP_LOOK: Duration = Duration::from_millis(20);
+
 /// Why the API did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -43,55 +45,60 @@ pub async fn serve(
     cancel: CancellationToken,
 ) -> Result<(), ServeError> {
     sources.listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(sources.listener)?;
-    let local_port = listener.local_addr()?.port();
+    let listener = TcpListener::from_std(sources.listener.try_clone()?)?;
+    let service = assemble(config, sources, &cancel)?;
+    let shared = Arc::clone(&service.shared);
+    let following = tokio::spawn(Arc::clone(&shared.hub).run(
+        shared.view.clone(),
+        Arc::clone(&shared.documents),
+        Arc::clone(&shared.slots),
+    ));
+    listener::run(listener, service, cancel).await;
+
+    let deadline = Instant::now() + STOP_MAX;
+    while shared.slots.close(false) > 0 && Instant::now() < deadline {
+        tokio::time::sleep(STOP_LOOK).await;
+    }
+    shared.slots.close(true);
+    // It ends with the same cancellation; a panic in it has been reported already.
+    let _ = following.await;
+    Ok(())
+}
+
+/// Everything that a connection is served with.
+pub(crate) fn assemble(
+    config: ApiConfig,
+    sources: Sources,
+    cancel: &CancellationToken,
+) -> Result<Service, ServeError> {
+    let local_port = sources.listener.local_addr()?.port();
     let counters = Arc::new(Counters::default());
-    let slots = Slots::new(config.connections_max, Arc::clone(&counters));
-    let documents = Arc::new(Documents::new(sources.view.clone(), Arc::clone(&counters)));
-    let hub = Hub::new(
-        sources.view.borrow().clone(),
-        Arc::clone(&counters),
-        cancel.clone(),
-    );
-    let tls = TlsAcceptor::from(tls::server(&sources.identity)?);
+    let first = sources.view.borrow().clone();
     let shared = Arc::new(Shared {
         cookie_name: format!(
             "andon_{}",
             base32::hex(&sources.identity.fingerprint()[..4])
         ),
         peers: PeerClient::new(&sources.identity)?,
-        view: sources.view.clone(),
+        documents: Arc::new(Documents::new(sources.view.clone(), Arc::clone(&counters))),
+        hub: Hub::new(first, Arc::clone(&counters), cancel.clone()),
+        slots: Slots::new(config.connections_max, Arc::clone(&counters)),
+        view: sources.view,
         stats: sources.stats,
         commands: sources.commands,
         access: sources.access,
         audit: sources.audit,
         gridbug: sources.gridbug,
-        documents: Arc::clone(&documents),
-        hub: Arc::clone(&hub),
         relays: Semaphore::new(RELAYS_MAX),
-        slots: Arc::clone(&slots),
         counters,
         started: Instant::now(),
         config,
     });
-    tracing::debug!(port = local_port, loopback = %if shared.config.loopback_viewer { Role::Viewer.to_string() } else { "none".to_owned() }, "serving");
-
-    let following = tokio::spawn(hub.run(sources.view, documents, Arc::clone(&slots)));
-    let service = Service {
+    Ok(Service {
         router: routes::router(&shared),
-        shared,
-        tls,
+        tls: TlsAcceptor::from(tls::server(&sources.identity)?),
         frames: sources.frames,
+        shared,
         local_port,
-    };
-    listener::run(listener, service, Arc::clone(&slots), cancel).await;
-
-    let deadline = Instant::now() + STOP_MAX;
-    while slots.close(false) > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    slots.close(true);
-    // It ends with the same cancellation; a panic in it has been reported already.
-    let _ = following.await;
-    Ok(())
+    })
 }

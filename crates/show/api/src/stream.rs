@@ -178,3 +178,51 @@ fn event(name: &str, json: &[u8]) -> Bytes {
     event.extend_from_slice(b"\n\n");
     event.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::view_of;
+    use andon_model::PictureDigest;
+    use futures_util::StreamExt;
+
+    #[tokio::test]
+    async fn a_slow_watcher_is_given_the_whole_picture_again_and_watchers_are_bounded() {
+        let counters = Arc::new(Counters::default());
+        let view = view_of("a", &["a", "b"]);
+        let hub = Hub::new(
+            Arc::new(view.clone()),
+            Arc::clone(&counters),
+            CancellationToken::new(),
+        );
+        let mut slow = Box::pin(hub.subscribe(Form::Whole).unwrap());
+        let mut next =
+            async || String::from_utf8(slow.next().await.unwrap().unwrap().to_vec()).unwrap();
+        assert!(next().await.starts_with("event: picture\n"));
+        for number in 0..LAG_MAX as u128 + 4 {
+            hub.publish(Arc::new(PictureView {
+                digest: PictureDigest(100 + number),
+                ..view.clone()
+            }));
+        }
+        let again = next().await;
+        assert!(again.starts_with("event: picture\n"), "{again}");
+        assert!(
+            again.contains(&PictureDigest(100 + LAG_MAX as u128 + 3).to_string()),
+            "the newest"
+        );
+        hub.publish(Arc::new(PictureView {
+            digest: PictureDigest(5),
+            ..view
+        }));
+        assert!(next().await.starts_with("event: delta\n"));
+        assert_eq!(counters.streams_lagged.get(), 1);
+
+        let held: Vec<_> = (1..STREAMS_MAX)
+            .map(|_| hub.subscribe(Form::Whole).unwrap())
+            .collect();
+        assert!(hub.subscribe(Form::Whole).is_none());
+        drop(held);
+        assert_eq!(hub.open(), 1);
+    }
+}

@@ -1,0 +1,10 @@
+//! The API's promises, kept over real sockets: a whole API on a loopback port, asked by a
+//! plain client.
+
+mod limits;
+mod nodes;
+mod people;
+mod picture;
+mod world;
+
+pub(crate) use world::{Reply, World, ask, view_of};
