@@ -3,7 +3,8 @@
 
 use crate::core::{GridBug, Moment};
 use crate::document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
-use andon_model::Timestamp;
+use andon_model::{LinkState, NodeKind, PictureView, Timestamp};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -20,7 +21,7 @@ pub struct GridBugRequest {
     /// The `key` header.
     pub key: Option<String>,
     /// The body; the server need not read more than [`DOCUMENT_BYTES_MAX`] and one byte.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Who calls.
     pub remote: SocketAddr,
 }
@@ -33,7 +34,7 @@ pub struct GridBugAnswer {
     /// `Content-Type`.
     pub content_type: &'static str,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Our own grid as GridBug's users see it.
@@ -56,6 +57,38 @@ pub struct SummaryLink {
     pub alive: Option<bool>,
     /// When it was last judged.
     pub at: Timestamp,
+}
+
+impl From<&PictureView> for GridSummary {
+    /// The nodes of our own grid and the links between them. Bugs and targets are left out:
+    /// the bugs are shown from what we know of them here.
+    fn from(picture: &PictureView) -> Self {
+        let ours = |node: &&andon_model::NodeView| node.kind == NodeKind::Andon;
+        let nodes: BTreeSet<&str> = picture
+            .nodes
+            .iter()
+            .filter(ours)
+            .map(|node| node.id.as_str())
+            .collect();
+        let links = picture.links.iter().filter(|link| {
+            let probed = !matches!(link.state, LinkState::NotProbed | LinkState::Left);
+            probed && nodes.contains(link.from.as_str()) && nodes.contains(link.to.as_str())
+        });
+        let links = links.map(|link| SummaryLink {
+            from: link.from.clone(),
+            to: link.to.clone(),
+            alive: match link.state {
+                LinkState::Up | LinkState::Partial | LinkState::Degraded => Some(true),
+                LinkState::Down => Some(false),
+                LinkState::Unknown | LinkState::NotProbed | LinkState::Left => None,
+            },
+            at: picture.generated_at,
+        });
+        Self {
+            links: links.collect(),
+            nodes: nodes.into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +144,7 @@ impl GridBug {
             "/bugs" | "/gridbugs.json" => GridBugAnswer {
                 status: 200,
                 content_type: JSON,
-                body: self.document().write(),
+                body: self.document().write().into(),
             },
             "/graph" => {
                 let (nodes, edges) = self.graph(at);
@@ -138,7 +171,7 @@ impl GridBug {
             "/text" => GridBugAnswer {
                 status: 200,
                 content_type: TEXT,
-                body: self.text(at).into_bytes(),
+                body: self.text(at).into_bytes().into(),
             },
             _ => refusal(404, "no such call"),
         }
@@ -262,7 +295,7 @@ fn ok(value: &Value) -> GridBugAnswer {
     GridBugAnswer {
         status: 200,
         content_type: JSON,
-        body: value.to_string().into_bytes(),
+        body: value.to_string().into_bytes().into(),
     }
 }
 
@@ -273,6 +306,6 @@ fn refusal(status: u16, why: &str) -> GridBugAnswer {
     GridBugAnswer {
         status,
         content_type: JSON,
-        body,
+        body: body.into(),
     }
 }

@@ -93,7 +93,7 @@ async fn serve_andon(handle: Handle, listener: TcpListener) {
                     .lines()
                     .find_map(|l| l.strip_prefix("key: "))
                     .map(str::to_owned),
-                body,
+                body: body.into(),
                 remote,
             };
             let answer = handle.respond(&request);
@@ -267,7 +267,7 @@ impl Andon {
             method: method.into(),
             path: path.into(),
             key: key.map(str::to_owned),
-            body: body.to_vec(),
+            body: body.to_vec().into(),
             remote,
         };
         self.handle.respond(&request)
@@ -542,7 +542,11 @@ async fn ids_with_markup_are_data_in_every_answer() {
         "{}",
         text.content_type
     );
-    assert!(!String::from_utf8(text.body).unwrap().contains('\u{202e}'));
+    assert!(
+        !String::from_utf8(text.body.to_vec())
+            .unwrap()
+            .contains('\u{202e}')
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The task that joins the core with the asking.
+//! The task that joins the core with the asking. The core sits behind a mutex, so that who
+//! looks at a target is answered at once; nothing is awaited while it is held.
 
 use crate::answer::Answer;
 use crate::ask::Asker;
@@ -7,37 +8,26 @@ use crate::core::{Counters, Event, Moment, Output, Targets, Ticket};
 use crate::state::TargetDetail;
 use andon_model::{Instant, LinkReport, NodeKey, TargetId, TargetSpec, Timestamp};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::{self, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Requests for details that may wait. Beyond it callers wait.
-const LOOKS_MAX: usize = 64;
-
 type Declared = Vec<(NodeKey, TargetSpec)>;
-
-/// Asks the targets that concern this node.
-pub struct TargetProber;
-
-enum Look {
-    Detail(TargetId, oneshot::Sender<Option<TargetDetail>>),
-    Counters(oneshot::Sender<Counters>),
-}
 
 /// The prober's far end: cheap to clone, shared by who declares and who looks.
 #[derive(Clone)]
-pub struct Handle {
-    targets: watch::Sender<Declared>,
-    looks: mpsc::Sender<Look>,
+pub struct TargetHandle {
+    declared: Arc<watch::Sender<Declared>>,
+    core: Arc<Mutex<Targets>>,
 }
 
-impl Handle {
+impl TargetHandle {
     /// Sets all targets declared in the grid, each with who declared it. Those that do not
     /// concern this node are passed over; unchanged ones keep their state.
     pub fn set_targets(&self, declared: Declared) {
-        self.targets.send_if_modified(|current| {
+        self.declared.send_if_modified(|current| {
             let changed = *current != declared;
             *current = declared;
             changed
@@ -45,59 +35,52 @@ impl Handle {
     }
 
     /// Everything known of one target; `None` where this node does not ask it.
-    pub async fn detail(&self, id: TargetId) -> Option<TargetDetail> {
-        let (tx, rx) = oneshot::channel();
-        self.looks.send(Look::Detail(id, tx)).await.ok()?;
-        rx.await.ok().flatten()
+    pub fn detail(&self, id: &TargetId) -> Option<TargetDetail> {
+        lock(&self.core).detail(id)
     }
 
     /// What was asked, and what was not.
-    pub async fn counters(&self) -> Option<Counters> {
-        let (tx, rx) = oneshot::channel();
-        self.looks.send(Look::Counters(tx)).await.ok()?;
-        rx.await.ok()
+    pub fn counters(&self) -> Counters {
+        lock(&self.core).counters()
     }
 }
 
-impl TargetProber {
-    /// Starts asking; must be called within a tokio runtime. `utc` tells the time for people;
-    /// `reports` gets all reports whenever one changed. Ends on `cancel`; the task can be
-    /// waited for.
-    pub fn spawn(
-        me: Me,
-        utc: impl Fn() -> Timestamp + Send + Sync + 'static,
-        reports: impl Fn(Vec<LinkReport>) + Send + 'static,
-        cancel: CancellationToken,
-    ) -> (Handle, JoinHandle<()>) {
-        Self::spawn_with(Arc::new(Asker::new()), me, utc, reports, cancel)
-    }
+/// Starts asking the targets that concern this node; must be called within a tokio runtime.
+/// `utc` tells the time for people; `reports` gets all reports whenever one changed. Ends on
+/// `cancel` or when every handle is gone; the task can be waited for.
+pub fn spawn(
+    me: Me,
+    utc: impl Fn() -> Timestamp + Send + Sync + 'static,
+    reports: impl Fn(Vec<LinkReport>) + Send + 'static,
+    cancel: CancellationToken,
+) -> (TargetHandle, JoinHandle<()>) {
+    let (declared, declared_rx) = watch::channel(Declared::new());
+    let core = Arc::new(Mutex::new(Targets::new(me, rand::random())));
+    let driver = Driver {
+        core: core.clone(),
+        asker: Arc::new(Asker::new()),
+        start: std::time::Instant::now(),
+        utc: Box::new(utc),
+        reports: Box::new(reports),
+        questions: JoinSet::new(),
+        tickets: HashMap::new(),
+    };
+    let task = tokio::spawn(driver.run(declared_rx, cancel));
+    (
+        TargetHandle {
+            declared: Arc::new(declared),
+            core,
+        },
+        task,
+    )
+}
 
-    /// The same with an asker of the caller's own (other trusted roots).
-    pub fn spawn_with(
-        asker: Arc<Asker>,
-        me: Me,
-        utc: impl Fn() -> Timestamp + Send + Sync + 'static,
-        reports: impl Fn(Vec<LinkReport>) + Send + 'static,
-        cancel: CancellationToken,
-    ) -> (Handle, JoinHandle<()>) {
-        let (targets, declared) = watch::channel(Declared::new());
-        let (looks, looks_rx) = mpsc::channel(LOOKS_MAX);
-        let driver = Driver {
-            core: Targets::new(me, rand::random()),
-            asker,
-            start: std::time::Instant::now(),
-            utc: Box::new(utc),
-            reports: Box::new(reports),
-            questions: JoinSet::new(),
-            tickets: HashMap::new(),
-        };
-        let task = tokio::spawn(driver.run(declared, looks_rx, cancel));
-        (Handle { targets, looks }, task)
-    }
+fn lock(core: &Mutex<Targets>) -> MutexGuard<'_, Targets> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Driver {
-    core: Targets,
+    core: Arc<Mutex<Targets>>,
     asker: Arc<Asker>,
     start: std::time::Instant,
     utc: Box<dyn Fn() -> Timestamp + Send + Sync>,
@@ -107,15 +90,9 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(
-        mut self,
-        mut declared: watch::Receiver<Declared>,
-        mut looks: mpsc::Receiver<Look>,
-        cancel: CancellationToken,
-    ) {
+    async fn run(mut self, mut declared: watch::Receiver<Declared>, cancel: CancellationToken) {
         loop {
-            let wake = self
-                .core
+            let wake = lock(&self.core)
                 .next_wake()
                 .map(|at| self.start + Duration::from_micros(at.0));
             let sleep = tokio::time::sleep_until(wake.unwrap_or(self.start).into());
@@ -123,21 +100,16 @@ impl Driver {
                 () = cancel.cancelled() => return,
                 () = sleep, if wake.is_some() => {
                     let at = self.moment();
-                    self.core.wake(at);
+                    lock(&self.core).wake(at);
                 }
-                changed = declared.changed() => match changed {
-                    Ok(()) => {
-                        let specs = declared.borrow_and_update().clone();
-                        self.handle(Event::Declared(specs));
+                changed = declared.changed() => {
+                    if changed.is_err() {
+                        return;
                     }
-                    // Every handle is gone: nobody can declare or look any more.
-                    Err(_) => return,
-                },
+                    let specs = declared.borrow_and_update().clone();
+                    self.handle(Event::Declared(specs));
+                }
                 Some(done) = self.questions.join_next_with_id() => self.answered(done),
-                Some(look) = looks.recv() => match look {
-                    Look::Detail(id, tx) => drop(tx.send(self.core.detail(&id))),
-                    Look::Counters(tx) => drop(tx.send(self.core.counters())),
-                },
             }
             self.carry_out();
         }
@@ -151,9 +123,9 @@ impl Driver {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&self, event: Event) {
         let at = self.moment();
-        self.core.handle(at, event);
+        lock(&self.core).handle(at, event);
     }
 
     /// A question that broke off (a defect of ours) frees its place like any other.
@@ -171,7 +143,11 @@ impl Driver {
     }
 
     fn carry_out(&mut self) {
-        while let Some(output) = self.core.poll() {
+        let outputs: Vec<Output> = {
+            let mut core = lock(&self.core);
+            std::iter::from_fn(|| core.poll()).collect()
+        };
+        for output in outputs {
             match output {
                 Output::Report(reports) => (self.reports)(reports),
                 Output::Ask {
@@ -179,8 +155,7 @@ impl Driver {
                     question,
                     timeout,
                 } => {
-                    let asker = self.asker.clone();
-                    let utc = (self.utc)();
+                    let (asker, utc) = (self.asker.clone(), (self.utc)());
                     let question = self
                         .questions
                         .spawn(async move { asker.ask(&question, timeout, utc).await });
