@@ -81,6 +81,7 @@ pub struct FlowCore {
     lost_run: u32,
     good_run: u32,
     confirm_at: Option<Instant>,
+    confirms_left: u32,
     /// Last answer's sequence numbers: ours, and the reflector's.
     reflected: Option<(u32, u32)>,
     sent: u64,
@@ -102,6 +103,7 @@ impl FlowCore {
             lost_run: 0,
             good_run: 0,
             confirm_at: None,
+            confirms_left: 0,
             reflected: None,
             sent: 0,
             answered: 0,
@@ -148,7 +150,8 @@ impl FlowCore {
         });
         self.sent += 1;
         if kind == Kind::Confirm {
-            self.confirm_at = None;
+            self.confirms_left = self.confirms_left.saturating_sub(1);
+            self.confirm_at = (self.confirms_left > 0).then(|| now.at + CONFIRM_EVERY);
         }
         packet
     }
@@ -177,14 +180,14 @@ impl FlowCore {
         match self.alive {
             None => self.alive = Some(true),
             Some(false) if self.good_run >= REVIVE_RUN => self.alive = Some(true),
-            Some(false) => self.confirm_at = Some(now.at + CONFIRM_EVERY),
-            Some(true) => self.confirm_at = None,
+            Some(false) => (self.confirm_at, self.confirms_left) = (Some(now.at + CONFIRM_EVERY), 1),
+            Some(true) => self.skip_confirm(),
         }
         Some(Answer { sent, kind, late, rtt_us, offset_us, lost_forward, lost_return })
     }
 
     /// Judges what has waited long enough. `run_to_die`: losses in a row that make it dead;
-    /// until then each loss is followed by a confirmation.
+    /// until then losses are followed by as many confirmations.
     pub fn expire(&mut self, now: Now, run_to_die: u32) -> Vec<Loss> {
         let mut losses = Vec::new();
         for entry in &mut self.flight {
@@ -220,7 +223,7 @@ impl FlowCore {
     pub fn die(&mut self) {
         self.alive = Some(false);
         self.good_run = 0;
-        self.confirm_at = None;
+        self.skip_confirm();
     }
 
     /// When the next confirmation is due.
@@ -231,6 +234,7 @@ impl FlowCore {
     /// No confirmation: the budget is used up.
     pub fn skip_confirm(&mut self) {
         self.confirm_at = None;
+        self.confirms_left = 0;
     }
 
     /// When the first probe in flight is to be judged.
@@ -258,8 +262,16 @@ impl FlowCore {
         if self.lost_run >= run_to_die {
             self.alive = Some(false);
         }
-        let suspicious = self.alive == Some(true) && self.lost_run < run_to_die;
-        self.confirm_at = suspicious.then(|| now.at + CONFIRM_EVERY);
+        if self.alive != Some(true) {
+            return self.skip_confirm();
+        }
+        if self.confirm_at.is_none() {
+            // As many as would make it dead together with those already on their way.
+            let waiting = self.flight.iter().filter(|entry| entry.fate == Fate::Waiting).count();
+            let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+            self.confirms_left = run_to_die.saturating_sub(self.lost_run).saturating_sub(waiting);
+            self.confirm_at = (self.confirms_left > 0).then_some(now.at);
+        }
     }
 
     fn find(&mut self, asked: &SenderPacket) -> Option<&mut InFlight> {

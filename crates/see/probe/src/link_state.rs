@@ -20,7 +20,7 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(400);
 /// Longest patience with a probe.
 const TIMEOUT_MAX: Duration = Duration::from_millis(1_500);
 /// Silence that makes a link down, if enough probes were lost in it.
-const DOWN_AFTER: Duration = Duration::from_millis(900);
+const DOWN_AFTER: Duration = Duration::from_millis(1_100);
 /// The same where the far host says itself that nobody listens.
 const REFUSED_AFTER: Duration = Duration::from_millis(500);
 /// Probes lost in a row that make a link down, at no usual loss.
@@ -29,6 +29,8 @@ const DOWN_RUN: u32 = 6;
 const REFUSED_RUN: u32 = 4;
 /// Probes lost in a row that make a flow dead, at no usual loss.
 const FLOW_RUN: u32 = 4;
+/// Probes judged before a link's own loss makes us more patient.
+const RUN_JUDGED_MIN: u32 = 20;
 /// A link that never answered is down after this.
 const NEVER_AFTER: Duration = Duration::from_secs(3);
 /// A link that never answered over UDP is tried over frames after this.
@@ -363,10 +365,9 @@ impl LinkCore {
             self.flows.iter_mut().for_each(FlowCore::die);
             self.frame.die();
         }
-        if matches!(self.state, LinkState::Down | LinkState::Partial) {
+        if self.is_out() {
             // What was lost in the outage says nothing of the link after it.
-            self.judged_from = now.at + Duration::from_secs(1);
-            self.degraded = None;
+            self.forgive(now.at + Duration::from_secs(1));
         }
         self.state = state;
         self.since = now.utc;
@@ -391,18 +392,29 @@ impl LinkCore {
 
     fn judge_usual(&mut self, now: Now, host_busy: bool) {
         self.rtts.turn(now.at);
-        let dead = self.state == LinkState::Down || self.state == LinkState::Partial;
-        if dead {
+        let out = self.is_out();
+        if out {
             self.judged_from = now.at;
         }
         let (samples, [p50]) = self.rtts.quantiles(2, [0.5]);
         self.degraded = self.usual.second(
             self.history.losses(30, self.judged_from),
             self.history.losses(12, self.judged_from),
-            p50.filter(|_| samples >= 16 && !dead),
+            p50.filter(|_| samples >= 16 && !out),
             host_busy,
         );
         self.publish(now, false);
+    }
+
+    /// Whether losses are those of an outage, and no measure of the link.
+    fn is_out(&self) -> bool {
+        matches!(self.state, LinkState::Down | LinkState::Partial | LinkState::Unknown)
+    }
+
+    fn forgive(&mut self, judged_from: Instant) {
+        self.judged_from = judged_from;
+        self.usual.forgive();
+        self.degraded = None;
     }
 
     fn publish(&mut self, now: Now, at_once: bool) {
@@ -446,7 +458,7 @@ impl LinkCore {
         self.transport_since = now.attentive;
         self.lost_run = 0;
         self.refused_run = 0;
-        self.judged_from = now.at;
+        self.forgive(now.at + Duration::from_secs(1));
         self.lost_flows = vec![false; self.active().count().max(1)];
     }
 
@@ -480,8 +492,12 @@ impl LinkCore {
 
     /// Losses in a row that chance alone brings less often than `chance`, at this link's loss.
     fn run(&self, run_min: u32, chance: f64, run_max: u32) -> u32 {
-        let loss = self.history.losses(30, self.judged_from).share().unwrap_or(0.0);
-        if loss < 0.02 {
+        let losses = self.history.losses(30, self.judged_from);
+        // The silence in question is no evidence of what is usual.
+        let lost = losses.lost.saturating_sub(self.lost_run);
+        let judged = losses.answered + lost;
+        let loss = f64::from(lost) / f64::from(judged.max(1));
+        if judged < RUN_JUDGED_MIN || loss < 0.02 {
             return run_min;
         }
         let run = chance.ln() / loss.min(0.95).ln();

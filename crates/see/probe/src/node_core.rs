@@ -148,7 +148,7 @@ impl NodeCore {
             looked: attention.now(at, utc),
             now: attention.now(at, utc),
             attention,
-            prober: Prober::new(config),
+            prober: Prober::new(config, at),
             reflector: Reflector::default(),
             heard: HeardTable::default(),
             heard_since: std::collections::BTreeMap::new(),

@@ -129,17 +129,17 @@ pub struct Prober {
 
 impl Prober {
     /// A prober without links.
-    pub fn new(config: ProberConfig) -> Self {
+    pub fn new(config: ProberConfig, now: Instant) -> Self {
         Self {
             ssid: ssid(config.me),
             rng: ChaCha8Rng::from_seed(config.rng_seed),
             links: BTreeMap::new(),
             by_address: BTreeMap::new(),
             by_connection: BTreeMap::new(),
-            wheel: Wheel::default(),
+            wheel: Wheel::new(now),
             stretch: 1.0,
             confirm_tokens: 0.0,
-            confirm_at: Instant(0),
+            confirm_at: now,
             probes: VecDeque::new(),
             changed: false,
             counts: ProberCounts::default(),

@@ -70,7 +70,7 @@ impl Published {
         };
         let offset = match (old.clock_offset_us, fresh.clock_offset_us.filter(bad)) {
             (Some(old), Some(fresh)) if (old - fresh).abs() <= old.abs() / 8 => Some(old),
-            (_, fresh) => fresh.map(|offset| offset / 10_000 * 10_000),
+            (_, fresh) => fresh.map(|offset| (offset + offset.signum() * 5_000) / 10_000 * 10_000),
         };
         self.figures = Figures {
             rtt_us: RttUs {

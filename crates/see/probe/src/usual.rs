@@ -58,8 +58,16 @@ impl Usual {
         }
     }
 
+    /// An outage ended: loss is judged anew.
+    pub fn forgive(&mut self) {
+        self.lossy = false;
+    }
+
     fn judge_loss(&mut self, losses: Losses, lately: Losses) {
-        let Some(share) = losses.share() else { return };
+        let Some(share) = losses.share() else {
+            self.lossy = false;
+            return;
+        };
         let judged = f64::from(losses.answered + losses.lost);
         let expected = judged * self.loss;
         let chance = 3.0 * (expected * (1.0 - self.loss)).sqrt() + 1.0;

@@ -18,13 +18,12 @@ pub struct Wheel<T> {
     timers: usize,
 }
 
-impl<T> Default for Wheel<T> {
-    fn default() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: 0, timers: 0 }
-    }
-}
-
 impl<T> Wheel<T> {
+    /// A wheel that begins to turn at `now`.
+    pub fn new(now: Instant) -> Self {
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now.0 / TICK_US, timers: 0 }
+    }
+
     /// Arms a timer. One in the past is due at the next tick.
     pub fn insert(&mut self, at: Instant, item: T) {
         let tick = at.0.div_ceil(TICK_US).clamp(self.tick, self.tick + SLOTS as u64 - 1);
@@ -68,7 +67,7 @@ mod tests {
 
     #[test]
     fn timers_come_once_never_early_and_at_most_a_tick_late() {
-        let mut wheel = Wheel::default();
+        let mut wheel = Wheel::new(Instant(0));
         let times: Vec<u64> = (0..2_000).map(|i| (i * 7_919) % 9_000_000).collect();
         for at in &times {
             wheel.insert(Instant(*at), *at);
@@ -86,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_jump_in_time_loses_nothing() {
-        let mut wheel = Wheel::default();
+        let mut wheel = Wheel::new(Instant(0));
         wheel.insert(Instant(1_000), 1);
         wheel.insert(Instant(90_000_000), 2);
         assert_eq!(wheel.due(Instant(60_000_000)).len(), 1);
