@@ -293,6 +293,7 @@ fn mix(mut hash: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use andon_model::{Heard, LinkState, LinkView, NodeState, PictureDigest, SiteId, Timestamp};
