@@ -21,6 +21,10 @@ pub const FORGOTTEN_FOR: Duration = Duration::from_secs(3_600);
 /// Shortest time between polls of a bug. Halved, we would be the heaviest client of a peer
 /// that answers 2,000 requests a second at best.
 pub const POLL_MIN: Duration = Duration::from_secs(1);
+/// Unanswered pings in a row until a bug that was alive is not.
+const SILENT_IN_A_ROW: u32 = 2;
+/// Wait before the ping that decides.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 /// What others reported is let go when the reporter has not answered for so long.
 const SEES_FOR: Duration = Duration::from_secs(60);
 
@@ -104,6 +108,7 @@ struct Bug {
     since: Timestamp,
     rtt_us: Option<u32>,
     sees: BTreeMap<String, Option<bool>>,
+    silent_in_a_row: u32,
     /// When it was learned of, or last answered or spoke.
     heard: Instant,
     due: Instant,
@@ -165,16 +170,22 @@ impl GridBug {
             return false;
         };
         bug.polling = false;
-        bug.due = at.now + poll.mul_f64(spread);
-        let alive = Some(polled.ping_us.is_some());
+        if polled.ping_us.is_some() {
+            (bug.rtt_us, bug.heard) = (dead_band(bug.rtt_us, polled.ping_us), at.now);
+            bug.silent_in_a_row = 0;
+        } else {
+            bug.silent_in_a_row = bug.silent_in_a_row.saturating_add(1);
+            self.counters.pings_failed += 1;
+        }
+        // One lost ping of a bug that was alive is no outage: a second one soon decides.
+        let in_doubt =
+            bug.alive == Some(true) && (1..SILENT_IN_A_ROW).contains(&bug.silent_in_a_row);
+        let pause = if in_doubt { CONFIRM_AFTER } else { poll };
+        bug.due = at.now + pause.mul_f64(spread);
+        let alive = Some(in_doubt || polled.ping_us.is_some());
         let changed = bug.alive != alive;
         if changed {
             (bug.alive, bug.since) = (alive, at.utc);
-        }
-        if polled.ping_us.is_some() {
-            (bug.rtt_us, bug.heard) = (dead_band(bug.rtt_us, polled.ping_us), at.now);
-        } else {
-            self.counters.pings_failed += 1;
         }
         self.counters.posts_failed += u64::from(polled.posted == Some(false));
         let learned = polled
@@ -186,6 +197,9 @@ impl GridBug {
 
     /// Time has passed.
     pub fn wake(&mut self, at: Moment) {
+        if self.next_wake().is_none_or(|due| due > at.now) {
+            return;
+        }
         let document = self.config.host.is_some().then(|| self.document());
         for (host, bug) in &mut self.bugs {
             if bug.polling || bug.due > at.now {
@@ -193,7 +207,7 @@ impl GridBug {
             }
             if self.polling >= POLLS_MAX {
                 self.counters.polls_delayed += 1;
-                break;
+                continue;
             }
             (bug.polling, self.polling) = (true, self.polling + 1);
             self.counters.polls += 1;
@@ -363,6 +377,7 @@ impl GridBug {
             since: at.utc,
             rtt_us: None,
             sees: BTreeMap::new(),
+            silent_in_a_row: 0,
             heard: at.now,
             due: at.now + Duration::from_secs(1).mul_f64(self.rng.random_range(0.0..1.0)),
             polling: false,
@@ -545,6 +560,7 @@ mod tests {
         gridbug.posted(at(3), view_of("A", "10.0.0.1:1", &[]));
         assert_eq!(hosts(&gridbug), ["name:1"]);
         gridbug.handle(at(4), "name:1", SILENT);
+        gridbug.handle(at(4), "name:1", SILENT);
         gridbug.posted(at(5), view_of("A", "10.0.0.2:1", &[]));
         assert_eq!(hosts(&gridbug), ["10.0.0.2:1", "name:1"], "it moved");
     }
@@ -564,6 +580,18 @@ mod tests {
         while gridbug.poll().is_some() {}
         assert!(gridbug.next_wake().is_some_and(|wake| wake <= at(73).now));
         assert_eq!(gridbug.view()[0].alive, None);
+    }
+
+    #[test]
+    fn one_lost_ping_is_no_outage_and_is_soon_followed_by_another() {
+        let mut gridbug = gridbug(&["a:1"]);
+        gridbug.handle(at(1), "a:1", answer(view_of("A", "a:1", &[])));
+        assert!(!gridbug.handle(at(11), "a:1", SILENT));
+        assert!(gridbug.next_wake().is_some_and(|wake| wake <= at(13).now));
+        assert!(gridbug.handle(at(12), "a:1", SILENT));
+        let bug = &gridbug.view()[0];
+        assert_eq!((bug.alive, bug.since), (Some(false), at(12).utc));
+        assert!(gridbug.next_wake().is_some_and(|wake| wake > at(20).now));
     }
 
     #[test]

@@ -393,6 +393,22 @@ fn read_resolv_conf(text: &str) -> Vec<SocketAddr> {
     servers
 }
 
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = answers_ours(bytes, &[0; 17]);
+    for record in [
+        Record::A,
+        Record::Aaaa,
+        Record::Cname,
+        Record::Mx,
+        Record::Txt,
+        Record::Srv,
+        Record::Ns,
+    ] {
+        let _ = read_answer(bytes, "example.com", record);
+    }
+    let _ = read_resolv_conf(&String::from_utf8_lossy(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,6 +86,10 @@ fn is_reply(packet: &[u8], v6: bool, sequence: u16, token: u64) -> bool {
         && packet[8..16] == token.to_be_bytes()
 }
 
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = is_reply(bytes, false, 0, 0) || is_reply(bytes, true, 0, 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //! memory than its bounds, whatever the far end sends.
 
 pub mod dns;
+pub mod fuzz;
 mod http;
 mod icmp;
 mod name;

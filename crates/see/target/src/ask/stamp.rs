@@ -98,6 +98,10 @@ fn read_reflection(packet: &[u8], sequence: u32, sent_at: u64) -> Option<Reflect
     })
 }
 
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = read_reflection(bytes, 0, 0);
+}
+
 fn ntp_now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -15,9 +15,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
@@ -34,7 +35,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct Trust {
     provider: Arc<CryptoProvider>,
     roots: Option<Vec<CertificateDer<'static>>>,
-    verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    verifier: OnceCell<Option<Arc<WebPkiServerVerifier>>>,
 }
 
 impl Trust {
@@ -43,7 +44,7 @@ impl Trust {
         Self {
             provider: Arc::new(rustls::crypto::ring::default_provider()),
             roots: None,
-            verifier: OnceLock::new(),
+            verifier: OnceCell::new(),
         }
     }
 
@@ -55,22 +56,23 @@ impl Trust {
         }
     }
 
-    /// `None` where there are no usable roots.
-    fn verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
-        self.verifier
-            .get_or_init(|| {
-                let roots = self
-                    .roots
-                    .clone()
-                    .unwrap_or_else(|| rustls_native_certs::load_native_certs().certs);
+    /// `None` where there are no usable roots. Read beside the other tasks: the machine's
+    /// roots are a few hundred kilobytes of files.
+    async fn verifier(&self) -> Option<Arc<WebPkiServerVerifier>> {
+        let read = || async {
+            let (given, provider) = (self.roots.clone(), self.provider.clone());
+            let reading = tokio::task::spawn_blocking(move || {
+                let roots = given.unwrap_or_else(|| rustls_native_certs::load_native_certs().certs);
                 let mut store = RootCertStore::empty();
                 let (added, ignored) = store.add_parsable_certificates(roots);
                 tracing::debug!(added, ignored, "trusted roots read");
-                WebPkiServerVerifier::builder_with_provider(Arc::new(store), self.provider.clone())
+                WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
                     .build()
                     .ok()
-            })
-            .clone()
+            });
+            reading.await.ok().flatten()
+        };
+        self.verifier.get_or_init(read).await.clone()
     }
 }
 
@@ -234,7 +236,7 @@ pub async fn handshake(
     let name = ServerName::try_from(at.host.clone())
         .map_err(|_| Failure::not_asked(format!("{} is no name for TLS", at.host)))?;
     let witness = Arc::new(Witness {
-        verifier: trust.verifier(),
+        verifier: trust.verifier().await,
         provider: trust.provider.clone(),
         chain_error: Mutex::new(None),
     });
