@@ -80,7 +80,10 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn draw(view: &PictureView) -> String {
-    terminal::render(view, screen::coloured())
+    terminal::render(
+        view,
+        &terminal::TerminalOptions { color: screen::coloured(), width: 80, unicode: true },
+    )
 }
 
 /// The document as it came, and what it says.

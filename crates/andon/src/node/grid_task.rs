@@ -1,0 +1,543 @@
+//! The task that owns the grid core: what happens goes in, what is to be done is carried out,
+//! and what others may know (own slice, picture, probe plan) is published.
+
+use super::clock::Clock;
+use super::data_dir::{DataDir, KnownPeer};
+use super::frames::{FrameEvent, Frames};
+use super::reach::Reachability;
+use super::{start, stats};
+use super::wire_link::WireLink;
+use super::{LEAVE_TIME, Reload};
+use crate::config::settings::{Advertise, NodeSettings, Seed};
+use andon_api::{ApiCommand, NodeStats};
+use andon_grid::{
+    ConnectionId, Endpoint, Grid, GridInput, GridNotice, GridOutput, OwnSlice,
+};
+use andon_model::{
+    HostHealth, Identity, Instant, LinkReport, LinkState, NodeKey, Peer, Picture, Presence, Reach, TargetId,
+};
+use andon_probe::{PlannedLink, WireCommand};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Things that change slowly (peers file, plan, stats) are looked at this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A node that nobody reached for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(72 * 3600);
+/// Most outside addresses remembered of this node.
+const OUTSIDE_MAX: usize = 4;
+/// Peers are written to disk at most this often.
+const REMEMBER_EVERY: Duration = Duration::from_secs(10);
+
+/// Everything that the task hears from and speaks to.
+pub struct GridTaskSources {
+    /// The probe thread.
+    pub wire: WireLink,
+    /// Frame connections that came in on the TCP port.
+    pub accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+    /// Questions of the API.
+    pub commands: mpsc::Receiver<ApiCommand>,
+    /// Addresses found for the seeds.
+    pub found_seeds: watch::Receiver<Vec<SocketAddr>>,
+    /// Seeds to look for, after a reload.
+    pub seeds: watch::Sender<Vec<Seed>>,
+    /// Reports of targets.
+    pub target_reports: watch::Receiver<Vec<LinkReport>>,
+    /// The prober of targets.
+    pub targets: andon_target::TargetHandle,
+    /// GridBug neighbours.
+    pub neighbours: watch::Receiver<Vec<andon_model::Neighbour>>,
+    /// Asks for the settings anew.
+    pub reload: Reload,
+    /// Where pictures go.
+    pub picture: watch::Sender<Picture>,
+    /// Where figures for `/metrics` go.
+    pub stats: watch::Sender<Arc<NodeStats>>,
+}
+
+/// Owner of the grid core.
+pub struct GridTask {
+    settings: NodeSettings,
+    listen: SocketAddr,
+    fingerprint: [u8; 32],
+    clock: Clock,
+    data_dir: DataDir,
+    grid: Grid,
+    frames: Frames,
+    frame_events: mpsc::Receiver<FrameEvent>,
+    sources: GridTaskSources,
+    started_at: andon_model::Timestamp,
+    outside: Vec<SocketAddr>,
+    reachability: Reachability,
+    down_since: BTreeMap<NodeKey, Instant>,
+    links: Vec<LinkReport>,
+    host: HostHealth,
+    wire_stats: andon_probe::WireStats,
+    picture_changed: bool,
+    membership: Membership,
+    remembered: (Instant, Vec<KnownPeer>),
+}
+
+/// What the probe plan depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Membership {
+    plan: Vec<(NodeKey, Option<SocketAddr>, Option<u64>, bool)>,
+    members: Vec<(NodeKey, Vec<std::net::IpAddr>)>,
+}
+
+impl GridTask {
+    /// A task for a node of this identity; nothing is sent before [`GridTask::run`].
+    pub fn new(
+        settings: &NodeSettings,
+        listen: SocketAddr,
+        fingerprint: [u8; 32],
+        clock: Clock,
+        data_dir: DataDir,
+        mut grid: Grid,
+        sources: GridTaskSources,
+    ) -> Self {
+        let (frame_tx, frame_events) = mpsc::channel(1_024);
+        let started_at = clock.utc();
+        grid.handle(clock.now(), GridInput::Via(settings.via.clone()));
+        Self {
+            settings: settings.clone(),
+            listen,
+            fingerprint,
+            clock,
+            data_dir,
+            grid,
+            frames: Frames::new(frame_tx),
+            frame_events,
+            sources,
+            started_at,
+            outside: Vec::new(),
+            reachability: Reachability::default(),
+            down_since: BTreeMap::new(),
+            links: Vec::new(),
+            host: HostHealth::default(),
+            wire_stats: andon_probe::WireStats::default(),
+            picture_changed: true,
+            membership: Membership::default(),
+            remembered: (clock.now(), Vec::new()),
+        }
+    }
+
+    /// Runs until cancelled, then says good-bye.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        self.start();
+        let mut tick = tokio::time::interval(TICK);
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        loop {
+            let wake = self.grid.next_wake().map(|at| self.clock.deadline(at));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some((from, bytes)) = self.sources.wire.gossip.recv() => {
+                    self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                }
+                Some(event) = self.frame_events.recv() => self.frame(event),
+                Some((connection, bytes)) = self.sources.wire.frames.recv() => {
+                    self.frames.send(connection, bytes);
+                }
+                Ok(()) = self.sources.wire.links.changed() => self.take_links(),
+                Ok(()) = self.sources.wire.host.changed() => {
+                    self.host = *self.sources.wire.host.borrow_and_update();
+                    self.publish();
+                }
+                Ok(()) = self.sources.target_reports.changed() => self.take_links(),
+                Ok(()) = self.sources.neighbours.changed() => self.publish(),
+                Ok(()) = self.sources.found_seeds.changed() => self.take_seeds(),
+                Some((stream, remote)) = self.sources.accepted.recv() => {
+                    self.frames.accept(self.clock.now(), stream, remote);
+                }
+                Some(command) = self.sources.commands.recv() => self.answer(command),
+                Some(()) = hang_up(&mut hangup) => self.reload(),
+                () = wake_at(wake) => self.grid.wake(self.clock.now()),
+                _ = tick.tick() => self.tick(),
+            }
+            self.drain();
+        }
+        self.leave().await;
+    }
+
+    fn start(&mut self) {
+        let known = self.data_dir.known_peers();
+        let addresses: Vec<SocketAddr> = known.iter().flat_map(|p| p.addresses.clone()).collect();
+        if !addresses.is_empty() {
+            tracing::info!(peers = known.len(), "peers of an earlier run are tried too");
+            self.feed(GridInput::Remembered(addresses));
+        }
+        self.remembered.1 = known;
+        self.take_seeds();
+        self.publish();
+        self.drain();
+    }
+
+    fn feed(&mut self, input: GridInput) {
+        self.grid.handle(self.clock.now(), input);
+    }
+
+    fn take_seeds(&mut self) {
+        let addresses = self.sources.found_seeds.borrow_and_update().clone();
+        self.feed(GridInput::Seeds(addresses));
+    }
+
+    fn take_links(&mut self) {
+        let mut links = self.sources.wire.links.borrow_and_update().clone();
+        links.extend(self.sources.target_reports.borrow_and_update().iter().cloned());
+        let reachable = links.iter().filter_map(|report| match (&report.to, report.state) {
+            (_, LinkState::Unknown | LinkState::NotProbed) => None,
+            (Peer::Node(key), state) => Some((*key, state != LinkState::Down)),
+            (Peer::Target(_), _) => None,
+        });
+        let reachable = reachable.collect();
+        self.links = links;
+        self.feed(GridInput::Reachable(reachable));
+        self.publish();
+    }
+
+    /// Publishes the own slice; the grid core passes on only what changed enough.
+    fn publish(&mut self) {
+        let slice = OwnSlice {
+            identity: self.identity(Presence::Here),
+            host: self.host,
+            links: self.links.iter().map(|report| (report.to.clone(), report.clone())).collect(),
+            targets: self.settings.targets.clone(),
+            neighbours: self.sources.neighbours.borrow_and_update().clone(),
+            access: Vec::new(),
+        };
+        self.feed(GridInput::Publish(Box::new(slice)));
+    }
+
+    fn identity(&self, presence: Presence) -> Identity {
+        let (addresses, reach) = match &self.settings.advertise {
+            Advertise::At(addresses) => (addresses.clone(), Reach::Open),
+            Advertise::None => (Vec::new(), Reach::Outbound),
+            Advertise::Auto => (self.learned_addresses(), Reach::Open),
+        };
+        Identity {
+            id: self.settings.id.clone(),
+            site: self.settings.site.clone(),
+            labels: self.settings.labels.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            addresses,
+            fingerprint: self.fingerprint,
+            presence,
+            reach,
+        }
+    }
+
+    /// What peers see of us, addresses that reach further first.
+    fn learned_addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.outside.clone();
+        if !self.listen.ip().is_unspecified() && !addresses.contains(&self.listen) {
+            addresses.push(self.listen);
+        }
+        addresses.sort_by_key(|address| address.ip().is_loopback());
+        addresses
+    }
+
+    fn frame(&mut self, event: FrameEvent) {
+        match event {
+            FrameEvent::Connected { connection, remote, dialled } => {
+                let connection = ConnectionId(connection);
+                self.feed(GridInput::Connected { connection, remote, dialled });
+            }
+            FrameEvent::Disconnected { connection } => {
+                self.frames.ended(connection);
+                self.feed(GridInput::Disconnected { connection: ConnectionId(connection) });
+            }
+            FrameEvent::Datagram { connection, remote, bytes } => {
+                if bytes.first().is_some_and(|first| *first >= 0x80) {
+                    let from = Endpoint::Tcp(ConnectionId(connection));
+                    self.feed(GridInput::Datagram { from, bytes });
+                } else {
+                    self.sources.wire.handle.send(WireCommand::Frame { connection, remote, bytes });
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, command: ApiCommand) {
+        match command {
+            ApiCommand::LinkDetail { to, reply } => {
+                let picture = self.grid.picture();
+                let Some(to) = key_by_name(&picture, &to) else {
+                    let _ = reply.send(self.target_detail(to));
+                    return;
+                };
+                self.sources.wire.handle.send(WireCommand::Detail {
+                    to,
+                    reply: Box::new(move |detail| {
+                        let json = detail.and_then(|detail| serde_json::to_value(detail).ok());
+                        let _ = reply.send(json);
+                    }),
+                });
+            }
+        }
+    }
+
+    fn target_detail(&self, name: String) -> Option<serde_json::Value> {
+        let detail = self.sources.targets.detail(&TargetId::new(name).ok()?)?;
+        serde_json::to_value(detail).ok()
+    }
+
+    fn reload(&mut self) {
+        let fresh = match (self.sources.reload)() {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                tracing::error!(%error, "the new configuration has errors; the old one stays in force");
+                return;
+            }
+        };
+        for name in needs_restart(&self.settings, &fresh) {
+            tracing::warn!(setting = name, "this setting changes only when the node restarts");
+        }
+        self.settings = NodeSettings {
+            id: self.settings.id.clone(),
+            listen: self.settings.listen,
+            data_dir: self.settings.data_dir.clone(),
+            probe: self.settings.probe.clone(),
+            gridbug: self.settings.gridbug.clone(),
+            ..fresh
+        };
+        if let Some(keys) = start::key_ring(&self.settings) {
+            self.sources.wire.handle.send(WireCommand::Keys(start::stamp_keys(&keys)));
+            self.feed(GridInput::Keys(keys));
+        }
+        self.feed(GridInput::Via(self.settings.via.clone()));
+        let _ = self.sources.seeds.send(self.settings.seeds.clone());
+        self.publish();
+        self.membership = Membership::default();
+        self.plan();
+        tracing::info!(keys = self.settings.keys.len(), "configuration read again");
+    }
+
+    /// Carries out all that the core wants done.
+    fn drain(&mut self) {
+        while let Some(output) = self.grid.poll() {
+            match output {
+                GridOutput::Send { to: Endpoint::Udp(to), bytes } => {
+                    self.sources.wire.handle.send(WireCommand::SendGossip { to, bytes });
+                }
+                GridOutput::Send { to: Endpoint::Tcp(connection), bytes } => {
+                    self.frames.send(connection.0, bytes);
+                }
+                GridOutput::PictureChanged => self.picture_changed = true,
+                GridOutput::OutsideAddress(address) => self.seen_from_outside(address),
+                GridOutput::Close(connection) => self.frames.close(connection.0),
+                GridOutput::Dial(address) => self.frames.dial(self.clock.now(), address),
+                GridOutput::Notice(notice) => self.notice(notice),
+            }
+        }
+        if std::mem::take(&mut self.picture_changed) {
+            let picture = self.grid.picture();
+            let declared = picture.slices.values().flat_map(|slice| {
+                slice.targets.iter().map(|target| (slice.key(), target.clone()))
+            });
+            self.sources.targets.set_targets(declared.collect());
+            self.sources.picture.send_replace(picture);
+            self.plan();
+        }
+    }
+
+    fn seen_from_outside(&mut self, address: SocketAddr) {
+        if self.settings.advertise != Advertise::Auto || self.outside.contains(&address) {
+            return;
+        }
+        tracing::info!(%address, "peers see this node at an address");
+        self.outside.insert(0, address);
+        self.outside.truncate(OUTSIDE_MAX);
+        self.publish();
+    }
+
+    fn notice(&mut self, notice: GridNotice) {
+        match notice {
+            GridNotice::ClonedIdentity => {
+                tracing::error!(
+                    "another machine runs with a copy of this node's identity; this node takes a \
+                     new identity at its next start, restart it"
+                );
+                if let Err(error) = self.data_dir.new_identity() {
+                    tracing::error!(%error, "the new identity cannot be written");
+                }
+            }
+            notice => stats::log_notice(&notice),
+        }
+    }
+
+    /// Tells the prober whom to probe, when that changed.
+    fn plan(&mut self) {
+        let picture = self.grid.picture();
+        let routes = self.grid.routes();
+        let here = picture.slices.values().filter(|s| s.identity.presence == Presence::Here);
+        let sites: Vec<_> = here.map(|s| (s.key(), s.identity.site.clone())).collect();
+        let hours = u64::try_from(self.clock.utc().0 / 3_600_000_000).unwrap_or(0);
+        let mut membership = Membership::default();
+        for key in andon_grid::plan(&sites, self.grid.me(), hours) {
+            let route = routes.get(&key);
+            let address = route.and_then(|route| {
+                route.via.or(route.confirmed).or_else(|| route.addresses.first().copied())
+            });
+            let connection = route.and_then(|route| route.connection).map(|c| c.0);
+            let via = route.is_some_and(|route| route.via.is_some());
+            membership.plan.push((key, address, connection, via));
+        }
+        for (key, _) in &sites {
+            let addresses: BTreeSet<_> = routes
+                .get(key)
+                .map(|route| route.addresses.iter().map(|address| address.ip()).collect())
+                .unwrap_or_default();
+            membership.members.push((*key, addresses.into_iter().collect()));
+        }
+        if membership == self.membership {
+            return;
+        }
+        let planned = membership.plan.iter().map(|(to, address, connection, via)| PlannedLink {
+            to: *to,
+            address: *address,
+            connection: *connection,
+            via: *via,
+        });
+        self.sources.wire.handle.send(WireCommand::Plan(planned.collect()));
+        let probed = membership.plan.iter().map(|(to, ..)| *to).collect();
+        self.grid.handle(self.clock.now(), GridInput::Probed(probed));
+        self.sources.wire.handle.send(WireCommand::Members(membership.members.clone()));
+        self.membership = membership;
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        let picture = self.grid.picture();
+        self.plan();
+        self.help_those_who_cannot_reach_us(now, &picture);
+        self.forget_the_long_dead(now, &picture);
+        self.remember_peers(now, &picture);
+        let connections: BTreeSet<u64> =
+            self.grid.routes().values().filter_map(|r| r.connection).map(|c| c.0).collect();
+        self.frames.close_strangers(now, |connection| connections.contains(&connection));
+        self.wire_stats = *self.sources.wire.stats.borrow();
+        let figures = stats::figures(&self.grid.counters(), &self.wire_stats, &self.frames);
+        self.sources.stats.send_replace(Arc::new(figures));
+    }
+
+    fn help_those_who_cannot_reach_us(&mut self, now: Instant, picture: &Picture) {
+        let routes = self.grid.routes();
+        for key in self.reachability.to_dial(now, picture, self.grid.me()) {
+            let Some(route) = routes.get(&key) else { continue };
+            if let (None, Some(address)) = (route.connection, route.addresses.first()) {
+                self.frames.dial(now, *address);
+            }
+        }
+    }
+
+    fn forget_the_long_dead(&mut self, now: Instant, picture: &Picture) {
+        let observers = |key: NodeKey| {
+            let reports = picture.slices.values().filter_map(move |slice| {
+                (slice.key() != key).then(|| slice.links.get(&Peer::Node(key)))?
+            });
+            reports.fold((0, 0), |(down, all), report| {
+                (down + usize::from(report.state == LinkState::Down), all + 1)
+            })
+        };
+        let mut down_since = BTreeMap::new();
+        for key in picture.slices.keys().filter(|key| **key != self.grid.me()) {
+            let (down, all) = observers(*key);
+            if all > 0 && down == all {
+                down_since.insert(*key, self.down_since.get(key).copied().unwrap_or(now));
+            }
+        }
+        for (key, _) in down_since.iter().filter(|(_, since)| now.since(**since) > FORGET_AFTER) {
+            tracing::info!(node = %key, "a node that was down for three days is forgotten");
+            self.grid.forget(now, *key);
+        }
+        self.down_since = down_since;
+    }
+
+    fn remember_peers(&mut self, now: Instant, picture: &Picture) {
+        if now.since(self.remembered.0) < REMEMBER_EVERY {
+            return;
+        }
+        let routes = self.grid.routes();
+        let others = picture.slices.values().filter(|slice| slice.key() != self.grid.me());
+        let peers: Vec<KnownPeer> = others
+            .filter(|slice| slice.identity.presence == Presence::Here)
+            .filter_map(|slice| {
+                let addresses = routes.get(&slice.key())?.addresses.clone();
+                Some(KnownPeer { id: slice.identity.id.to_string(), addresses })
+            })
+            .collect();
+        if peers.is_empty() || peers == self.remembered.1 {
+            return;
+        }
+        if let Err(error) = self.data_dir.remember_peers(&peers) {
+            tracing::warn!(%error, "peers cannot be written to the data directory; the node goes on");
+        }
+        self.remembered = (now, peers);
+    }
+
+    async fn leave(&mut self) {
+        self.feed(GridInput::Leave);
+        let deadline = tokio::time::Instant::now() + LEAVE_TIME;
+        loop {
+            self.drain();
+            let wake = self.grid.next_wake().map(|at| self.clock.deadline(at));
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => break,
+                () = wake_at(wake) => self.grid.wake(self.clock.now()),
+                Some((from, bytes)) = self.sources.wire.gossip.recv() => {
+                    self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                }
+            }
+        }
+    }
+}
+
+fn key_by_name(picture: &Picture, name: &str) -> Option<NodeKey> {
+    let by_id = andon_model::NodeId::new(name).ok().and_then(|id| picture.by_id(&id).map(|s| s.key()));
+    by_id.or_else(|| {
+        let (id, head) = name.split_once('~')?;
+        let mut slices = picture.slices.values();
+        let named = slices.find(|slice| {
+            slice.identity.id.as_str() == id && slice.key().to_string().starts_with(head)
+        });
+        named.map(|slice| slice.key())
+    })
+}
+
+/// Settings that differ and that a running node cannot change.
+fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    let mut check = |name, differs: bool| {
+        if differs {
+            names.push(name);
+        }
+    };
+    check("id", old.id != fresh.id);
+    check("listen", old.listen != fresh.listen);
+    check("data_dir", old.data_dir != fresh.data_dir);
+    check("probe", old.probe != fresh.probe);
+    check("gridbug", old.gridbug != fresh.gridbug);
+    check("http.allowed_hosts", old.allowed_hosts != fresh.allowed_hosts);
+    names
+}
+
+async fn hang_up(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn wake_at(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

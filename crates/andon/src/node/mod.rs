@@ -1,0 +1,175 @@
+//! The wiring of one node: its tasks, the typed channels between them, and their common end.
+//! Read [`run`] from top to bottom to see everything a node consists of.
+
+mod clock;
+mod data_dir;
+mod frames;
+mod grid_task;
+mod gridbug;
+mod reach;
+mod seeds;
+mod start;
+mod stats;
+mod view_task;
+mod wire_link;
+
+use crate::config::settings::NodeSettings;
+use andon_model::{NodeKey, Picture};
+use clock::Clock;
+use data_dir::{DataDir, DataDirError};
+use grid_task::{GridTask, GridTaskSources};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How long a leaving node keeps telling its peers.
+const LEAVE_TIME: Duration = Duration::from_millis(600);
+
+/// Why a node does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The one port cannot be had.
+    #[error("cannot listen on {address} ({protocol}): {source}\n  {help}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// UDP or TCP.
+        protocol: &'static str,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The certificate cannot be made or read.
+    #[error("cannot prepare the node's certificate: {0}")]
+    Certificate(#[from] andon_api::IdentityError),
+    /// The tokens cannot be read.
+    #[error("cannot read the tokens: {0}")]
+    Tokens(#[from] andon_api::TokenError),
+    /// The audit log cannot be continued.
+    #[error("cannot continue the audit log: {0}")]
+    Audit(#[from] andon_api::AuditError),
+    /// A thread or a socket cannot be had.
+    #[error("cannot start the prober: {0}")]
+    Prober(io::Error),
+    /// No key, no grid.
+    #[error("no grid key is configured\n  make one with `andon keygen > grid.key` and name it with --key-file")]
+    NoKey,
+    /// The API ended by itself.
+    #[error("the API stopped: {0}")]
+    Api(String),
+}
+
+/// Asks anew for the settings (flags, environment, file), for SIGHUP.
+pub type Reload = Box<dyn Fn() -> Result<NodeSettings, String> + Send>;
+
+/// Runs a node until `shutdown` completes, then leaves the grid politely.
+pub async fn run(
+    settings: NodeSettings,
+    reload: Reload,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    start::raise_descriptor_limit();
+    let clock = Clock::start();
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let seed = data_dir.identity()?;
+    let (udp, tcp) = start::bind(settings.listen)?;
+    let listen = tcp.local_addr().map_err(NodeError::Prober)?;
+    let tls = andon_api::TlsIdentity::load_or_create(data_dir.path(), &start::certificate_names(&settings))?;
+    let access = Arc::new(andon_api::Access::open(data_dir.path())?);
+    let audit = andon_api::AuditLog::open(&data_dir.path().join("audit.jsonl"), clock.utc())?;
+    let keys = start::key_ring(&settings).ok_or(NodeError::NoKey)?;
+
+    let cancel = CancellationToken::new();
+    let (frames_tx, accepted) = mpsc::channel(64);
+    let (commands_tx, commands) = mpsc::channel(64);
+    let (picture_tx, picture_rx) = watch::channel(Picture::default());
+    let (stats_tx, stats_rx) = watch::channel(Arc::default());
+    let (seeds_tx, seeds_rx) = watch::channel(settings.seeds.clone());
+    let (found_tx, found_seeds) = watch::channel(Vec::new());
+    let (target_tx, target_reports) = watch::channel(Vec::new());
+    let (neighbours_tx, neighbours) = watch::channel(Vec::new());
+
+    let grid = start::grid(&seed, keys.clone(), clock);
+    let me: NodeKey = grid.me();
+    let wire = wire_link::start(start::wire_config(&settings, udp, &keys, me)).map_err(NodeError::Prober)?;
+    let (targets, targets_task) = andon_target::spawn(
+        andon_target::Me { key: me, id: settings.id.clone(), site: settings.site.clone() },
+        move || clock.utc(),
+        move |reports| drop(target_tx.send_replace(reports)),
+        cancel.child_token(),
+    );
+    let (view_tx, view_rx) =
+        watch::channel(Arc::new(view_task::derive(&Picture::default(), me, clock.utc())));
+    let gridbug = gridbug::start(&settings, listen, clock, neighbours_tx, view_rx.clone(), &cancel);
+    let grid_task = GridTask::new(
+        &settings,
+        listen,
+        tls.fingerprint(),
+        clock,
+        data_dir,
+        grid,
+        GridTaskSources {
+            wire,
+            accepted,
+            commands,
+            found_seeds,
+            seeds: seeds_tx,
+            target_reports,
+            targets,
+            neighbours,
+            reload,
+            picture: picture_tx,
+            stats: stats_tx,
+        },
+    );
+    if access.is_new() {
+        start::announce_first_link(listen, &*access.first_link()?);
+    }
+    let api = andon_api::serve(
+        start::api_config(&settings),
+        andon_api::Sources {
+            listener: tcp,
+            frames: frames_tx,
+            view: view_rx,
+            stats: stats_rx,
+            commands: commands_tx,
+            identity: tls,
+            access,
+            audit: Arc::new(audit),
+            gridbug,
+        },
+        cancel.child_token(),
+    );
+
+    let seeds_task = tokio::spawn(seeds::follow(seeds_rx, found_tx, cancel.child_token()));
+    let view_task = tokio::spawn(view_task::run(picture_rx, view_tx, me, clock, cancel.child_token()));
+    let grid_task = tokio::spawn(grid_task.run(cancel.child_token()));
+    let mut api = tokio::spawn(api);
+    tracing::info!(id = %settings.id, site = %settings.site, %listen, key = %me, "node started");
+
+    tokio::pin!(shutdown);
+    let ended = tokio::select! {
+        () = &mut shutdown => Ok(()),
+        ended = &mut api => Err(match ended {
+            Ok(Ok(())) => NodeError::Api("it ended early".into()),
+            Ok(Err(error)) => NodeError::Api(error.to_string()),
+            Err(panic) => NodeError::Api(panic.to_string()),
+        }),
+    };
+    cancel.cancel();
+    let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
+    let rest = async { tokio::join!(seeds_task, view_task, targets_task) };
+    let _ = tokio::time::timeout(LEAVE_TIME, rest).await;
+    if ended.is_ok() {
+        let _ = tokio::time::timeout(LEAVE_TIME * 4, api).await;
+    }
+    tracing::info!("node stopped");
+    ended
+}
