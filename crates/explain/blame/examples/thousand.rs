@@ -1,6 +1,6 @@
 //! Prints how long a thousand nodes with 64 links each take to judge: healthy, with a dead
 //! site, and with every link poor. Run with `--release`.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods)] // It prints, and it measures.
 
 use andon_blame::judge;
 use andon_model::slice::Identity;

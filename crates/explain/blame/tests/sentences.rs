@@ -60,7 +60,7 @@ fn isolated() {
 
 #[test]
 fn one_direction_cut() {
-    insta::assert_snapshot!(sentences(grid(GRID).cut("fra1-web", "nyc1-db"), "sin1-edge"), @"link_down:fra1-web→nyc1-db [0.99] Nothing gets from fra1-web to nyc1-db, while nyc1-db's own probes still arrive at fra1-web: one direction is cut, the way back passes. Other nodes reach both, so it is the link and not a node.");
+    insta::assert_snapshot!(sentences(grid(GRID).cut("fra1-web", "nyc1-db"), "sin1-edge"), @"link_down:fra1-web↔nyc1-db [0.99] Nothing gets from fra1-web to nyc1-db, while nyc1-db's own probes still arrive at fra1-web: one direction is cut, the way back passes. Other nodes reach both, so it is the link and not a node.");
 }
 
 #[test]
@@ -70,17 +70,17 @@ fn both_directions_cut() {
 
 #[test]
 fn a_direction_unknown() {
-    insta::assert_snapshot!(sentences(grid(GRID).cut_both("fra1-web", "nyc1-db").unprobed("nyc1-db", "fra1-web").report("fra1-web", "nyc1-db", |report| report.heard = andon_model::Heard::NotExpected), "sin1-edge"), @"link_down:fra1-web→nyc1-db [0.94] fra1-web gets no answer from nyc1-db. Which direction is cut is not known, since nyc1-db does not probe fra1-web. Other nodes reach both, so it is the link and not a node.");
+    insta::assert_snapshot!(sentences(grid(GRID).cut_both("fra1-web", "nyc1-db").unprobed("nyc1-db", "fra1-web").report("fra1-web", "nyc1-db", |report| report.heard = andon_model::Heard::NotExpected), "sin1-edge"), @"link_down:fra1-web↔nyc1-db [0.94] fra1-web gets no answer from nyc1-db. Which direction is cut is not known, since nyc1-db does not probe fra1-web. Other nodes reach both, so it is the link and not a node.");
 }
 
 #[test]
 fn some_flows_die() {
-    insta::assert_snapshot!(sentences(grid(GRID).partial("fra1-web", "nyc1-db", 7), "sin1-edge"), @"link_partial:fra1-web→nyc1-db [0.75] 7 of 8 flows from fra1-web to nyc1-db die and the others pass: one of several paths is broken, or one member of a bundle. They die on the way there; the way back passes. Both ends see it.");
+    insta::assert_snapshot!(sentences(grid(GRID).partial("fra1-web", "nyc1-db", 7), "sin1-edge"), @"link_partial:fra1-web↔nyc1-db [0.75] 7 of 8 flows from fra1-web to nyc1-db die and the others pass: one of several paths is broken, or one member of a bundle. They die on the way there; the way back passes. Both ends see it.");
 }
 
 #[test]
 fn a_lossy_link() {
-    insta::assert_snapshot!(sentences(grid(GRID).lossy("fra1-web", "nyc1-db", 0.125), "sin1-edge"), @"degraded:fra1-web→nyc1-db [0.75] The link from fra1-web to nyc1-db loses packets: 12 % on the way to nyc1-db, 0 % on the way back. Both ends see it.");
+    insta::assert_snapshot!(sentences(grid(GRID).lossy("fra1-web", "nyc1-db", 0.125), "sin1-edge"), @"degraded:fra1-web↔nyc1-db [0.75] The link from fra1-web to nyc1-db loses packets: 12 % on the way to nyc1-db, 0 % on the way back. Both ends see it.");
 }
 
 #[test]

@@ -45,6 +45,9 @@ enum Direction {
 
 fn direction(fault: &Fault<'_>) -> Direction {
     let (low, high) = (fault.low, fault.high);
+    if fault.is_slow() {
+        return Direction::Unknown; // A round trip's time belongs to no direction.
+    }
     match (fault.ways.there, fault.ways.back) {
         (Way::Fails, Way::Fails) => Direction::Both,
         (Way::Fails, back) => Direction::OneWay {
@@ -129,6 +132,9 @@ fn one_link(roster: &Roster<'_>, standing: &Standing<'_>, fault: &Fault<'_>) -> 
         seen,
         fault.since,
     );
+    // The direction may become known a moment later; it is the same trouble.
+    let (low, high) = (name(roster, fault.low), name(roster, fault.high));
+    verdict.id = format!("{}:{low}↔{high}", kind_name(fault.kind));
     verdict.from = Some(from_name.to_owned());
     verdict.to = Some(to_name.to_owned());
     verdict
