@@ -253,7 +253,7 @@ async fn endless_answers_cost_their_timeout_or_their_bound() {
     .await;
     let answer = ask(&format!("http://{dripping}/"), http(None, None)).await;
     assert_failed(&answer, LinkReason::Silent, "reading the answer");
-    assert!(answer.phases.first_byte_us.is_some());
+    assert!(answer.phases.first_byte_us.is_some() && answer.phases.name_us.is_none());
 }
 
 #[tokio::test]
@@ -369,7 +369,11 @@ async fn certificates_are_judged_by_time_name_and_issuer() {
             )
             .await;
             assert_eq!(https.outcome, expected, "{https:?}");
-            assert!(https.phases.tls_us.is_some() && https.certificate.is_some());
+            assert!(
+                https.phases.tls_us.is_some()
+                    && https.phases.name_us.is_some()
+                    && https.certificate.is_some()
+            );
         };
     let wrong = Outcome::Failed(LinkReason::Answer);
     check("localhost", (-1, 90), true, Outcome::Good, "").await;

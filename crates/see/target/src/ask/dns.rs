@@ -141,8 +141,11 @@ pub(super) async fn ask(
     progress: &Progress,
 ) -> Result<Answered, Failure> {
     let servers = match server {
-        Some(at) => vec![resolver.first(&at.host, at.port).await?],
-        None => system_servers().await,
+        Some(at) => vec![resolver.first(&at.host, at.port, progress).await?],
+        None => {
+            progress.no_name();
+            system_servers().await
+        }
     };
     progress.enter(Phase::FirstByte);
     let (answers, rtt) = query(&servers, name, record, progress).await?;

@@ -23,7 +23,7 @@ pub async fn ask(
     host: &str,
     progress: &Progress,
 ) -> Result<Answered, Failure> {
-    let address = resolver.first(host, 0).await?;
+    let address = resolver.first(host, 0, progress).await?;
     progress.enter(Phase::FirstByte);
     let socket = socket(address).map_err(|error| not_permitted(&error))?;
     let (sequence, token): (u16, u64) = (rand::random(), rand::random());

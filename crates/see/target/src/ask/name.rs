@@ -2,6 +2,7 @@
 //! that never returns holds a thread, and only so many of those are ours to lose.
 
 use super::Failure;
+use super::progress::Progress;
 use andon_model::LinkReason;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -27,8 +28,14 @@ impl Default for Resolver {
 
 impl Resolver {
     /// The addresses of a host in the system's order of preference, at least one.
-    pub async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    pub async fn lookup(
+        &self,
+        host: &str,
+        port: u16,
+        progress: &Progress,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         if let Ok(address) = host.parse::<IpAddr>() {
+            progress.no_name();
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let Ok(permit) = self.lookups.clone().acquire_owned().await else {
@@ -53,8 +60,13 @@ impl Resolver {
     }
 
     /// The first address of a host.
-    pub async fn first(&self, host: &str, port: u16) -> Result<SocketAddr, Failure> {
-        let addresses = self.lookup(host, port).await?;
+    pub async fn first(
+        &self,
+        host: &str,
+        port: u16,
+        progress: &Progress,
+    ) -> Result<SocketAddr, Failure> {
+        let addresses = self.lookup(host, port, progress).await?;
         addresses
             .first()
             .copied()

@@ -32,18 +32,30 @@ impl fmt::Display for Phase {
     }
 }
 
+struct Inner {
+    phase: Phase,
+    since: Instant,
+    phases: Phases,
+    named: bool,
+}
+
 /// The stopwatch of one question.
 pub struct Progress {
     started: Instant,
     deadline: Instant,
-    inner: Mutex<(Phase, Instant, Phases)>,
+    inner: Mutex<Inner>,
 }
 
 impl Progress {
     /// Starts in the first phase.
     pub fn start(timeout: Duration) -> Self {
         let started = Instant::now();
-        let inner = Mutex::new((Phase::Name, started, Phases::default()));
+        let inner = Mutex::new(Inner {
+            phase: Phase::Name,
+            since: started,
+            phases: Phases::default(),
+            named: true,
+        });
         Self {
             started,
             deadline: started + timeout,
@@ -55,21 +67,27 @@ impl Progress {
     pub fn enter(&self, next: Phase) {
         let mut inner = self.lock();
         let now = Instant::now();
-        let (phase, since, phases) = &mut *inner;
-        let took = Some(micros(now - *since));
+        let took = Some(micros(now - inner.since));
+        let (phase, named) = (inner.phase, inner.named);
+        let phases = &mut inner.phases;
         match phase {
-            Phase::Name => phases.name_us = took,
+            Phase::Name => phases.name_us = took.filter(|_| named),
             Phase::Connect => phases.connect_us = took,
             Phase::Tls => phases.tls_us = took,
             Phase::FirstByte => phases.first_byte_us = took,
             Phase::Body => phases.body_us = took,
         }
-        (*phase, *since) = (next, now);
+        (inner.phase, inner.since) = (next, now);
+    }
+
+    /// There was no name to resolve: that phase did not take place.
+    pub fn no_name(&self) {
+        self.lock().named = false;
     }
 
     /// The running phase.
     pub fn phase(&self) -> Phase {
-        self.lock().0
+        self.lock().phase
     }
 
     /// Since the start.
@@ -88,11 +106,11 @@ impl Progress {
         self.enter(running);
         Phases {
             total_us: Some(micros(self.elapsed())),
-            ..self.lock().2
+            ..self.lock().phases
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Phase, Instant, Phases)> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,7 +32,7 @@ pub async fn ask(
     at: &HostPort,
     progress: &Progress,
 ) -> Result<Answered, Failure> {
-    let address = resolver.first(&at.host, at.port).await?;
+    let address = resolver.first(&at.host, at.port, progress).await?;
     progress.enter(Phase::FirstByte);
     let doing = || format!("STAMP to {address}");
     let failed = |error: std::io::Error| Failure::io(&error, &doing());

@@ -14,7 +14,7 @@ pub async fn connect(
     at: &HostPort,
     progress: &Progress,
 ) -> Result<(TcpStream, Duration), Failure> {
-    let addresses = resolver.lookup(&at.host, at.port).await?;
+    let addresses = resolver.lookup(&at.host, at.port, progress).await?;
     progress.enter(Phase::Connect);
     let mut failure = None;
     for (tried, address) in addresses.iter().enumerate() {
