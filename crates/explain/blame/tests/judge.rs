@@ -289,6 +289,16 @@ fn a_clock_that_is_off_is_remarked_once_and_dates_nothing() {
         .seen_by("a");
     assert_eq!(summary(&view), "NodeDown e, ClockSkew c");
     assert_eq!(view.verdicts[0].since, BREAK);
+    // A clock that is behind would date the cut to an hour ago.
+    let view = grid(FIVE)
+        .clock("c", -hour)
+        .cut("a", "c")
+        .report("c", "a", |report| {
+            report.since = BREAK - std::time::Duration::from_secs(3_600)
+        })
+        .seen_by("b");
+    assert_eq!(summary(&view), "LinkDown a→c, ClockSkew c");
+    assert_eq!(view.verdicts[0].since, BREAK);
 }
 
 #[test]
