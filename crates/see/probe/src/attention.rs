@@ -25,7 +25,11 @@ pub struct Attention {
 
 impl Default for Attention {
     fn default() -> Self {
-        Self { missed_us: 0, delays: WindowedHistogram::new(Duration::from_secs(2)), health: HostHealth::default() }
+        Self {
+            missed_us: 0,
+            delays: WindowedHistogram::new(Duration::from_secs(2)),
+            health: HostHealth::default(),
+        }
     }
 }
 
@@ -42,7 +46,11 @@ impl Attention {
 
     /// A moment, with its attentive time.
     pub fn now(&self, at: Instant, utc: Timestamp) -> Now {
-        Now { at, attentive: Attentive(at.0.saturating_sub(self.missed_us)), utc }
+        Now {
+            at,
+            attentive: Attentive(at.0.saturating_sub(self.missed_us)),
+            utc,
+        }
     }
 
     /// When an attentive time comes at the earliest.
@@ -54,11 +62,22 @@ impl Attention {
     pub fn judge(&mut self, now: Instant) -> HostHealth {
         self.delays.turn(now);
         let (wakes, [p99]) = self.delays.quantiles(5, [0.99]);
-        let Some(p99) = p99.filter(|_| wakes >= WAKES_MIN) else { return self.health };
-        let busy = p99 >= if self.health.busy { BUSY_UNTIL_US } else { BUSY_FROM_US };
+        let Some(p99) = p99.filter(|_| wakes >= WAKES_MIN) else {
+            return self.health;
+        };
+        let busy = p99
+            >= if self.health.busy {
+                BUSY_UNTIL_US
+            } else {
+                BUSY_FROM_US
+            };
         let published = self.health.scheduling_delay_us_p99;
         // Steps of four, left only when clearly beyond: what wobbles would keep the grid talking.
-        if published == 0 || p99 > published.saturating_mul(2) || p99 < published / 8 || busy != self.health.busy {
+        if published == 0
+            || p99 > published.saturating_mul(2)
+            || p99 < published / 8
+            || busy != self.health.busy
+        {
             self.health.scheduling_delay_us_p99 = step_of(p99);
         }
         self.health.busy = busy;
@@ -88,10 +107,19 @@ mod tests {
     fn attentive_time_stands_still_while_we_were_away() {
         let mut attention = Attention::default();
         attention.woke(Instant(1_010_000), Instant(1_000_000));
-        assert_eq!(attention.now(Instant(1_010_000), Timestamp(0)).attentive, Attentive(1_010_000));
+        assert_eq!(
+            attention.now(Instant(1_010_000), Timestamp(0)).attentive,
+            Attentive(1_010_000)
+        );
         attention.woke(Instant(3_000_000), Instant(1_100_000));
-        assert_eq!(attention.now(Instant(3_000_000), Timestamp(0)).attentive, Attentive(1_100_000));
-        assert_eq!(attention.instant_of(Attentive(1_500_000)), Instant(3_400_000));
+        assert_eq!(
+            attention.now(Instant(3_000_000), Timestamp(0)).attentive,
+            Attentive(1_100_000)
+        );
+        assert_eq!(
+            attention.instant_of(Attentive(1_500_000)),
+            Instant(3_400_000)
+        );
     }
 
     #[test]
@@ -106,9 +134,21 @@ mod tests {
             attention.judge(Instant(at))
         };
         let calm = wakes(&mut attention, 300, 10);
-        assert_eq!(calm, HostHealth { scheduling_delay_us_p99: 1_000, busy: false });
+        assert_eq!(
+            calm,
+            HostHealth {
+                scheduling_delay_us_p99: 1_000,
+                busy: false
+            }
+        );
         let busy = wakes(&mut attention, 40_000, 10);
-        assert_eq!(busy, HostHealth { scheduling_delay_us_p99: 64_000, busy: true });
+        assert_eq!(
+            busy,
+            HostHealth {
+                scheduling_delay_us_p99: 64_000,
+                busy: true
+            }
+        );
         assert!(!wakes(&mut attention, 300, 12).busy);
     }
 }

@@ -1,5 +1,8 @@
 //! The only place that reads clocks.
-#![allow(clippy::disallowed_methods, reason = "the shell's one clock; cores get its readings")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the shell's one clock; cores get its readings"
+)]
 
 use andon_model::{Instant, Timestamp};
 use std::time::{Duration, SystemTime};
@@ -18,14 +21,21 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts now.
     pub fn start() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self {
+            start: std::time::Instant::now(),
+        }
     }
 
     /// Both times.
     pub fn read(&self) -> (Instant, Timestamp) {
-        let utc = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let utc = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         let at = Instant(0) + START + self.start.elapsed();
-        (at, Timestamp(i64::try_from(utc.as_micros()).unwrap_or(i64::MAX)))
+        (
+            at,
+            Timestamp(i64::try_from(utc.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The monotonic time of a kernel's UTC stamp, by a reading taken after it.

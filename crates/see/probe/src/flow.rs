@@ -138,7 +138,9 @@ impl FlowCore {
             ssid,
         };
         self.next_sequence = (self.next_sequence + 1) % SEQUENCE_END;
-        while self.flight.len() >= FLIGHT_MAX || self.flight.front().is_some_and(|old| is_over(old, now)) {
+        while self.flight.len() >= FLIGHT_MAX
+            || self.flight.front().is_some_and(|old| is_over(old, now))
+        {
             self.flight.pop_front();
         }
         self.flight.push_back(InFlight {
@@ -157,7 +159,12 @@ impl FlowCore {
     }
 
     /// Takes an answer; `None` if nothing in flight asked for it, or it was answered before.
-    pub fn answer(&mut self, now: Now, received: Instant, packet: &ReflectorPacket) -> Option<Answer> {
+    pub fn answer(
+        &mut self,
+        now: Now,
+        received: Instant,
+        packet: &ReflectorPacket,
+    ) -> Option<Answer> {
         let entry = self.find(&packet.asked)?;
         let late = match entry.fate {
             Fate::Waiting => false,
@@ -165,7 +172,9 @@ impl FlowCore {
             Fate::Answered | Fate::Unsent => return None,
         };
         entry.fate = Fate::Answered;
-        let InFlight { sent, stamp, kind, .. } = *entry;
+        let InFlight {
+            sent, stamp, kind, ..
+        } = *entry;
         let total_us = i64::try_from(received.since(sent).as_micros()).unwrap_or(i64::MAX);
         let far_us = packet.sent.micros_since(packet.received).clamp(0, total_us);
         let rtt_us = u32::try_from(total_us - far_us).unwrap_or(u32::MAX).max(1);
@@ -180,10 +189,20 @@ impl FlowCore {
         match self.alive {
             None => self.alive = Some(true),
             Some(false) if self.good_run >= REVIVE_RUN => self.alive = Some(true),
-            Some(false) => (self.confirm_at, self.confirms_left) = (Some(now.at + CONFIRM_EVERY), 1),
+            Some(false) => {
+                (self.confirm_at, self.confirms_left) = (Some(now.at + CONFIRM_EVERY), 1)
+            }
             Some(true) => self.skip_confirm(),
         }
-        Some(Answer { sent, kind, late, rtt_us, offset_us, lost_forward, lost_return })
+        Some(Answer {
+            sent,
+            kind,
+            late,
+            rtt_us,
+            offset_us,
+            lost_forward,
+            lost_return,
+        })
     }
 
     /// Judges what has waited long enough. `run_to_die`: losses in a row that make it dead;
@@ -193,7 +212,10 @@ impl FlowCore {
         for entry in &mut self.flight {
             if entry.fate == Fate::Waiting && entry.deadline <= now.attentive {
                 entry.fate = Fate::Lost;
-                losses.push(Loss { sent: entry.sent, kind: entry.kind });
+                losses.push(Loss {
+                    sent: entry.sent,
+                    kind: entry.kind,
+                });
             }
         }
         for _ in &losses {
@@ -204,9 +226,14 @@ impl FlowCore {
 
     /// The far host refused this probe; `None` if it is not in flight.
     pub fn refuse(&mut self, now: Now, asked: &SenderPacket, run_to_die: u32) -> Option<Loss> {
-        let entry = self.find(asked).filter(|entry| entry.fate == Fate::Waiting)?;
+        let entry = self
+            .find(asked)
+            .filter(|entry| entry.fate == Fate::Waiting)?;
         entry.fate = Fate::Lost;
-        let loss = Loss { sent: entry.sent, kind: entry.kind };
+        let loss = Loss {
+            sent: entry.sent,
+            kind: entry.kind,
+        };
         self.lose(now, run_to_die);
         Some(loss)
     }
@@ -239,7 +266,11 @@ impl FlowCore {
 
     /// When the first probe in flight is to be judged.
     pub fn deadline(&self) -> Option<Attentive> {
-        self.flight.iter().filter(|entry| entry.fate == Fate::Waiting).map(|entry| entry.deadline).min()
+        self.flight
+            .iter()
+            .filter(|entry| entry.fate == Fate::Waiting)
+            .map(|entry| entry.deadline)
+            .min()
     }
 
     /// For the panel.
@@ -251,7 +282,9 @@ impl FlowCore {
             lost_forward: self.lost_forward,
             lost_return: self.lost_return,
             rtt_us_last: self.rtt_us_last,
-            answer_age_ms: self.answered_at.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
+            answer_age_ms: self
+                .answered_at
+                .map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)),
             alive: self.alive,
         }
     }
@@ -267,23 +300,36 @@ impl FlowCore {
         }
         if self.confirm_at.is_none() {
             // As many as would make it dead together with those already on their way.
-            let waiting = self.flight.iter().filter(|entry| entry.fate == Fate::Waiting).count();
+            let waiting = self
+                .flight
+                .iter()
+                .filter(|entry| entry.fate == Fate::Waiting)
+                .count();
             let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-            self.confirms_left = run_to_die.saturating_sub(self.lost_run).saturating_sub(waiting);
+            self.confirms_left = run_to_die
+                .saturating_sub(self.lost_run)
+                .saturating_sub(waiting);
             self.confirm_at = (self.confirms_left > 0).then_some(now.at);
         }
     }
 
     fn find(&mut self, asked: &SenderPacket) -> Option<&mut InFlight> {
-        let behind = (self.next_sequence + SEQUENCE_END).wrapping_sub(asked.sequence) % SEQUENCE_END;
-        let index = self.flight.len().checked_sub(usize::try_from(behind).ok()?)?;
-        self.flight.get_mut(index).filter(|entry| entry.stamp == asked.sent)
+        let behind =
+            (self.next_sequence + SEQUENCE_END).wrapping_sub(asked.sequence) % SEQUENCE_END;
+        let index = self
+            .flight
+            .len()
+            .checked_sub(usize::try_from(behind).ok()?)?;
+        self.flight
+            .get_mut(index)
+            .filter(|entry| entry.stamp == asked.sent)
     }
 
     /// Losses each way between two answers of one session: of the questions in between, the
     /// reflector counted those that arrived. Source: RFC 8762 §4.3 (stateful reflector).
     fn attribute(&mut self, asked: u32, reflected: u32) -> (u32, u32) {
-        let Some((asked_before, reflected_before)) = self.reflected.replace((asked, reflected)) else {
+        let Some((asked_before, reflected_before)) = self.reflected.replace((asked, reflected))
+        else {
             return (0, 0);
         };
         let steps = (asked + SEQUENCE_END).wrapping_sub(asked_before) % SEQUENCE_END;

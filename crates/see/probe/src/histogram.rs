@@ -19,7 +19,11 @@ impl<const SLOTS: usize> WindowedHistogram<SLOTS> {
     /// A histogram over `SLOTS` times `slot`.
     pub fn new(slot: Duration) -> Self {
         let slot_us = u64::try_from(slot.as_micros()).unwrap_or(u64::MAX).max(1);
-        Self { slot_us, newest: 0, counts: Box::new([[0; BUCKETS]; SLOTS]) }
+        Self {
+            slot_us,
+            newest: 0,
+            counts: Box::new([[0; BUCKETS]; SLOTS]),
+        }
     }
 
     /// Counts one value.
@@ -44,11 +48,20 @@ impl<const SLOTS: usize> WindowedHistogram<SLOTS> {
 
     /// Values at these quantiles (0..=1) over the newest `slots` slots, and how many values
     /// there were; `None` where there were none.
-    pub fn quantiles<const N: usize>(&self, slots: usize, quantiles: [f64; N]) -> (u32, [Option<u32>; N]) {
+    pub fn quantiles<const N: usize>(
+        &self,
+        slots: usize,
+        quantiles: [f64; N],
+    ) -> (u32, [Option<u32>; N]) {
         let mut sums = [0u32; BUCKETS];
         for back in 0..slots.min(SLOTS) as u64 {
-            let Some(slot) = self.newest.checked_sub(back) else { break };
-            for (sum, count) in sums.iter_mut().zip(&self.counts[(slot % SLOTS as u64) as usize]) {
+            let Some(slot) = self.newest.checked_sub(back) else {
+                break;
+            };
+            for (sum, count) in sums
+                .iter_mut()
+                .zip(&self.counts[(slot % SLOTS as u64) as usize])
+            {
                 *sum += u32::from(*count);
             }
         }
@@ -95,7 +108,10 @@ mod tests {
         }
         let (count, [p50, p99]) = histogram.quantiles(6, [0.5, 0.99]);
         assert_eq!(count, 1000);
-        assert!((4700..5300).contains(&p50.unwrap()) && (9300..10500).contains(&p99.unwrap()), "{p50:?} {p99:?}");
+        assert!(
+            (4700..5300).contains(&p50.unwrap()) && (9300..10500).contains(&p99.unwrap()),
+            "{p50:?} {p99:?}"
+        );
         histogram.turn(Instant(29_000_000));
         assert_eq!(histogram.quantiles(6, [0.5]).0, 1000);
         histogram.turn(Instant(31_000_000));
@@ -104,9 +120,14 @@ mod tests {
 
     #[test]
     fn every_value_lands_near_its_bucket() {
-        for value in (0..24).flat_map(|octave| [1u32 << octave, (1 << octave) + 1, (2 << octave) - 1]) {
+        for value in
+            (0..24).flat_map(|octave| [1u32 << octave, (1 << octave) + 1, (2 << octave) - 1])
+        {
             let middle = middle_of(bucket_of(value));
-            assert!(middle.abs_diff(value) * 8 <= value.max(8), "{value} {middle}");
+            assert!(
+                middle.abs_diff(value) * 8 <= value.max(8),
+                "{value} {middle}"
+            );
         }
         assert_eq!(bucket_of(u32::MAX), BUCKETS - 1);
     }

@@ -63,7 +63,11 @@ impl History {
             return false;
         }
         self.close();
-        let missing = if self.seconds.is_empty() { 1 } else { current - self.newest };
+        let missing = if self.seconds.is_empty() {
+            1
+        } else {
+            current - self.newest
+        };
         for _ in 0..missing.min(SECONDS_MAX as u64) {
             if self.seconds.len() == SECONDS_MAX {
                 self.seconds.pop_front();
@@ -98,7 +102,9 @@ impl History {
 
     /// Sum of the newest `seconds`, none older than `since`.
     pub fn losses(&self, seconds: u64, since: Instant) -> Losses {
-        let oldest = (self.newest + 1).saturating_sub(seconds).max(since.0 / 1_000_000);
+        let oldest = (self.newest + 1)
+            .saturating_sub(seconds)
+            .max(since.0 / 1_000_000);
         let count = usize::try_from((self.newest + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
         let mut sum = Losses::default();
         for second in self.seconds.iter().rev().take(count) {

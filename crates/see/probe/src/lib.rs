@@ -13,12 +13,12 @@
 
 pub mod attention;
 mod clock;
-mod mailbox;
 pub mod flow;
 pub mod heard;
 pub mod histogram;
 pub mod history;
 pub mod link_state;
+mod mailbox;
 pub mod node_core;
 pub mod now;
 pub mod plan;

@@ -4,14 +4,15 @@
 //! usual for this very link ([`Usual`]). Knows nothing of pacing and addresses.
 
 use crate::flow::{Answer, FlowCore, Kind, Loss};
-use crate::history::History;
 use crate::histogram::WindowedHistogram;
+use crate::history::History;
 use crate::now::{Attentive, Now};
 use crate::published::{Figures, Published, rtt_of};
 use crate::stamp::{ReflectorPacket, SenderPacket};
 use crate::usual::{Offset, Usual};
 use andon_model::{
-    FlowCount, Heard, Instant, LinkReason, LinkReport, LinkState, LossPair, NodeKey, Peer, Timestamp, Transport,
+    FlowCount, Heard, Instant, LinkReason, LinkReport, LinkState, LossPair, NodeKey, Peer,
+    Timestamp, Transport,
 };
 use std::time::Duration;
 
@@ -45,6 +46,15 @@ const RECOVERY_FLAPS_MAX: u32 = 8;
 const FLAP_FORGIVEN_AFTER: Duration = Duration::from_secs(60);
 /// Grace for single flows to revive after the link did, before it is called partial.
 const FLOWS_GRACE: Duration = Duration::from_millis(1_500);
+
+/// Ways to the far node that the plan gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// It has a UDP address.
+    pub udp: bool,
+    /// A frame connection to it is open.
+    pub frames: bool,
+}
 
 /// State of one link.
 #[derive(Debug)]
@@ -143,13 +153,24 @@ impl LinkCore {
     /// How long to wait for an answer.
     pub fn timeout(&self) -> Duration {
         let rtt_us = self.rtt_smoothed_us.unwrap_or(0.0);
-        Duration::from_micros((2.0 * rtt_us + 4.0 * self.rtt_variation_us) as u64).clamp(TIMEOUT_MIN, TIMEOUT_MAX)
+        Duration::from_micros((2.0 * rtt_us + 4.0 * self.rtt_variation_us) as u64)
+            .clamp(TIMEOUT_MIN, TIMEOUT_MAX)
     }
 
     /// Asks on a flow.
-    pub fn send(&mut self, now: Now, transport: Transport, flow: u16, kind: Kind, ssid: u16) -> Option<SenderPacket> {
+    pub fn send(
+        &mut self,
+        now: Now,
+        transport: Transport,
+        flow: u16,
+        kind: Kind,
+        ssid: u16,
+    ) -> Option<SenderPacket> {
         let timeout = self.timeout();
-        Some(self.flow_mut(transport, flow)?.send(now, ssid, kind, timeout))
+        Some(
+            self.flow_mut(transport, flow)?
+                .send(now, ssid, kind, timeout),
+        )
     }
 
     /// Takes an answer; `None` if it fits nothing in flight.
@@ -161,7 +182,9 @@ impl LinkCore {
         flow: u16,
         packet: &ReflectorPacket,
     ) -> Option<Answer> {
-        let answer = self.flow_mut(transport, flow)?.answer(now, received, packet)?;
+        let answer = self
+            .flow_mut(transport, flow)?
+            .answer(now, received, packet)?;
         if transport == Transport::Udp && !self.udp_answered {
             self.udp_answered = true;
             self.carry(now, Transport::Udp);
@@ -177,7 +200,9 @@ impl LinkCore {
             second.lost = second.lost.saturating_sub(u16::from(answer.late));
         }
         if let Some(second) = self.history.at(answer.sent) {
-            let add = |count: &mut u16, more: u32| *count = count.saturating_add(u16::try_from(more).unwrap_or(u16::MAX));
+            let add = |count: &mut u16, more: u32| {
+                *count = count.saturating_add(u16::try_from(more).unwrap_or(u16::MAX))
+            };
             add(&mut second.lost_forward, answer.lost_forward);
             add(&mut second.lost_return, answer.lost_return);
         }
@@ -200,7 +225,11 @@ impl LinkCore {
     /// The far host refused a probe.
     pub fn refuse(&mut self, now: Now, flow: u16, asked: &SenderPacket) -> bool {
         let run = self.flow_run();
-        let Some(loss) = self.flows.get_mut(usize::from(flow)).and_then(|f| f.refuse(now, asked, run)) else {
+        let Some(loss) = self
+            .flows
+            .get_mut(usize::from(flow))
+            .and_then(|f| f.refuse(now, asked, run))
+        else {
             return false;
         };
         if self.transport == Transport::Udp {
@@ -233,26 +262,34 @@ impl LinkCore {
 
     /// When the first probe in flight is to be judged.
     pub fn deadline(&self) -> Option<Attentive> {
-        self.flows.iter().chain([&self.frame]).filter_map(FlowCore::deadline).min()
+        self.flows
+            .iter()
+            .chain([&self.frame])
+            .filter_map(FlowCore::deadline)
+            .min()
     }
 
     /// The next confirmation: when, on which transport and flow.
     pub fn confirm(&self) -> Option<(Instant, Transport, u16)> {
-        let udp = self.flows.iter().zip(0u16..).map(|(flow, index)| (flow, Transport::Udp, index));
+        let udp = self
+            .flows
+            .iter()
+            .zip(0u16..)
+            .map(|(flow, index)| (flow, Transport::Udp, index));
         udp.chain([(&self.frame, Transport::Tcp, 0)])
             .filter_map(|(flow, transport, index)| Some((flow.confirm_at()?, transport, index)))
             .min_by_key(|(at, _, index)| (*at, *index))
     }
 
     /// Decides the state; returns whether it, its reason, or the count of live flows changed.
-    /// `connected`: a frame connection is open. `host_busy`: our latency is not to be trusted.
-    pub fn judge(&mut self, now: Now, connected: bool, host_busy: bool) -> bool {
+    /// `host_busy`: our latency is not to be trusted.
+    pub fn judge(&mut self, now: Now, ways: Ways, host_busy: bool) -> bool {
         let before = (self.state, self.reason, self.transport, self.flow_count());
-        self.choose_transport(now, connected);
+        self.choose_transport(now, ways);
         if self.history.turn(now.at) {
             self.judge_usual(now, host_busy);
         }
-        let (state, reason) = self.decide(now, connected);
+        let (state, reason) = self.decide(now, ways);
         if state != self.state {
             self.enter(now, state);
         }
@@ -286,13 +323,19 @@ impl LinkCore {
 
     /// Flows, oldest second first, smoothed round trip, clock offset: for the panel.
     pub fn insides(&self) -> (&[FlowCore], &FlowCore, &History, Option<u32>, Option<i64>) {
-        (&self.flows, &self.frame, &self.history, self.rtt_smoothed_us.map(|us| us as u32), self.offset.best())
+        (
+            &self.flows,
+            &self.frame,
+            &self.history,
+            self.rtt_smoothed_us.map(|us| us as u32),
+            self.offset.best(),
+        )
     }
 
-    fn decide(&self, now: Now, connected: bool) -> (LinkState, Option<LinkReason>) {
+    fn decide(&self, now: Now, ways: Ways) -> (LinkState, Option<LinkReason>) {
         let Some(last_answer) = self.last_answer else {
             let waited = now.attentive.since(self.transport_since);
-            let more_to_try = connected && self.transport == Transport::Udp;
+            let more_to_try = ways.frames && self.transport == Transport::Udp;
             if waited >= NEVER_AFTER && self.lost_run >= DOWN_RUN && !more_to_try {
                 return (LinkState::Down, Some(self.silence()));
             }
@@ -308,12 +351,19 @@ impl LinkCore {
         }
     }
 
-    fn decide_among_the_living(&self, now: Now, state: LinkState) -> (LinkState, Option<LinkReason>) {
+    fn decide_among_the_living(
+        &self,
+        now: Now,
+        state: LinkState,
+    ) -> (LinkState, Option<LinkReason>) {
         let count = self.living();
         if count.ok < count.total {
             // An odd flow right after the link came is more likely late than dead.
-            let fresh = state == LinkState::Up && now.attentive.since(self.since_attentive) < FLOWS_GRACE;
-            let proven = self.active().any(|flow| flow.alive() == Some(false) && flow.lost_run() > 0);
+            let fresh =
+                state == LinkState::Up && now.attentive.since(self.since_attentive) < FLOWS_GRACE;
+            let proven = self
+                .active()
+                .any(|flow| flow.alive() == Some(false) && flow.lost_run() > 0);
             if proven || !fresh {
                 return (LinkState::Partial, Some(LinkReason::Loss));
             }
@@ -334,17 +384,25 @@ impl LinkCore {
     }
 
     fn silence(&self) -> LinkReason {
-        if self.refused_run * 2 > self.lost_run { LinkReason::Refused } else { LinkReason::Silent }
+        if self.refused_run * 2 > self.lost_run {
+            LinkReason::Refused
+        } else {
+            LinkReason::Silent
+        }
     }
 
     fn has_settled(&self, now: Now) -> bool {
         let all = self.active().all(|flow| flow.alive() == Some(true));
-        let waited = self.first_answer.is_some_and(|first| now.attentive.since(first) >= SETTLED_AFTER);
+        let waited = self
+            .first_answer
+            .is_some_and(|first| now.attentive.since(first) >= SETTLED_AFTER);
         all || waited && self.recovered_answers >= 3
     }
 
     fn has_recovered(&self, now: Now) -> bool {
-        let Some(recovering) = self.recovering else { return false };
+        let Some(recovering) = self.recovering else {
+            return false;
+        };
         let hold = RECOVERY * self.flaps.clamp(1, RECOVERY_FLAPS_MAX);
         let good = now.attentive.since(recovering);
         let all = self.active().all(|flow| flow.alive() == Some(true));
@@ -379,7 +437,10 @@ impl LinkCore {
         if let Some(lost) = self.lost_flows.get_mut(flow) {
             *lost = true;
         }
-        if self.last_answer.is_some_and(|last| now.attentive.since(last) >= DOWN_AFTER) {
+        if self
+            .last_answer
+            .is_some_and(|last| now.attentive.since(last) >= DOWN_AFTER)
+        {
             self.recovering = None;
         }
         self.history.turn(now.at);
@@ -408,7 +469,10 @@ impl LinkCore {
 
     /// Whether losses are those of an outage, and no measure of the link.
     fn is_out(&self) -> bool {
-        matches!(self.state, LinkState::Down | LinkState::Partial | LinkState::Unknown)
+        matches!(
+            self.state,
+            LinkState::Down | LinkState::Partial | LinkState::Unknown
+        )
     }
 
     fn forgive(&mut self, judged_from: Instant) {
@@ -431,21 +495,31 @@ impl LinkCore {
     /// Loss over 30 s, split as far as later answers told which way was lost.
     fn loss_each_way(&self) -> LossPair {
         let losses = self.history.losses(30, Instant(0));
-        let Some(share) = losses.share().filter(|_| losses.answered > 0) else { return LossPair::default() };
+        let Some(share) = losses.share().filter(|_| losses.answered > 0) else {
+            return LossPair::default();
+        };
         let told = losses.lost_forward + losses.lost_return;
         if told == 0 {
             let none = (losses.lost == 0).then_some(0.0);
-            return LossPair { forward: none, return_: none };
+            return LossPair {
+                forward: none,
+                return_: none,
+            };
         }
         let part = |count: u32| Some((share * f64::from(count) / f64::from(told)) as f32);
-        LossPair { forward: part(losses.lost_forward), return_: part(losses.lost_return) }
+        LossPair {
+            forward: part(losses.lost_forward),
+            return_: part(losses.lost_return),
+        }
     }
 
-    fn choose_transport(&mut self, now: Now, connected: bool) {
+    fn choose_transport(&mut self, now: Now, ways: Ways) {
         let never = !self.udp_answered && now.attentive.since(self.transport_since) >= FRAMES_AFTER;
         match self.transport {
-            Transport::Tcp if !connected => self.carry(now, Transport::Udp),
-            Transport::Udp if connected && never => self.carry(now, Transport::Tcp),
+            Transport::Tcp if !ways.frames => self.carry(now, Transport::Udp),
+            Transport::Udp if ways.frames && (never || !ways.udp) => {
+                self.carry(now, Transport::Tcp)
+            }
             _ => {}
         }
     }
@@ -470,20 +544,33 @@ impl LinkCore {
 
     fn active(&self) -> impl Iterator<Item = &FlowCore> {
         let tcp = self.transport == Transport::Tcp;
-        let flows = if tcp { std::slice::from_ref(&self.frame) } else { &self.flows };
+        let flows = if tcp {
+            std::slice::from_ref(&self.frame)
+        } else {
+            &self.flows
+        };
         flows.iter()
     }
 
     fn living(&self) -> FlowCount {
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        let ok = self.active().filter(|flow| flow.alive() != Some(false)).count();
-        FlowCount { ok: count(ok), total: count(self.active().count()) }
+        let ok = self
+            .active()
+            .filter(|flow| flow.alive() != Some(false))
+            .count();
+        FlowCount {
+            ok: count(ok),
+            total: count(self.active().count()),
+        }
     }
 
     fn flow_count(&self) -> FlowCount {
         let known = !matches!(self.state, LinkState::Down | LinkState::Unknown);
         let living = self.living();
-        FlowCount { ok: if known { living.ok } else { 0 }, total: living.total }
+        FlowCount {
+            ok: if known { living.ok } else { 0 },
+            total: living.total,
+        }
     }
 
     fn flow_run(&self) -> u32 {

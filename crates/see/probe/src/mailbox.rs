@@ -41,7 +41,10 @@ pub struct Mailbox {
 impl Mailbox {
     pub fn new() -> io::Result<Self> {
         let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Self { mail: Mutex::default(), bell })
+        Ok(Self {
+            mail: Mutex::default(),
+            bell,
+        })
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -58,7 +61,11 @@ impl Mailbox {
             WireCommand::SendGossip { .. } if mail.gossip.len() >= STREAM_MAX => mail.dropped += 1,
             WireCommand::SendGossip { to, bytes } => mail.gossip.push_back((to, bytes)),
             WireCommand::Frame { .. } if mail.frames.len() >= STREAM_MAX => mail.dropped += 1,
-            WireCommand::Frame { connection, remote, bytes } => mail.frames.push_back((connection, remote, bytes)),
+            WireCommand::Frame {
+                connection,
+                remote,
+                bytes,
+            } => mail.frames.push_back((connection, remote, bytes)),
             WireCommand::Detail { reply, .. } if mail.details.len() >= DETAILS_MAX => {
                 mail.dropped += 1;
                 drop(mail);

@@ -9,7 +9,9 @@ use crate::plan::{LinkDetail, PlannedLink, WireStats};
 use crate::prober::{Prober, ProberConfig, Route};
 use crate::reflector::Reflector;
 use crate::stamp::{PACKET_BYTES, ReflectorPacket, SenderPacket, StampKeys, is_answer};
-use andon_model::{Heard, HostHealth, Instant, LinkReport, LinkState, NodeKey, Peer, Timestamp, Transport};
+use andon_model::{
+    Heard, HostHealth, Instant, LinkReport, LinkState, NodeKey, Peer, Timestamp, Transport,
+};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -181,24 +183,44 @@ impl NodeCore {
     pub fn handle(&mut self, input: Input<'_>) {
         let busy = self.attention.health().busy;
         match input {
-            Input::Question { from, local, received, bytes } => {
+            Input::Question {
+                from,
+                local,
+                received,
+                bytes,
+            } => {
                 if let Some(bytes) = self.reflect(from, local, received, bytes) {
-                    self.outputs.push_back(Output::Reflection { to: from, local, bytes });
+                    self.outputs.push_back(Output::Reflection {
+                        to: from,
+                        local,
+                        bytes,
+                    });
                 }
             }
-            Input::Answer { flow, from, received, bytes } => {
-                match ReflectorPacket::verified(bytes, &self.keys) {
-                    Ok(packet) => self.prober.handle_answer(self.now, received, flow, from, &packet, busy),
-                    Err(_) => self.rejected += 1,
-                }
-            }
-            Input::Frame { connection, bytes, .. } if is_answer(bytes) => {
-                match ReflectorPacket::verified(bytes, &self.keys) {
-                    Ok(packet) => self.prober.handle_frame(self.now, connection, &packet, busy),
-                    Err(_) => self.rejected += 1,
-                }
-            }
-            Input::Frame { connection, remote, bytes } => {
+            Input::Answer {
+                flow,
+                from,
+                received,
+                bytes,
+            } => match ReflectorPacket::verified(bytes, &self.keys) {
+                Ok(packet) => self
+                    .prober
+                    .handle_answer(self.now, received, flow, from, &packet, busy),
+                Err(_) => self.rejected += 1,
+            },
+            Input::Frame {
+                connection, bytes, ..
+            } if is_answer(bytes) => match ReflectorPacket::verified(bytes, &self.keys) {
+                Ok(packet) => self
+                    .prober
+                    .handle_frame(self.now, connection, &packet, busy),
+                Err(_) => self.rejected += 1,
+            },
+            Input::Frame {
+                connection,
+                remote,
+                bytes,
+            } => {
                 if let Some(bytes) = self.reflect(remote, None, self.now.at, bytes) {
                     self.outputs.push_back(Output::Frame { connection, bytes });
                 }
@@ -222,9 +244,13 @@ impl NodeCore {
     /// Time has passed; all that had come in before [`NodeCore::look`] must have been handled.
     pub fn wake(&mut self) {
         let busy = self.attention.health().busy;
-        let now = Now { attentive: self.looked.attentive, ..self.now };
+        let now = Now {
+            attentive: self.looked.attentive,
+            ..self.now
+        };
         let attention = &self.attention;
-        self.prober.wake(now, |deadline| attention.instant_of(deadline), busy);
+        self.prober
+            .wake(now, |deadline| attention.instant_of(deadline), busy);
         while let Some(probe) = self.prober.poll() {
             let bytes = probe.packet.signed(&self.keys);
             self.outputs.push_back(match probe.route {
@@ -241,8 +267,15 @@ impl NodeCore {
 
     /// When to wake it at the latest.
     pub fn next_wake(&self) -> Option<Instant> {
-        let report = if self.changed { self.reported_at + REPORT_GAP } else { self.report_at };
-        [Some(report), Some(self.heard_at), self.prober.next_wake()].into_iter().flatten().min()
+        let report = if self.changed {
+            self.reported_at + REPORT_GAP
+        } else {
+            self.report_at
+        };
+        [Some(report), Some(self.heard_at), self.prober.next_wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to do; until `None`.
@@ -253,17 +286,29 @@ impl NodeCore {
     /// All links as they are published: those probed, then those that only probe us.
     pub fn view(&self) -> Vec<LinkReport> {
         let mut reports = self.prober.view(|node| self.heard.heard(node));
-        for (node, heard) in self.heard.view().filter(|(node, _)| !self.prober.is_planned(*node)) {
-            let since = self.heard_since.get(&node).map_or(self.now.utc, |(_, since)| *since);
+        for (node, heard) in self
+            .heard
+            .view()
+            .filter(|(node, _)| !self.prober.is_planned(*node))
+        {
+            let since = self
+                .heard_since
+                .get(&node)
+                .map_or(self.now.utc, |(_, since)| *since);
             let report = LinkReport::unknown(Peer::Node(node), Transport::Udp, since);
-            reports.push(LinkReport { state: LinkState::NotProbed, heard, ..report });
+            reports.push(LinkReport {
+                state: LinkState::NotProbed,
+                heard,
+                ..report
+            });
         }
         reports
     }
 
     /// All of one link; `None` if it is not probed.
     pub fn detail(&self, node: NodeKey) -> Option<LinkDetail> {
-        self.prober.detail(self.now.at, node, self.heard.heard(node))
+        self.prober
+            .detail(self.now.at, node, self.heard.heard(node))
     }
 
     /// Counters; those of the sockets are the shell's to add.
@@ -300,9 +345,12 @@ impl NodeCore {
             self.rejected += 1;
             return None;
         };
-        let reflection = self.reflector.reflect(self.now, received, asked, from, local, 255)?;
+        let reflection = self
+            .reflector
+            .reflect(self.now, received, asked, from, local, 255)?;
         if reflection.fresh {
-            self.heard.arrived(self.now.attentive, asked.ssid, from.ip());
+            self.heard
+                .arrived(self.now.attentive, asked.ssid, from.ip());
         }
         Some(reflection.packet.signed(&self.keys))
     }

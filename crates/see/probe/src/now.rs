@@ -16,7 +16,10 @@ impl Attentive {
 
     /// This time and a span.
     pub fn plus(self, span: Duration) -> Attentive {
-        Attentive(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+        Attentive(
+            self.0
+                .saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -34,6 +37,11 @@ pub struct Now {
 impl Now {
     /// UTC of another instant near this one.
     pub fn utc_of(&self, at: Instant) -> Timestamp {
-        Timestamp(self.utc.0.wrapping_add(at.0 as i64).wrapping_sub(self.at.0 as i64))
+        Timestamp(
+            self.utc
+                .0
+                .wrapping_add(at.0 as i64)
+                .wrapping_sub(self.at.0 as i64),
+        )
     }
 }

@@ -2,7 +2,7 @@
 //! pacing; what a link's answers mean is [`LinkCore`]'s business.
 
 use crate::flow::{FlowCore, Kind};
-use crate::link_state::LinkCore;
+use crate::link_state::{LinkCore, Ways};
 use crate::now::Now;
 use crate::plan::{FlowDetail, LINKS_MAX, LinkDetail, PlannedLink, SecondDetail};
 use crate::stamp::{ReflectorPacket, SenderPacket, ssid};
@@ -109,6 +109,15 @@ struct Link {
     armed: Instant,
 }
 
+impl Link {
+    fn ways(&self) -> Ways {
+        Ways {
+            udp: self.plan.address.is_some(),
+            frames: self.plan.connection.is_some(),
+        }
+    }
+}
+
 /// All links of a node.
 #[derive(Debug)]
 pub struct Prober {
@@ -116,7 +125,7 @@ pub struct Prober {
     ssid: u16,
     rng: ChaCha8Rng,
     links: BTreeMap<NodeKey, Link>,
-    by_address: BTreeMap<SocketAddr, Vec<NodeKey>>,
+    by_address: BTreeMap<(IpAddr, u16), Vec<NodeKey>>,
     by_connection: BTreeMap<u64, Vec<NodeKey>>,
     wheel: Wheel<NodeKey>,
     stretch: f64,
@@ -152,7 +161,10 @@ impl Prober {
         let mut old = std::mem::take(&mut self.links);
         let mut starting = 0;
         for plan in planned {
-            let plan = PlannedLink { address: plan.address.map(canonical), ..plan };
+            let plan = PlannedLink {
+                address: plan.address.map(canonical),
+                ..plan
+            };
             if self.links.len() >= LINKS_MAX {
                 self.counts.links_refused += 1;
                 continue;
@@ -171,13 +183,17 @@ impl Prober {
         self.by_connection.clear();
         for (key, link) in &self.links {
             if let Some(address) = link.plan.address {
-                self.by_address.entry(address).or_default().push(*key);
+                self.by_address
+                    .entry(place(address))
+                    .or_default()
+                    .push(*key);
             }
             if let Some(connection) = link.plan.connection {
                 self.by_connection.entry(connection).or_default().push(*key);
             }
         }
-        let wanted = self.by_address.values().map(Vec::len).sum::<usize>() as f64 * self.flows() as f64
+        let wanted = self.by_address.values().map(Vec::len).sum::<usize>() as f64
+            * self.flows() as f64
             / self.config.round.as_secs_f64().max(0.001);
         let allowed = (f64::from(self.config.budget_pps) * REGULAR_SHARE).max(1.0);
         self.stretch = (wanted / allowed).max(1.0);
@@ -198,24 +214,55 @@ impl Prober {
         packet: &ReflectorPacket,
         host_busy: bool,
     ) {
-        let links = self.by_address.get(&canonical(from)).cloned().unwrap_or_default();
-        self.answer(now, received, links, Transport::Udp, flow, packet, host_busy);
+        let links = self
+            .by_address
+            .get(&place(from))
+            .cloned()
+            .unwrap_or_default();
+        self.answer(
+            now,
+            received,
+            links,
+            Transport::Udp,
+            flow,
+            packet,
+            host_busy,
+        );
     }
 
     /// An answer came over a frame connection.
-    pub fn handle_frame(&mut self, now: Now, connection: u64, packet: &ReflectorPacket, host_busy: bool) {
-        let links = self.by_connection.get(&connection).cloned().unwrap_or_default();
+    pub fn handle_frame(
+        &mut self,
+        now: Now,
+        connection: u64,
+        packet: &ReflectorPacket,
+        host_busy: bool,
+    ) {
+        let links = self
+            .by_connection
+            .get(&connection)
+            .cloned()
+            .unwrap_or_default();
         self.answer(now, now.at, links, Transport::Tcp, 0, packet, host_busy);
     }
 
     /// The kernel told that nobody listens where this probe went.
-    pub fn handle_refused(&mut self, now: Now, flow: u16, to: SocketAddr, asked: &SenderPacket, host_busy: bool) {
-        let links = self.by_address.get(&canonical(to)).cloned().unwrap_or_default();
+    pub fn handle_refused(
+        &mut self,
+        now: Now,
+        flow: u16,
+        to: SocketAddr,
+        asked: &SenderPacket,
+        host_busy: bool,
+    ) {
+        let links = self.by_address.get(&place(to)).cloned().unwrap_or_default();
         for key in links {
-            let Some(link) = self.links.get_mut(&key) else { continue };
+            let Some(link) = self.links.get_mut(&key) else {
+                continue;
+            };
             if link.core.refuse(now, flow, asked) {
                 self.counts.refused += 1;
-                self.changed |= link.core.judge(now, link.plan.connection.is_some(), host_busy);
+                self.changed |= link.core.judge(now, link.ways(), host_busy);
                 self.arm(now, key, now.at);
                 return;
             }
@@ -225,8 +272,12 @@ impl Prober {
     /// This host could not send a probe.
     pub fn handle_unsent(&mut self, flow: u16, to: SocketAddr, asked: &SenderPacket) {
         self.counts.unsent += 1;
-        for key in self.by_address.get(&canonical(to)).cloned().unwrap_or_default() {
-            if let Some(flow) = self.links.get_mut(&key).and_then(|link| link.core.flow_mut(Transport::Udp, flow)) {
+        for key in self.by_address.get(&place(to)).cloned().unwrap_or_default() {
+            if let Some(flow) = self
+                .links
+                .get_mut(&key)
+                .and_then(|link| link.core.flow_mut(Transport::Udp, flow))
+            {
                 flow.unsent(asked);
             }
         }
@@ -234,12 +285,25 @@ impl Prober {
 
     /// Time has passed: judges what was lost and asks what is due. What had arrived before
     /// `now` must have been handled.
-    pub fn wake(&mut self, now: Now, deadline_of: impl Fn(crate::now::Attentive) -> Instant, host_busy: bool) {
+    pub fn wake(
+        &mut self,
+        now: Now,
+        deadline_of: impl Fn(crate::now::Attentive) -> Instant,
+        host_busy: bool,
+    ) {
         for (at, key) in self.wheel.due(now.at) {
             if self.links.get(&key).is_some_and(|link| link.armed == at) {
                 self.wake_link(now, key, host_busy);
-                let deadline = self.links.get(&key).and_then(|link| link.core.deadline()).map(&deadline_of);
-                self.arm(now, key, deadline.unwrap_or(now.at + Duration::from_secs(1)));
+                let deadline = self
+                    .links
+                    .get(&key)
+                    .and_then(|link| link.core.deadline())
+                    .map(&deadline_of);
+                self.arm(
+                    now,
+                    key,
+                    deadline.unwrap_or(now.at + Duration::from_secs(1)),
+                );
             }
         }
     }
@@ -261,7 +325,10 @@ impl Prober {
 
     /// All links as they are published.
     pub fn view(&self, heard: impl Fn(NodeKey) -> Heard) -> Vec<LinkReport> {
-        self.links.iter().map(|(key, link)| link.core.report(heard(*key))).collect()
+        self.links
+            .iter()
+            .map(|(key, link)| link.core.report(heard(*key)))
+            .collect()
     }
 
     /// Whether a node is probed.
@@ -333,14 +400,16 @@ impl Prober {
     fn started(&mut self, now: Now, plan: PlannedLink, index: u32) -> Link {
         let mut order: Vec<u16> = (0..).take(self.flows()).collect();
         order.shuffle(&mut self.rng);
-        let mut flow = |port: u16| FlowCore::new(port, self.rng.random_range(0..SEQUENCE_START_END));
+        let mut flow =
+            |port: u16| FlowCore::new(port, self.rng.random_range(0..SEQUENCE_START_END));
         let flows = self.config.ports.iter().map(|port| flow(*port)).collect();
         let frame = flow(0);
         // Many links at once start one after another, as the budget allows.
         let queue = Duration::from_secs_f64(
             f64::from(index) * self.flows() as f64 / f64::from(self.config.budget_pps.max(1)),
         );
-        let start = now.at + queue + Duration::from_micros(self.rng.random_range(0..FIRST_WITHIN_US));
+        let start =
+            now.at + queue + Duration::from_micros(self.rng.random_range(0..FIRST_WITHIN_US));
         self.wheel.insert(start, plan.to);
         Link {
             plan,
@@ -366,7 +435,10 @@ impl Prober {
         link
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one answer with all that is known of it, used twice")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one answer with all that is known of it, used twice"
+    )]
     fn answer(
         &mut self,
         now: Now,
@@ -378,12 +450,16 @@ impl Prober {
         host_busy: bool,
     ) {
         for key in links {
-            let Some(link) = self.links.get_mut(&key) else { continue };
-            let Some(answer) = link.core.answer(now, received, transport, flow, packet) else { continue };
+            let Some(link) = self.links.get_mut(&key) else {
+                continue;
+            };
+            let Some(answer) = link.core.answer(now, received, transport, flow, packet) else {
+                continue;
+            };
             self.counts.answered += 1;
             self.counts.late += u64::from(answer.late);
             self.counts.lost = self.counts.lost.saturating_sub(u64::from(answer.late));
-            self.changed |= link.core.judge(now, link.plan.connection.is_some(), host_busy);
+            self.changed |= link.core.judge(now, link.ways(), host_busy);
             if let Some((at, _, _)) = link.core.confirm() {
                 let armed = link.armed;
                 if at < armed {
@@ -397,12 +473,14 @@ impl Prober {
     }
 
     fn wake_link(&mut self, now: Now, key: NodeKey, host_busy: bool) {
-        let Some(link) = self.links.get_mut(&key) else { return };
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
         self.counts.lost += link.core.expire(now);
-        let connected = link.plan.connection.is_some();
-        self.changed |= link.core.judge(now, connected, host_busy);
+        let ways = link.ways();
+        self.changed |= link.core.judge(now, ways, host_busy);
         let frames = link.core.transport() == Transport::Tcp;
-        if link.plan.address.is_some() && now.at >= link.udp_at && !link.order.is_empty() {
+        if ways.udp && now.at >= link.udp_at && !link.order.is_empty() {
             let flow = link.order[link.turn % link.order.len()];
             link.turn += 1;
             let every = if frames {
@@ -410,14 +488,18 @@ impl Prober {
             } else if link.first > 1 {
                 FIRST_EVERY.mul_f64(self.stretch.sqrt())
             } else {
-                self.config.round.mul_f64(self.stretch / link.order.len() as f64)
+                self.config
+                    .round
+                    .mul_f64(self.stretch / link.order.len() as f64)
             };
             link.first = link.first.saturating_sub(1);
             link.udp_at = now.at + every.mul_f64(self.rng.random_range(0.85..1.15));
             self.send(now, key, Transport::Udp, flow, Kind::Regular);
         }
-        let Some(link) = self.links.get_mut(&key) else { return };
-        if frames && connected && now.at >= link.frame_at {
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
+        if frames && ways.frames && now.at >= link.frame_at {
             link.frame_at = now.at + FRAME_EVERY.mul_f64(self.rng.random_range(0.85..1.15));
             self.send(now, key, Transport::Tcp, 0, Kind::Regular);
         }
@@ -425,9 +507,11 @@ impl Prober {
     }
 
     fn confirm(&mut self, now: Now, key: NodeKey) {
-        let refill = (f64::from(self.config.budget_pps) * (1.0 - REGULAR_SHARE)).max(CONFIRM_PPS_MIN);
-        self.confirm_tokens =
-            (self.confirm_tokens + refill * now.at.since(self.confirm_at).as_secs_f64()).min(refill);
+        let refill =
+            (f64::from(self.config.budget_pps) * (1.0 - REGULAR_SHARE)).max(CONFIRM_PPS_MIN);
+        self.confirm_tokens = (self.confirm_tokens
+            + refill * now.at.since(self.confirm_at).as_secs_f64())
+        .min(refill);
         self.confirm_at = now.at;
         while let Some(link) = self.links.get_mut(&key)
             && let Some((at, transport, flow)) = link.core.confirm()
@@ -444,7 +528,9 @@ impl Prober {
     }
 
     fn send(&mut self, now: Now, key: NodeKey, transport: Transport, flow: u16, kind: Kind) {
-        let Some(link) = self.links.get_mut(&key) else { return };
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
         let route = match (transport, link.plan.address, link.plan.connection) {
             (Transport::Tcp, _, Some(connection)) => Route::Frame { connection },
             (Transport::Udp, Some(to), _) => Route::Udp { flow, to },
@@ -463,7 +549,9 @@ impl Prober {
 
     /// Arms the link's timer for the earliest that it waits for, and `deadline` at the latest.
     fn arm(&mut self, now: Now, key: NodeKey, deadline: Instant) {
-        let Some(link) = self.links.get_mut(&key) else { return };
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
         let frames = link.core.transport() == Transport::Tcp && link.plan.connection.is_some();
         let at = [
             Some(deadline),
@@ -471,16 +559,26 @@ impl Prober {
             frames.then_some(link.frame_at),
             link.core.confirm().map(|(at, _, _)| at),
         ];
-        let at = at.into_iter().flatten().min().unwrap_or(deadline).max(now.at + Duration::from_micros(1));
+        let at = at
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(deadline)
+            .max(now.at + Duration::from_micros(1));
         link.armed = at;
         self.wheel.insert(at, key);
     }
 }
 
 /// An IPv4 address as such, even if a dual-stack socket wrote it as IPv6.
-pub fn canonical(address: SocketAddr) -> SocketAddr {
+fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(IpAddr::V4(ip), address.port()),
         IpAddr::V6(_) => address,
     }
+}
+
+/// What two addresses of one place have in common: not the scope, which only the kernel fills in.
+fn place(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip().to_canonical(), address.port())
 }

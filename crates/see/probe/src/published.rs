@@ -55,7 +55,11 @@ impl Published {
                 }
                 (old, fresh) => old != fresh,
             };
-            if at_once || moved { fresh.map(three_bits) } else { old }
+            if at_once || moved {
+                fresh.map(three_bits)
+            } else {
+                old
+            }
         };
         let loss = |old: Option<f32>, fresh: Option<f32>| {
             let fresh = fresh.map(|share| (share / LOSS_STEP).round() * LOSS_STEP);
@@ -66,7 +70,12 @@ impl Published {
             if at_once || moved { fresh } else { old }
         };
         let bad = |offset: &i64| {
-            offset.abs() > if old.clock_offset_us.is_some() { OFFSET_GOOD_US } else { OFFSET_BAD_US }
+            offset.abs()
+                > if old.clock_offset_us.is_some() {
+                    OFFSET_GOOD_US
+                } else {
+                    OFFSET_BAD_US
+                }
         };
         let offset = match (old.clock_offset_us, fresh.clock_offset_us.filter(bad)) {
             (Some(old), Some(fresh)) if (old - fresh).abs() <= old.abs() / 8 => Some(old),
@@ -112,7 +121,13 @@ mod tests {
     #[test]
     fn a_link_that_wobbles_stays_quiet_and_one_that_jumps_is_told() {
         let mut published = Published::default();
-        let figures = |p50| Figures { rtt_us: RttUs { p50: Some(p50), p99: None }, ..Figures::default() };
+        let figures = |p50| Figures {
+            rtt_us: RttUs {
+                p50: Some(p50),
+                p99: None,
+            },
+            ..Figures::default()
+        };
         published.update(Instant(0), figures(10_000), true);
         let first = published.figures();
         for (second, p50) in [9_500, 10_900, 8_800, 11_500].into_iter().enumerate() {
@@ -125,7 +140,14 @@ mod tests {
 
     #[test]
     fn three_leading_bits_are_kept() {
-        for (value, kept) in [(0, 0), (7, 7), (9, 10), (1000, 1024), (1100, 1024), (u32::MAX, 0xe000_0000)] {
+        for (value, kept) in [
+            (0, 0),
+            (7, 7),
+            (9, 10),
+            (1000, 1024),
+            (1100, 1024),
+            (u32::MAX, 0xe000_0000),
+        ] {
             assert_eq!(three_bits(value), kept, "{value}");
         }
     }

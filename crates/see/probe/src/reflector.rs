@@ -78,9 +78,16 @@ impl Reflector {
             self.counts.limited += 1;
             return None;
         }
-        let session = self.session(SessionKey { from, local, ssid: asked.ssid }, &asked);
+        let session = self.session(
+            SessionKey {
+                from,
+                local,
+                ssid: asked.ssid,
+            },
+            &asked,
+        );
         let fresh = session.next_sequence == 0
-            || is_after(asked.sequence, session.asked)
+            || asked.sequence > session.asked
             || asked.sent.micros_since(session.sent) > 0;
         let packet = ReflectorPacket {
             sequence: session.next_sequence,
@@ -115,7 +122,11 @@ impl Reflector {
             self.old = std::mem::take(&mut self.young);
         }
         let old = self.old.remove(&key);
-        let fresh = Session { next_sequence: 0, asked: asked.sequence, sent: asked.sent };
+        let fresh = Session {
+            next_sequence: 0,
+            asked: asked.sequence,
+            sent: asked.sent,
+        };
         self.young.entry(key).or_insert(old.unwrap_or(fresh))
     }
 
@@ -134,10 +145,6 @@ impl Reflector {
     }
 }
 
-fn is_after(sequence: u32, other: u32) -> bool {
-    sequence > other
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,11 +152,20 @@ mod tests {
     use andon_model::Timestamp;
 
     fn now(us: u64) -> Now {
-        Now { at: Instant(us), attentive: Attentive(us), utc: Timestamp(us as i64) }
+        Now {
+            at: Instant(us),
+            attentive: Attentive(us),
+            utc: Timestamp(us as i64),
+        }
     }
 
     fn asked(sequence: u32) -> SenderPacket {
-        SenderPacket { sequence, sent: NtpTime(u64::from(sequence) << 20), error: ERROR_ESTIMATE, ssid: 9 }
+        SenderPacket {
+            sequence,
+            sent: NtpTime(u64::from(sequence) << 20),
+            error: ERROR_ESTIMATE,
+            ssid: 9,
+        }
     }
 
     #[test]
@@ -157,7 +173,9 @@ mod tests {
         let mut reflector = Reflector::default();
         let mut ask = |sequence, port| {
             let from = SocketAddr::from(([10, 0, 0, 1], port));
-            let reflection = reflector.reflect(now(1), Instant(1), asked(sequence), from, None, 64).unwrap();
+            let reflection = reflector
+                .reflect(now(1), Instant(1), asked(sequence), from, None, 64)
+                .unwrap();
             (reflection.packet.sequence, reflection.fresh)
         };
         assert_eq!(ask(5, 1), (0, true));
@@ -171,14 +189,32 @@ mod tests {
     fn sessions_and_rates_are_bounded() {
         let mut reflector = Reflector::default();
         for i in 0..60_000u32 {
-            let from = SocketAddr::from(((0x0a00_0000 + i / 60_000).to_be_bytes(), (i % 60_000) as u16));
-            reflector.reflect(now(u64::from(i) * 1000), Instant(0), asked(i), from, None, 64);
+            let from = SocketAddr::from((
+                (0x0a00_0000 + i / 60_000).to_be_bytes(),
+                (i % 60_000) as u16,
+            ));
+            reflector.reflect(
+                now(u64::from(i) * 1000),
+                Instant(0),
+                asked(i),
+                from,
+                None,
+                64,
+            );
         }
-        assert!(reflector.sessions() <= SESSIONS_MAX, "{}", reflector.sessions());
+        assert!(
+            reflector.sessions() <= SESSIONS_MAX,
+            "{}",
+            reflector.sessions()
+        );
         assert!(reflector.counts().evicted > 0);
         let from = SocketAddr::from(([10, 0, 0, 1], 1));
         let answered = (0..SOURCE_PPS_MAX + 100)
-            .filter(|i| reflector.reflect(now(99_000_000), Instant(0), asked(*i), from, None, 64).is_some())
+            .filter(|i| {
+                reflector
+                    .reflect(now(99_000_000), Instant(0), asked(*i), from, None, 64)
+                    .is_some()
+            })
             .count();
         assert_eq!(answered, SOURCE_PPS_MAX as usize);
     }

@@ -4,7 +4,8 @@
 use andon_model::Timestamp;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -26,7 +27,7 @@ const ORIGIN_ICMP: [u8; 2] = [libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6]
 /// A datagram that came in.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrived {
-    /// Who sent it; on the error queue, whom we had sent it to.
+    /// Who sent it; on the error queue, whom we had sent it to. IPv4 is told as such.
     pub from: SocketAddr,
     /// Our address that it came to.
     pub local: Option<IpAddr>,
@@ -42,6 +43,7 @@ pub struct Arrived {
 #[derive(Debug)]
 pub struct ProbeSocket {
     socket: UdpSocket,
+    is_v6: bool,
     drops: u32,
     control: [u8; CONTROL_BYTES],
 }
@@ -51,16 +53,22 @@ impl ProbeSocket {
     pub fn main(socket: UdpSocket) -> io::Result<Self> {
         prepare(&socket, MAIN_BUFFER_BYTES)?;
         // Answers leave from the address that was asked, or strict peers would not know them.
-        match socket.local_addr()? {
-            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
-            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        let is_v6 = socket.local_addr()?.is_ipv6();
+        if is_v6 {
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
-        Ok(Self::new(socket))
+        Ok(Self::new(socket, is_v6))
     }
 
     /// Opens a flow's socket on `ip`, at `port` if it is free.
     pub fn flow(ip: IpAddr, port: u16) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address((ip, 0).into()), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = Socket::new(
+            Domain::for_address((ip, 0).into()),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
         if ip.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -73,11 +81,16 @@ impl ProbeSocket {
             IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
             IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
         }
-        Ok(Self::new(socket))
+        Ok(Self::new(socket, ip.is_ipv6()))
     }
 
-    fn new(socket: UdpSocket) -> Self {
-        Self { socket, drops: 0, control: [0; CONTROL_BYTES] }
+    fn new(socket: UdpSocket, is_v6: bool) -> Self {
+        Self {
+            socket,
+            is_v6,
+            drops: 0,
+            control: [0; CONTROL_BYTES],
+        }
     }
 
     /// Where it is bound.
@@ -110,59 +123,116 @@ impl ProbeSocket {
 
     /// Takes one entry of the error queue; `None` when there is none.
     pub fn receive_error(&mut self, buffer: &mut [u8]) -> Option<Arrived> {
-        self.receive_with(buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE).ok().flatten()
+        self.receive_with(buffer, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE)
+            .ok()
+            .flatten()
     }
 
     /// Sends, if the kernel takes it at once.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        self.socket.send_to(bytes, to).map(drop)
+        self.socket.send_to(bytes, self.outward(to)).map(drop)
     }
 
     /// Sends from one of our addresses.
     pub fn send_from(&self, local: Option<IpAddr>, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         let slices = [IoSlice::new(bytes)];
         let fd = self.socket.as_raw_fd();
-        let to_storage = SockaddrStorage::from(to);
+        let to_storage = SockaddrStorage::from(self.outward(to));
         let send = |control: &[ControlMessage<'_>]| {
-            sendmsg(fd, &slices, control, MsgFlags::MSG_DONTWAIT, Some(&to_storage)).map(drop).map_err(io::Error::from)
+            sendmsg(
+                fd,
+                &slices,
+                control,
+                MsgFlags::MSG_DONTWAIT,
+                Some(&to_storage),
+            )
+            .map(drop)
+            .map_err(io::Error::from)
         };
-        match (local, to) {
-            (Some(IpAddr::V4(ip)), SocketAddr::V4(_)) => {
-                let address = libc::in_addr { s_addr: u32::from(ip).to_be() };
-                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: libc::in_addr { s_addr: 0 } };
+        match local {
+            Some(IpAddr::V4(ip)) if !self.is_v6 => {
+                let address = libc::in_addr {
+                    s_addr: u32::from(ip).to_be(),
+                };
+                let nowhere = libc::in_addr { s_addr: 0 };
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: address,
+                    ipi_addr: nowhere,
+                };
                 send(&[ControlMessage::Ipv4PacketInfo(&info)])
             }
             // A link-local address needs its interface, which the kernel picks by `to` anyway.
-            (Some(IpAddr::V6(ip)), SocketAddr::V6(_)) if !ip.is_unicast_link_local() => {
-                let address = libc::in6_addr { s6_addr: ip.octets() };
-                send(&[ControlMessage::Ipv6PacketInfo(&libc::in6_pktinfo { ipi6_addr: address, ipi6_ifindex: 0 })])
+            Some(ip)
+                if self.is_v6 && !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) =>
+            {
+                let address = libc::in6_addr {
+                    s6_addr: as_v6(ip).octets(),
+                };
+                let info = libc::in6_pktinfo {
+                    ipi6_addr: address,
+                    ipi6_ifindex: 0,
+                };
+                send(&[ControlMessage::Ipv6PacketInfo(&info)])
             }
             _ => self.send(to, bytes),
         }
     }
 
-    fn receive_with(&mut self, buffer: &mut [u8], flags: MsgFlags) -> Result<Option<Arrived>, Errno> {
+    /// A dual-stack socket writes IPv4 addresses as IPv6.
+    fn outward(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(v4) if self.is_v6 => {
+                SocketAddr::new(as_v6((*v4.ip()).into()).into(), v4.port())
+            }
+            to => to,
+        }
+    }
+
+    fn receive_with(
+        &mut self,
+        buffer: &mut [u8],
+        flags: MsgFlags,
+    ) -> Result<Option<Arrived>, Errno> {
         let mut slices = [IoSliceMut::new(buffer)];
-        let message =
-            recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut slices, Some(&mut self.control), flags)?;
-        let Some(from) = message.address.as_ref().and_then(address_of) else { return Ok(None) };
-        let mut arrived = Arrived { from, local: None, stamp: None, length: message.bytes, refused: false };
+        let message = recvmsg::<SockaddrStorage>(
+            self.socket.as_raw_fd(),
+            &mut slices,
+            Some(&mut self.control),
+            flags,
+        )?;
+        let Some(from) = message.address.as_ref().and_then(address_of) else {
+            return Ok(None);
+        };
+        let mut arrived = Arrived {
+            from,
+            local: None,
+            stamp: None,
+            length: message.bytes,
+            refused: false,
+        };
         for control in message.cmsgs()? {
             match control {
                 ControlMessageOwned::ScmTimestampns(time) => {
-                    let micros = time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_nsec() / 1_000);
+                    let micros = time
+                        .tv_sec()
+                        .saturating_mul(1_000_000)
+                        .saturating_add(time.tv_nsec() / 1_000);
                     arrived.stamp = Some(Timestamp(micros));
                 }
                 ControlMessageOwned::Ipv4PacketInfo(info) => {
-                    arrived.local = Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
+                    arrived.local =
+                        Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
                 }
                 ControlMessageOwned::Ipv6PacketInfo(info) => {
-                    arrived.local = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                    arrived.local =
+                        Some(IpAddr::from(Ipv6Addr::from(info.ipi6_addr.s6_addr)).to_canonical());
                 }
                 ControlMessageOwned::RxqOvfl(drops) => self.drops = drops,
-                ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                    arrived.refused =
-                        error.ee_errno == libc::ECONNREFUSED as u32 && ORIGIN_ICMP.contains(&error.ee_origin);
+                ControlMessageOwned::Ipv4RecvErr(error, _)
+                | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+                    arrived.refused = error.ee_errno == libc::ECONNREFUSED as u32
+                        && ORIGIN_ICMP.contains(&error.ee_origin);
                 }
                 _ => {}
             }
@@ -189,5 +259,16 @@ fn address_of(storage: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = storage.as_sockaddr_in() {
         return Some(SocketAddrV4::from(*v4).into());
     }
-    storage.as_sockaddr_in6().map(|v6| SocketAddrV6::from(*v6).into())
+    let v6 = SocketAddrV6::from(*storage.as_sockaddr_in6()?);
+    Some(match v6.ip().to_ipv4_mapped() {
+        Some(v4) => SocketAddr::new(v4.into(), v6.port()),
+        None => v6.into(),
+    })
+}
+
+fn as_v6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
 }

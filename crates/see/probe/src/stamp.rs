@@ -44,7 +44,10 @@ pub struct NtpTime(pub u64);
 impl NtpTime {
     /// The NTP form of a UTC time, to a microsecond.
     pub fn of(time: Timestamp) -> Self {
-        let seconds = time.0.div_euclid(1_000_000).wrapping_add(NTP_TO_UNIX_SECONDS) as u64;
+        let seconds = time
+            .0
+            .div_euclid(1_000_000)
+            .wrapping_add(NTP_TO_UNIX_SECONDS) as u64;
         let micros = time.0.rem_euclid(1_000_000) as u64;
         Self((seconds << 32) | ((micros << 32) / 1_000_000))
     }
@@ -77,7 +80,12 @@ impl StampKeys {
     /// Takes keys, at most [`KEYS_MAX`]. Without any, nothing is signed and nothing accepted.
     pub fn new(keys: &[[u8; 32]]) -> Self {
         // HMAC takes keys of any length, so none is left out.
-        Self(keys.iter().take(KEYS_MAX).filter_map(|key| Hmac::new_from_slice(key).ok()).collect())
+        Self(
+            keys.iter()
+                .take(KEYS_MAX)
+                .filter_map(|key| Hmac::new_from_slice(key).ok())
+                .collect(),
+        )
     }
 
     fn sign(&self, packet: &mut [u8; PACKET_BYTES]) {
@@ -97,7 +105,11 @@ impl StampKeys {
             mac.update(&bytes[..COVERED_BYTES]);
             mac.verify_truncated_left(&bytes[COVERED_BYTES..]).is_ok()
         });
-        if signed { Ok(()) } else { Err(StampError::Foreign) }
+        if signed {
+            Ok(())
+        } else {
+            Err(StampError::Foreign)
+        }
     }
 }
 
@@ -291,10 +303,16 @@ pub fn fuzz_stamp(bytes: &[u8]) {
     let _ = is_answer(bytes);
     if let Ok(packet) = SenderPacket::from_plain(bytes) {
         let read = SenderPacket::verified(&packet.signed(&keys), &keys);
-        assert!(packet.sequence >= SEQUENCE_END || read == Ok(packet), "reads back as written");
+        assert!(
+            packet.sequence >= SEQUENCE_END || read == Ok(packet),
+            "reads back as written"
+        );
     }
     if let Ok(packet) = ReflectorPacket::from_plain(bytes) {
-        assert_eq!(ReflectorPacket::verified(&packet.signed(&keys), &keys), Ok(packet));
+        assert_eq!(
+            ReflectorPacket::verified(&packet.signed(&keys), &keys),
+            Ok(packet)
+        );
     }
 }
 
@@ -314,23 +332,35 @@ mod tests {
     use proptest::prelude::*;
 
     fn question() -> impl Strategy<Value = SenderPacket> {
-        (0..SEQUENCE_END, any::<u64>(), any::<u16>(), any::<u16>()).prop_map(|(sequence, sent, error, ssid)| {
-            SenderPacket { sequence, sent: NtpTime(sent), error: ErrorEstimate(error), ssid }
-        })
+        (0..SEQUENCE_END, any::<u64>(), any::<u16>(), any::<u16>()).prop_map(
+            |(sequence, sent, error, ssid)| SenderPacket {
+                sequence,
+                sent: NtpTime(sent),
+                error: ErrorEstimate(error),
+                ssid,
+            },
+        )
     }
 
     fn answer() -> impl Strategy<Value = ReflectorPacket> {
-        (question(), any::<u32>(), any::<u64>(), any::<u64>(), any::<u8>()).prop_map(
-            |(asked, sequence, sent, received, asked_ttl)| ReflectorPacket {
-                sequence,
-                sent: NtpTime(sent),
-                error: ERROR_ESTIMATE,
-                ssid: asked.ssid,
-                received: NtpTime(received),
-                asked,
-                asked_ttl,
-            },
+        (
+            question(),
+            any::<u32>(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<u8>(),
         )
+            .prop_map(
+                |(asked, sequence, sent, received, asked_ttl)| ReflectorPacket {
+                    sequence,
+                    sent: NtpTime(sent),
+                    error: ERROR_ESTIMATE,
+                    ssid: asked.ssid,
+                    received: NtpTime(received),
+                    asked,
+                    asked_ttl,
+                },
+            )
     }
 
     proptest! {
@@ -366,7 +396,12 @@ mod tests {
 
     #[test]
     fn fields_stand_where_the_rfc_puts_them() {
-        let asked = SenderPacket { sequence: 1, sent: NtpTime(2), error: ErrorEstimate(3), ssid: 4 };
+        let asked = SenderPacket {
+            sequence: 1,
+            sent: NtpTime(2),
+            error: ErrorEstimate(3),
+            ssid: 4,
+        };
         let answer = ReflectorPacket {
             sequence: 5,
             sent: NtpTime(6),
@@ -377,10 +412,15 @@ mod tests {
             asked_ttl: 9,
         };
         let keys = StampKeys::new(&[[1; 32]]);
-        let set = |bytes: &[u8]| -> Vec<usize> { (0..bytes.len()).filter(|at| bytes[*at] != 0).collect() };
+        let set = |bytes: &[u8]| -> Vec<usize> {
+            (0..bytes.len()).filter(|at| bytes[*at] != 0).collect()
+        };
         assert_eq!(set(&asked.signed(&keys)[..96]), [3, 23, 25, 27]);
         assert_eq!(set(&asked.plain()), [3, 11, 13, 15]);
-        assert_eq!(set(&answer.signed(&keys)[..96]), [3, 23, 25, 27, 39, 51, 71, 73, 80]);
+        assert_eq!(
+            set(&answer.signed(&keys)[..96]),
+            [3, 23, 25, 27, 39, 51, 71, 73, 80]
+        );
         assert_eq!(set(&answer.plain()), [3, 11, 13, 15, 23, 27, 35, 37, 40]);
     }
 
@@ -388,9 +428,15 @@ mod tests {
     fn the_hmac_is_that_of_rfc_2104_over_96_bytes() {
         // Written out from the definition, beside the library that the codec uses.
         let key = [9; 32];
-        let packet = SenderPacket { sequence: 77, sent: NtpTime(5), error: ERROR_ESTIMATE, ssid: 3 }
-            .signed(&StampKeys::new(&[key]));
-        let pad = |byte: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).unwrap_or(&0) ^ byte).collect() };
+        let packet = SenderPacket {
+            sequence: 77,
+            sent: NtpTime(5),
+            error: ERROR_ESTIMATE,
+            ssid: 3,
+        }
+        .signed(&StampKeys::new(&[key]));
+        let pad =
+            |byte: u8| -> Vec<u8> { (0..64).map(|i| key.get(i).unwrap_or(&0) ^ byte).collect() };
         let inner = Sha256::digest([&pad(0x36)[..], &packet[..96]].concat());
         let outer = Sha256::digest([&pad(0x5c)[..], &inner[..]].concat());
         assert_eq!(packet[96..], outer[..16]);
@@ -398,12 +444,23 @@ mod tests {
 
     #[test]
     fn all_keys_verify_and_the_first_signs() {
-        let (old, both) = (StampKeys::new(&[[1; 32]]), StampKeys::new(&[[2; 32], [1; 32]]));
+        let (old, both) = (
+            StampKeys::new(&[[1; 32]]),
+            StampKeys::new(&[[2; 32], [1; 32]]),
+        );
         let new = StampKeys::new(&[[2; 32]]);
-        let packet = SenderPacket { sequence: 1, sent: NtpTime(1), error: ERROR_ESTIMATE, ssid: 1 };
+        let packet = SenderPacket {
+            sequence: 1,
+            sent: NtpTime(1),
+            error: ERROR_ESTIMATE,
+            ssid: 1,
+        };
         assert!(SenderPacket::verified(&packet.signed(&old), &both).is_ok());
         assert!(SenderPacket::verified(&packet.signed(&both), &new).is_ok());
         assert!(SenderPacket::verified(&packet.signed(&both), &old).is_err());
-        assert!(SenderPacket::verified(&packet.signed(&StampKeys::new(&[])), &StampKeys::new(&[])).is_err());
+        assert!(
+            SenderPacket::verified(&packet.signed(&StampKeys::new(&[])), &StampKeys::new(&[]))
+                .is_err()
+        );
     }
 }

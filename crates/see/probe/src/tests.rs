@@ -10,7 +10,11 @@ use andon_model::{Heard, LinkReason, LinkState};
 fn until(world: &mut World, limit_ms: u64, fits: impl Fn(&World) -> bool) -> u64 {
     let start = world.now_ms();
     while !fits(world) {
-        assert!(world.now_ms() - start < limit_ms, "not within {limit_ms} ms: {:?}", world.states());
+        assert!(
+            world.now_ms() - start < limit_ms,
+            "not within {limit_ms} ms: {:?}",
+            world.states()
+        );
         world.run(10);
     }
     world.now_ms() - start
@@ -40,10 +44,16 @@ fn a_frozen_node_is_down_on_all_others_within_one_and_a_half_seconds() {
         let mut world = healthy(5);
         world.run(seed * 37);
         world.frozen.insert(4);
-        let took = until(&mut world, 1_500, |w| (0..4).all(|n| w.state(n, 4) == LinkState::Down));
+        let took = until(&mut world, 1_500, |w| {
+            (0..4).all(|n| w.state(n, 4) == LinkState::Down)
+        });
         assert!(took >= 900, "{took}");
         assert_eq!(world.report(0, 4).reason, Some(LinkReason::Silent));
-        assert!(until(&mut world, 1_000, |w| (0..4).all(|n| w.report(n, 4).heard == Heard::Silent)) < 1_000);
+        assert!(
+            until(&mut world, 1_000, |w| (0..4)
+                .all(|n| w.report(n, 4).heard == Heard::Silent))
+                < 1_000
+        );
         assert!((0..4).all(|n| (0..4).all(|m| n == m || world.state(n, m) == LinkState::Up)));
     }
 }
@@ -52,7 +62,9 @@ fn a_frozen_node_is_down_on_all_others_within_one_and_a_half_seconds() {
 fn a_killed_node_refuses_and_is_down_sooner() {
     let mut world = healthy(3);
     world.dead.insert(2);
-    let took = until(&mut world, 1_000, |w| w.state(0, 2) == LinkState::Down && w.state(1, 2) == LinkState::Down);
+    let took = until(&mut world, 1_000, |w| {
+        w.state(0, 2) == LinkState::Down && w.state(1, 2) == LinkState::Down
+    });
     assert!(took < 900, "{took}");
     assert_eq!(world.report(0, 2).reason, Some(LinkReason::Refused));
 }
@@ -73,10 +85,22 @@ fn a_frozen_node_that_wakes_blames_nobody() {
 #[test]
 fn one_direction_cut_is_told_by_who_is_heard() {
     let mut world = healthy(3);
-    world.fault = Box::new(|p| if p.from_node == 0 && p.to_node == 1 { Fate::Lost } else { Fate::Passes });
-    until(&mut world, 1_500, |w| w.state(0, 1) == LinkState::Down && w.state(1, 0) == LinkState::Down);
+    world.fault = Box::new(|p| {
+        if p.from_node == 0 && p.to_node == 1 {
+            Fate::Lost
+        } else {
+            Fate::Passes
+        }
+    });
+    until(&mut world, 1_500, |w| {
+        w.state(0, 1) == LinkState::Down && w.state(1, 0) == LinkState::Down
+    });
     until(&mut world, 700, |w| w.report(1, 0).heard == Heard::Silent);
-    assert_eq!(world.report(0, 1).heard, Heard::Arriving, "the other way still passes");
+    assert_eq!(
+        world.report(0, 1).heard,
+        Heard::Arriving,
+        "the other way still passes"
+    );
     assert_eq!(world.state(0, 2), LinkState::Up);
 }
 
@@ -86,7 +110,11 @@ fn one_dead_flow_of_eight_is_partial_within_two_seconds() {
         let mut world = healthy(2);
         world.run(seed * 131);
         world.fault = Box::new(|p| {
-            if p.from_node == 0 && p.flow == Some(3) && p.question { Fate::Lost } else { Fate::Passes }
+            if p.from_node == 0 && p.flow == Some(3) && p.question {
+                Fate::Lost
+            } else {
+                Fate::Passes
+            }
         });
         let took = until(&mut world, 2_300, |w| w.state(0, 1) == LinkState::Partial);
         assert!(took >= 400, "{took}");
@@ -110,7 +138,8 @@ fn loss_is_degraded_and_its_direction_is_told() {
         let mut world = healthy(2);
         world.fault = Box::new(move |p| {
             let share = if p.question { forward } else { back };
-            if p.from_node + p.to_node == 1 && (p.from_node == 0) == p.question && p.chance < share {
+            if p.from_node + p.to_node == 1 && (p.from_node == 0) == p.question && p.chance < share
+            {
                 Fate::Lost
             } else {
                 Fate::Passes
@@ -121,8 +150,15 @@ fn loss_is_degraded_and_its_direction_is_told() {
         world.run(60_000);
         assert_eq!(world.state(0, 1), LinkState::Degraded);
         let loss = world.report(0, 1).loss;
-        let (told, not) = if forward > 0.0 { (loss.forward, loss.return_) } else { (loss.return_, loss.forward) };
-        assert!((0.03..0.13).contains(&told.unwrap()) && not.unwrap() < 0.015, "{loss:?}");
+        let (told, not) = if forward > 0.0 {
+            (loss.forward, loss.return_)
+        } else {
+            (loss.return_, loss.forward)
+        };
+        assert!(
+            (0.03..0.13).contains(&told.unwrap()) && not.unwrap() < 0.015,
+            "{loss:?}"
+        );
         world.fault = Box::new(|_| Fate::Passes);
         until(&mut world, 30_000, |w| w.state(0, 1) == LinkState::Up);
     }
@@ -131,8 +167,16 @@ fn loss_is_degraded_and_its_direction_is_told() {
 #[test]
 fn thirty_percent_loss_is_told_within_five_seconds_and_is_never_down() {
     let mut world = healthy(2);
-    world.fault = Box::new(|p| if p.chance < 0.16 { Fate::Lost } else { Fate::Passes });
-    until(&mut world, 5_000, |w| matches!(w.state(0, 1), LinkState::Degraded | LinkState::Partial));
+    world.fault = Box::new(|p| {
+        if p.chance < 0.16 {
+            Fate::Lost
+        } else {
+            Fate::Passes
+        }
+    });
+    until(&mut world, 5_000, |w| {
+        matches!(w.state(0, 1), LinkState::Degraded | LinkState::Partial)
+    });
     for _ in 0..1_200 {
         world.run(100);
         assert_ne!(world.state(0, 1), LinkState::Down);
@@ -162,7 +206,11 @@ fn a_busy_host_alarms_nobody() {
         world.frozen.insert(2);
         world.run(300 + round % 5 * 150);
         world.frozen.remove(&2);
-        assert!(world.all(LinkState::Up), "round {round}: {:?}", world.states());
+        assert!(
+            world.all(LinkState::Up),
+            "round {round}: {:?}",
+            world.states()
+        );
     }
     assert!(world.host(2).busy);
     assert!(!world.host(0).busy);
@@ -185,20 +233,36 @@ fn a_mended_link_is_up_soon_and_one_that_flaps_is_damped() {
 #[test]
 fn what_never_answers_is_unknown_then_down_and_frames_step_in() {
     let mut world = World::new(2, 1);
-    world.fault = Box::new(|p| if p.flow.is_some() { Fate::Lost } else { Fate::Passes });
+    world.fault = Box::new(|p| {
+        if p.flow.is_some() {
+            Fate::Lost
+        } else {
+            Fate::Passes
+        }
+    });
     world.run(2_000);
     assert_eq!(world.state(0, 1), LinkState::Unknown);
     until(&mut world, 3_000, |w| w.state(0, 1) == LinkState::Down);
     world.connect(0, 1);
-    until(&mut world, 2_500, |w| w.state(0, 1) == LinkState::Up && w.state(1, 0) == LinkState::Up);
+    until(&mut world, 2_500, |w| {
+        w.state(0, 1) == LinkState::Up && w.state(1, 0) == LinkState::Up
+    });
     assert_eq!(world.report(0, 1).transport, andon_model::Transport::Tcp);
     assert_eq!(world.report(0, 1).flows.total, 1);
     world.fault = Box::new(|_| Fate::Passes);
-    until(&mut world, 3_000, |w| w.report(0, 1).transport == andon_model::Transport::Udp);
+    until(&mut world, 3_000, |w| {
+        w.report(0, 1).transport == andon_model::Transport::Udp
+    });
     world.run(3_000);
     assert!(world.all(LinkState::Up), "{:?}", world.states());
     // What answered over UDP once is never masked by frames.
-    world.fault = Box::new(|p| if p.flow.is_some() { Fate::Lost } else { Fate::Passes });
+    world.fault = Box::new(|p| {
+        if p.flow.is_some() {
+            Fate::Lost
+        } else {
+            Fate::Passes
+        }
+    });
     until(&mut world, 1_500, |w| w.state(0, 1) == LinkState::Down);
     world.run(10_000);
     assert_eq!(world.state(0, 1), LinkState::Down);
@@ -233,7 +297,10 @@ fn who_probes_us_unplanned_is_reported_as_not_probed_and_heard() {
     world.unplan(1);
     world.run(3_000);
     let report = world.report(1, 0);
-    assert_eq!((report.state, report.heard), (LinkState::NotProbed, Heard::Arriving));
+    assert_eq!(
+        (report.state, report.heard),
+        (LinkState::NotProbed, Heard::Arriving)
+    );
     world.frozen.insert(0);
     world.run(1_500);
     assert_eq!(world.report(1, 0).heard, Heard::Silent);
@@ -242,7 +309,8 @@ fn who_probes_us_unplanned_is_reported_as_not_probed_and_heard() {
 #[test]
 fn a_quiet_link_publishes_nothing_for_minutes() {
     let mut world = healthy(3);
-    world.fault = Box::new(|p| Fate::Late(std::time::Duration::from_micros((p.chance * 150.0) as u64)));
+    world.fault =
+        Box::new(|p| Fate::Late(std::time::Duration::from_micros((p.chance * 150.0) as u64)));
     world.run(40_000);
     let (before, mut changes) = (world.reports(0), 0);
     for _ in 0..180 {
@@ -255,11 +323,20 @@ fn a_quiet_link_publishes_nothing_for_minutes() {
 #[test]
 fn a_healthy_hour_with_rare_loss_raises_no_alarm() {
     let mut world = World::new(4, 9);
-    world.fault = Box::new(|p| if p.chance < 0.002 { Fate::Lost } else { Fate::Late(ms((p.chance * 30.0) as u64)) });
+    world.fault = Box::new(|p| {
+        if p.chance < 0.002 {
+            Fate::Lost
+        } else {
+            Fate::Late(ms((p.chance * 30.0) as u64))
+        }
+    });
     world.run(3_000);
     for second in 0..1_800 {
         world.run(1_000);
-        assert!(world.all(LinkState::Up), "second {second}: {:?}", world.states());
+        assert!(
+            world.all(LinkState::Up),
+            "second {second}: {:?}",
+            world.states()
+        );
     }
 }
-

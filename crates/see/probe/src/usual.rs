@@ -73,7 +73,9 @@ impl Usual {
         let chance = 3.0 * (expected * (1.0 - self.loss)).sqrt() + 1.0;
         let worse = f64::from(losses.lost) > expected + chance;
         self.lossy = if self.lossy {
-            lately.share().is_some_and(|share| share > (LOSS_OVER).max(self.loss * 1.5))
+            lately
+                .share()
+                .is_some_and(|share| share > (LOSS_OVER).max(self.loss * 1.5))
         } else {
             share >= LOSS_MIN && losses.lost >= LOST_MIN && worse
         };
@@ -89,7 +91,11 @@ impl Usual {
         };
         let limit = (2.0 * usual).max(usual + LATENCY_MORE_US);
         let middle = (1.5 * usual).max(usual + LATENCY_MORE_US / 2.0);
-        let turns = if self.slow { p50_us < middle } else { p50_us > limit };
+        let turns = if self.slow {
+            p50_us < middle
+        } else {
+            p50_us > limit
+        };
         self.turning = if turns { self.turning + 1 } else { 0 };
         if self.turning >= LATENCY_SECONDS {
             self.slow = !self.slow;
@@ -125,7 +131,10 @@ impl Offset {
     pub fn add(&mut self, now: Instant, rtt_us: u32, offset_us: i64) {
         let half_minute = now.0 / 30_000_000;
         if half_minute != self.half_minute {
-            self.last = self.current.take().filter(|_| half_minute == self.half_minute + 1);
+            self.last = self
+                .current
+                .take()
+                .filter(|_| half_minute == self.half_minute + 1);
             self.half_minute = half_minute;
         }
         if self.current.is_none_or(|(best_us, _)| rtt_us <= best_us) {
@@ -135,6 +144,10 @@ impl Offset {
 
     /// Microseconds, if any answer came.
     pub fn best(&self) -> Option<i64> {
-        self.current.into_iter().chain(self.last).min_by_key(|(rtt_us, _)| *rtt_us).map(|(_, offset_us)| offset_us)
+        self.current
+            .into_iter()
+            .chain(self.last)
+            .min_by_key(|(rtt_us, _)| *rtt_us)
+            .map(|(_, offset_us)| offset_us)
     }
 }

@@ -21,12 +21,18 @@ pub struct Wheel<T> {
 impl<T> Wheel<T> {
     /// A wheel that begins to turn at `now`.
     pub fn new(now: Instant) -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now.0 / TICK_US, timers: 0 }
+        Self {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            tick: now.0 / TICK_US,
+            timers: 0,
+        }
     }
 
     /// Arms a timer. One in the past is due at the next tick.
     pub fn insert(&mut self, at: Instant, item: T) {
-        let tick = at.0.div_ceil(TICK_US).clamp(self.tick, self.tick + SLOTS as u64 - 1);
+        let tick =
+            at.0.div_ceil(TICK_US)
+                .clamp(self.tick, self.tick + SLOTS as u64 - 1);
         self.slots[(tick % SLOTS as u64) as usize].push((at, item));
         self.timers += 1;
     }
@@ -39,7 +45,11 @@ impl<T> Wheel<T> {
         let steps = (current + 1).saturating_sub(self.tick).min(SLOTS as u64);
         for tick in self.tick..self.tick + steps {
             for (at, item) in self.slots[(tick % SLOTS as u64) as usize].drain(..) {
-                if at <= now { due.push((at, item)) } else { later.push((at, item)) }
+                if at <= now {
+                    due.push((at, item))
+                } else {
+                    later.push((at, item))
+                }
             }
         }
         self.tick = self.tick.max(current + 1);
@@ -76,7 +86,10 @@ mod tests {
         while let Some(now) = wheel.next() {
             for (at, item) in wheel.due(now) {
                 assert_eq!(at.0, item);
-                assert!(at <= now && now.since(at).as_micros() <= u128::from(TICK_US), "{at:?} at {now:?}");
+                assert!(
+                    at <= now && now.since(at).as_micros() <= u128::from(TICK_US),
+                    "{at:?} at {now:?}"
+                );
                 seen += 1;
             }
         }

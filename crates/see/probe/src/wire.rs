@@ -151,12 +151,20 @@ impl Drop for WireHandle {
 }
 
 /// Opens the flows' sockets and starts the thread. Fails if a socket cannot be opened or set.
-pub fn spawn(config: WireConfig, events: Box<dyn FnMut(WireEvent) + Send>) -> io::Result<WireHandle> {
+pub fn spawn(
+    config: WireConfig,
+    events: Box<dyn FnMut(WireEvent) + Send>,
+) -> io::Result<WireHandle> {
     let mailbox = Arc::new(Mailbox::new()?);
     let mut wire = Wire::open(config, mailbox.clone(), events)?;
-    let builder = std::thread::Builder::new().name("andon-wire".into()).stack_size(512 << 10);
+    let builder = std::thread::Builder::new()
+        .name("andon-wire".into())
+        .stack_size(512 << 10);
     let thread = builder.spawn(move || wire.run())?;
-    Ok(WireHandle { sender: WireSender(mailbox), thread: Some(thread) })
+    Ok(WireHandle {
+        sender: WireSender(mailbox),
+        thread: Some(thread),
+    })
 }
 
 struct Wire {
@@ -183,15 +191,21 @@ impl Wire {
         events: Box<dyn FnMut(WireEvent) + Send>,
     ) -> io::Result<Self> {
         let main = ProbeSocket::main(config.socket)?;
-        let (mut ip_v4, mut ip_v6) = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED));
+        let (mut ip_v4, mut ip_v6) = (
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        );
         match main.local()?.ip() {
             ip @ IpAddr::V4(_) => ip_v4 = ip,
             ip @ IpAddr::V6(_) => ip_v6 = ip,
         }
-        let flows_v4: Vec<ProbeSocket> =
-            (0..config.flows.clamp(1, FLOWS_MAX)).map(|_| ProbeSocket::flow(ip_v4, 0)).collect::<io::Result<_>>()?;
-        let ports: Vec<u16> =
-            flows_v4.iter().map(|flow| Ok(flow.local()?.port())).collect::<io::Result<_>>()?;
+        let flows_v4: Vec<ProbeSocket> = (0..config.flows.clamp(1, FLOWS_MAX))
+            .map(|_| ProbeSocket::flow(ip_v4, 0))
+            .collect::<io::Result<_>>()?;
+        let ports: Vec<u16> = flows_v4
+            .iter()
+            .map(|flow| Ok(flow.local()?.port()))
+            .collect::<io::Result<_>>()?;
         let clock = Clock::start();
         let (at, utc) = clock.read();
         let prober = ProberConfig {
@@ -237,8 +251,16 @@ impl Wire {
 
     fn wait(&self) {
         let (at, _) = self.clock.read();
-        let wait = self.core.next_wake().map_or(WAIT_MAX, |due| due.since(at)).min(WAIT_MAX);
-        let flows = self.flows_v4.iter().chain(&self.flows_v6).map(ProbeSocket::fd);
+        let wait = self
+            .core
+            .next_wake()
+            .map_or(WAIT_MAX, |due| due.since(at))
+            .min(WAIT_MAX);
+        let flows = self
+            .flows_v4
+            .iter()
+            .chain(&self.flows_v6)
+            .map(ProbeSocket::fd);
         let mut fds: Vec<PollFd<'_>> = [self.mailbox.fd(), self.main.fd()]
             .into_iter()
             .chain(flows)
@@ -272,7 +294,11 @@ impl Wire {
             self.send_errors += u64::from(self.main.send(to, &bytes).is_err());
         }
         for (connection, remote, bytes) in mail.frames {
-            self.core.handle(Input::Frame { connection, remote, bytes: &bytes });
+            self.core.handle(Input::Frame {
+                connection,
+                remote,
+                bytes: &bytes,
+            });
         }
         for (to, reply) in mail.details {
             reply(self.core.detail(to));
@@ -283,7 +309,14 @@ impl Wire {
 
     fn read_main(&mut self, looked: Instant) {
         for _ in 0..READS_MAX {
-            let Some(Arrived { from, local, stamp, length, .. }) = self.main.receive(&mut self.buffer[..]) else {
+            let Some(Arrived {
+                from,
+                local,
+                stamp,
+                length,
+                ..
+            }) = self.main.receive(&mut self.buffer[..])
+            else {
                 return;
             };
             let now = self.refresh();
@@ -291,9 +324,17 @@ impl Wire {
             let bytes = &self.buffer[..length];
             if bytes.first().is_some_and(|first| first & GOSSIP_BIT != 0) {
                 self.gossip_received += 1;
-                (self.events)(WireEvent::Gossip { from, bytes: bytes.to_vec() });
+                (self.events)(WireEvent::Gossip {
+                    from,
+                    bytes: bytes.to_vec(),
+                });
             } else {
-                self.core.handle(Input::Question { from, local, received, bytes });
+                self.core.handle(Input::Question {
+                    from,
+                    local,
+                    received,
+                    bytes,
+                });
                 self.flush();
             }
             if received > looked {
@@ -306,12 +347,19 @@ impl Wire {
         for sockets in [&mut self.flows_v4, &mut self.flows_v6] {
             for (socket, flow) in sockets.iter_mut().zip(0u16..) {
                 for _ in 0..READS_MAX {
-                    let Some(arrived) = socket.receive(&mut self.buffer[..]) else { break };
+                    let Some(arrived) = socket.receive(&mut self.buffer[..]) else {
+                        break;
+                    };
                     let now = self.clock.read();
                     self.core.refresh(now.0, now.1);
                     let received = Clock::instant_of(now, arrived.stamp);
                     let bytes = &self.buffer[..arrived.length];
-                    self.core.handle(Input::Answer { flow, from: arrived.from, received, bytes });
+                    self.core.handle(Input::Answer {
+                        flow,
+                        from: arrived.from,
+                        received,
+                        bytes,
+                    });
                     if received > looked {
                         break;
                     }
@@ -329,12 +377,18 @@ impl Wire {
                     self.send_errors += u64::from(self.main.send_from(local, to, &bytes).is_err());
                 }
                 Output::Frame { connection, bytes } => {
-                    (self.events)(WireEvent::SendFrame { connection, bytes: bytes.to_vec() });
+                    (self.events)(WireEvent::SendFrame {
+                        connection,
+                        bytes: bytes.to_vec(),
+                    });
                 }
                 Output::Links(reports) => (self.events)(WireEvent::Links(reports)),
                 Output::Host(health) => (self.events)(WireEvent::Host(health)),
                 Output::Stats(stats) => {
-                    let sockets = [&self.main].into_iter().chain(&self.flows_v4).chain(&self.flows_v6);
+                    let sockets = [&self.main]
+                        .into_iter()
+                        .chain(&self.flows_v4)
+                        .chain(&self.flows_v6);
                     (self.events)(WireEvent::Stats(WireStats {
                         gossip_sent: self.gossip_sent,
                         gossip_received: self.gossip_received,
@@ -352,9 +406,17 @@ impl Wire {
         if to.is_ipv6() && self.flows_v6.is_empty() {
             // Ports equal those of IPv4 where they are free; a host without IPv6 has none.
             let ip = self.ip_v6;
-            self.flows_v6 = self.ports.iter().map_while(|port| ProbeSocket::flow(ip, *port).ok()).collect();
+            self.flows_v6 = self
+                .ports
+                .iter()
+                .map_while(|port| ProbeSocket::flow(ip, *port).ok())
+                .collect();
         }
-        let sockets = if to.is_ipv6() { &mut self.flows_v6 } else { &mut self.flows_v4 };
+        let sockets = if to.is_ipv6() {
+            &mut self.flows_v6
+        } else {
+            &mut self.flows_v4
+        };
         let Some(socket) = sockets.get_mut(usize::from(flow)) else {
             return self.core.handle(Input::Unsent { flow, to, bytes });
         };
@@ -381,9 +443,15 @@ impl Wire {
 /// Takes all off the error queue, and tells the core of refusals.
 fn read_errors(socket: &mut ProbeSocket, flow: u16, core: &mut NodeCore, buffer: &mut [u8]) {
     for _ in 0..READS_MAX {
-        let Some(error) = socket.receive_error(buffer) else { return };
+        let Some(error) = socket.receive_error(buffer) else {
+            return;
+        };
         if error.refused {
-            core.handle(Input::Refused { flow, to: error.from, bytes: &buffer[..error.length] });
+            core.handle(Input::Refused {
+                flow,
+                to: error.from,
+                bytes: &buffer[..error.length],
+            });
         }
     }
 }

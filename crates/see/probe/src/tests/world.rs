@@ -92,7 +92,8 @@ impl World {
 
     pub fn with_budget(nodes: usize, seed: u64, budget_pps: u32) -> Self {
         let now = Instant(1_000_000_000);
-        let members: Vec<(NodeKey, Vec<IpAddr>)> = (0..nodes).map(|n| (key(n), vec![ip(n)])).collect();
+        let members: Vec<(NodeKey, Vec<IpAddr>)> =
+            (0..nodes).map(|n| (key(n), vec![ip(n)])).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut world = World {
             nodes: Vec::new(),
@@ -158,7 +159,11 @@ impl World {
         for (node, far) in [(a, b), (b, a)] {
             let connection = 77 + far as u64;
             self.nodes[node].connections.insert(connection, far);
-            for link in self.nodes[node].plan.iter_mut().filter(|link| link.to == key(far)) {
+            for link in self.nodes[node]
+                .plan
+                .iter_mut()
+                .filter(|link| link.to == key(far))
+            {
                 link.connection = Some(connection);
             }
             let plan = self.nodes[node].plan.clone();
@@ -170,20 +175,37 @@ impl World {
     pub fn run(&mut self, span_ms: u64) {
         let end = self.now + ms(span_ms);
         loop {
-            let running: Vec<usize> =
-                (0..self.nodes.len()).filter(|n| !self.frozen.contains(n) && !self.dead.contains(n)).collect();
-            let wake = running.iter().filter_map(|n| self.nodes[*n].core.next_wake()).min();
+            let running: Vec<usize> = (0..self.nodes.len())
+                .filter(|n| !self.frozen.contains(n) && !self.dead.contains(n))
+                .collect();
+            let wake = running
+                .iter()
+                .filter_map(|n| self.nodes[*n].core.next_wake())
+                .min();
             let woken = running.iter().any(|n| !self.nodes[*n].inbox.is_empty());
             let packet = self.flying.keys().next().map(|(at, _)| *at);
-            let next = if woken { Some(self.now) } else { wake.into_iter().chain(packet).min() };
-            let Some(next) = next.filter(|at| *at <= end) else { break };
+            let next = if woken {
+                Some(self.now)
+            } else {
+                wake.into_iter().chain(packet).min()
+            };
+            let Some(next) = next.filter(|at| *at <= end) else {
+                break;
+            };
             self.now = next.max(self.now);
-            while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            while let Some(entry) = self
+                .flying
+                .first_entry()
+                .filter(|entry| entry.key().0 <= self.now)
+            {
                 let packet = entry.remove();
                 self.land(packet);
             }
             for node in running {
-                let due = self.nodes[node].core.next_wake().is_some_and(|at| at <= self.now);
+                let due = self.nodes[node]
+                    .core
+                    .next_wake()
+                    .is_some_and(|at| at <= self.now);
                 if due || !self.nodes[node].inbox.is_empty() {
                     self.step(node);
                 }
@@ -198,7 +220,12 @@ impl World {
             if let (What::Question, true) = (&packet.what, packet.from.port() >= FLOW_PORT) {
                 let flow = packet.from.port() - FLOW_PORT;
                 let from = SocketAddr::new(ip(to), PORT);
-                let refusal = Packet { to_node: node_of(packet.from), from, what: What::Refused(flow), ..packet };
+                let refusal = Packet {
+                    to_node: node_of(packet.from),
+                    from,
+                    what: What::Refused(flow),
+                    ..packet
+                };
                 self.nodes[refusal.to_node].inbox.push((now, refusal));
             }
             return;
@@ -214,10 +241,28 @@ impl World {
             let (from, bytes) = (packet.from, packet.bytes.as_slice());
             let core = &mut self.nodes[node].core;
             match packet.what {
-                What::Question => core.handle(Input::Question { from, local: None, received, bytes }),
-                What::Answer(flow) => core.handle(Input::Answer { flow, from, received, bytes }),
-                What::Frame(connection) => core.handle(Input::Frame { connection, remote: from, bytes }),
-                What::Refused(flow) => core.handle(Input::Refused { flow, to: from, bytes }),
+                What::Question => core.handle(Input::Question {
+                    from,
+                    local: None,
+                    received,
+                    bytes,
+                }),
+                What::Answer(flow) => core.handle(Input::Answer {
+                    flow,
+                    from,
+                    received,
+                    bytes,
+                }),
+                What::Frame(connection) => core.handle(Input::Frame {
+                    connection,
+                    remote: from,
+                    bytes,
+                }),
+                What::Refused(flow) => core.handle(Input::Refused {
+                    flow,
+                    to: from,
+                    bytes,
+                }),
             }
         }
         self.nodes[node].core.wake();
@@ -225,17 +270,41 @@ impl World {
             let address = |port| SocketAddr::new(ip(node), port);
             match output {
                 Output::Probe { flow, to, bytes } => {
-                    self.fly(node, node_of(to), Some(flow), true, address(FLOW_PORT + flow), What::Question, &bytes);
+                    self.fly(
+                        node,
+                        node_of(to),
+                        Some(flow),
+                        true,
+                        address(FLOW_PORT + flow),
+                        What::Question,
+                        &bytes,
+                    );
                 }
                 Output::Reflection { to, bytes, .. } => {
                     let flow = to.port() - FLOW_PORT;
-                    self.fly(node, node_of(to), Some(flow), false, address(PORT), What::Answer(flow), &bytes);
+                    self.fly(
+                        node,
+                        node_of(to),
+                        Some(flow),
+                        false,
+                        address(PORT),
+                        What::Answer(flow),
+                        &bytes,
+                    );
                 }
                 Output::Frame { connection, bytes } => {
                     let far = self.nodes[node].connections[&connection];
                     let there = 77 + node as u64;
                     let question = !crate::stamp::is_answer(&bytes);
-                    self.fly(node, far, None, question, address(9), What::Frame(there), &bytes);
+                    self.fly(
+                        node,
+                        far,
+                        None,
+                        question,
+                        address(9),
+                        What::Frame(there),
+                        &bytes,
+                    );
                 }
                 Output::Stats(stats) => self.nodes[node].stats = stats,
                 Output::Host(host) => self.nodes[node].host = host,
@@ -256,19 +325,36 @@ impl World {
         bytes: &[u8],
     ) {
         let chance = self.rng.random_range(0.0..1.0);
-        let late = match (self.fault)(&Passing { from_node, to_node, flow, question, chance }) {
+        let late = match (self.fault)(&Passing {
+            from_node,
+            to_node,
+            flow,
+            question,
+            chance,
+        }) {
             Fate::Lost => return,
             Fate::Passes => Duration::ZERO,
             Fate::Late(late) => late,
         };
         self.next_id += 1;
         let at = self.now + late + Duration::from_micros(LATENCY_US + self.next_id % 50);
-        self.flying.insert((at, self.next_id), Packet { to_node, from, what, bytes: bytes.to_vec() });
+        self.flying.insert(
+            (at, self.next_id),
+            Packet {
+                to_node,
+                from,
+                what,
+                bytes: bytes.to_vec(),
+            },
+        );
     }
 
     pub fn report(&self, from: usize, to: usize) -> LinkReport {
         let reports = self.nodes[from].core.view();
-        reports.into_iter().find(|report| report.to == Peer::Node(key(to))).unwrap()
+        reports
+            .into_iter()
+            .find(|report| report.to == Peer::Node(key(to)))
+            .unwrap()
     }
 
     pub fn reports(&self, from: usize) -> Vec<LinkReport> {
@@ -282,16 +368,27 @@ impl World {
     pub fn all(&self, state: LinkState) -> bool {
         self.nodes.iter().all(|node| {
             let reports = node.core.view();
-            reports.len() + 1 >= self.nodes.len() && reports.iter().all(|report| report.state == state)
+            reports.len() + 1 >= self.nodes.len()
+                && reports.iter().all(|report| report.state == state)
         })
     }
 
     pub fn states(&self) -> Vec<String> {
         let told = |(node, report): (usize, LinkReport)| {
-            format!("{node}->{:?} {:?} {:?} {:?} {:?}", report.to, report.state, report.reason, report.flows, report.loss)
+            format!(
+                "{node}->{:?} {:?} {:?} {:?} {:?}",
+                report.to, report.state, report.reason, report.flows, report.loss
+            )
         };
-        let reports = self.nodes.iter().enumerate().flat_map(|(n, node)| node.core.view().into_iter().map(move |r| (n, r)));
-        reports.filter(|(_, report)| report.state != LinkState::Up).map(told).collect()
+        let reports = self
+            .nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(n, node)| node.core.view().into_iter().map(move |r| (n, r)));
+        reports
+            .filter(|(_, report)| report.state != LinkState::Up)
+            .map(told)
+            .collect()
     }
 
     pub fn host(&self, node: usize) -> HostHealth {
