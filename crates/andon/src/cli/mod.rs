@@ -17,7 +17,7 @@ mod status;
 pub mod stop;
 mod texts;
 mod token;
-mod url;
+pub mod url;
 
 pub use failure::Failure;
 

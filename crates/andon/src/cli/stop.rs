@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A child of the demo has a pipe as standard input that nobody writes to: its end means that
 /// the parent is gone. For a child that is frozen at that moment the kernel sends SIGKILL.
 pub async fn asked() {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal_of_terminal())
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::quit()))
     else {
         // Without handlers the signals keep their default action, which ends the process too.
         return std::future::pending().await;
@@ -19,14 +19,9 @@ pub async fn asked() {
         _ = terminate.recv() => {}
         // Ctrl-C reaches the whole foreground group; the demo's children wait for their parent.
         _ = interrupt.recv(), if !demo_child => {}
-        _ = hangup.recv(), if !demo_child => {}
+        _ = quit.recv(), if !demo_child => {}
         () = parent_gone(), if demo_child => {}
     }
-}
-
-/// SIGQUIT stands beside Ctrl-C on a terminal; SIGHUP means "read again" for a node.
-fn signal_of_terminal() -> std::io::Result<tokio::signal::unix::Signal> {
-    signal(SignalKind::quit())
 }
 
 async fn parent_gone() {
@@ -46,5 +41,16 @@ async fn parent_gone() {
 pub fn die_with_parent() {
     if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL) {
         tracing::debug!(%error, "the kernel gives no death signal; the pipe tells of the parent's end");
+    }
+}
+
+/// The same for a command that has no use for SIGHUP: a terminal that closes ends it.
+pub async fn asked_or_hung_up() {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => tokio::select! {
+            () = asked() => {}
+            _ = hangup.recv() => {}
+        },
+        Err(_) => asked().await,
     }
 }
