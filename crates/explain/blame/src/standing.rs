@@ -6,9 +6,10 @@ use crate::roster::Roster;
 use andon_model::{Heard, LinkReport, LinkState, NodeState, Timestamp};
 
 /// Failures that start within this time of each other belong to one outage: observers notice
-/// within a few seconds, and their clocks may differ. Doubled, two faults of one minute melt
-/// into one; halved, one slow observer splits an outage.
-const OUTAGE_GAP_US: i64 = 10_000_000;
+/// within half a second of each other, and clocks that are off by less than 0.1 s are not told.
+/// Doubled, two nodes that die one after the other look like a site cut off; halved, one slow
+/// observer splits an outage.
+const OUTAGE_GAP_US: i64 = 3_000_000;
 
 /// What living observers say of one node.
 #[derive(Default)]
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(at(&[]), None);
         assert_eq!(at(&[100, 101, 99, 5]), Some(Timestamp(99_000_000)));
         assert_eq!(at(&[100, 101, 99, 5_000]), Some(Timestamp(99_000_000)));
-        assert_eq!(at(&[100, 92, 84]), Some(Timestamp(84_000_000)));
+        assert_eq!(at(&[100, 98, 96, 92]), Some(Timestamp(96_000_000)));
         assert_eq!(
             outage_start([Timestamp(i64::MIN), Timestamp(i64::MAX)].into_iter()),
             Some(Timestamp(i64::MAX))

@@ -147,6 +147,8 @@ fn two_halves_that_cannot_tell_say_so() {
 fn sites_that_fell_apart_in_time_are_not_one_cause() {
     let scenario = grid(FIVE).kill("c").after(30).kill("d");
     check(scenario, "a", "NodeDown c, NodeDown d", "c Down, d Down");
+    let quickly = grid(FIVE).kill("c").after(4).kill("d");
+    check(quickly, "a", "NodeDown c, NodeDown d", "c Down, d Down");
     let others = grid("a@x b@x c@y e@z").kill("c").after(30).kill("e");
     check(others, "a", "NodeDown c, NodeDown e", "c Down, e Down");
 }
@@ -247,6 +249,10 @@ fn many_links_with_one_cause_are_one_verdict() {
     check(uplink, "a", "LinkPartial x", "");
     let cut = grid(FIVE).split("a b", "c d");
     check(cut, "e", "LinkDown x↔y", "");
+    let mixed = grid("a@x b@x c@x d@x")
+        .split("a b", "d")
+        .partial("c", "d", 4);
+    check(mixed, "c", "LinkDown d", "d Suspect");
     let unrelated = grid("a@x b@x c@y d@y e@z f@z")
         .lossy("a", "d", 0.1)
         .lossy("b", "e", 0.1);

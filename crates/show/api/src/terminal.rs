@@ -489,6 +489,9 @@ impl Summary {
         }
         self.asked += 1;
         self.up += usize::from(link.state == LinkState::Up);
+        if link.state == LinkState::Down {
+            return; // Its state says so; its loss would hide that of the links that live.
+        }
         self.rtt_us.extend(link.rtt_us.p50);
         for loss in [link.loss.forward, link.loss.return_].into_iter().flatten() {
             self.loss = Some(self.loss.map_or(loss, |worst| worst.max(loss)));
@@ -933,6 +936,10 @@ mod tests {
         for view_link in &mut view.links {
             if view_link.to == id {
                 *view_link = link(&view_link.from, id, LinkState::Down);
+                view_link.loss = LossPair {
+                    forward: Some(1.0),
+                    return_: Some(1.0),
+                };
             } else if view_link.from == id {
                 *view_link = link(id, &view_link.to, LinkState::Unknown);
             }

@@ -50,11 +50,16 @@ pub fn causes<'a>(roster: &Roster<'a>, standing: &Standing<'a>) -> Vec<Cause<'a>
             }
         }
     }
-    // Cut links and poor links are different ailments, unless one cause explains no more.
-    let (cut, poor): (Vec<Fault>, Vec<Fault>) = faults
+    // Cut links and poor links are different ailments.
+    let (cut, mut poor): (Vec<Fault>, Vec<Fault>) = faults
         .into_iter()
         .partition(|fault| fault.kind == VerdictKind::LinkDown);
     let mut causes = cover(roster, cut, &working);
+    // What cuts most links of a scope also harms those of it that still carry something.
+    poor.retain(|fault| {
+        let pair = (fault.low, fault.high);
+        !causes.iter().any(|cause| holds(roster, cause.scope, pair))
+    });
     causes.extend(cover(roster, poor, &working));
     causes
 }
