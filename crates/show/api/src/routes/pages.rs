@@ -8,6 +8,8 @@ use crate::gate::Caller;
 use crate::openapi;
 use crate::routes::PATHS;
 use crate::shared::Shared;
+use crate::terminal::{self, TerminalOptions};
+use andon_model::PictureView;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,9 @@ use hyper::{Method, StatusCode, Uri};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use utoipa::OpenApi as _;
+
+/// Columns of the terminal picture where the client does not say; most terminals have them.
+const TERMINAL_COLUMNS: usize = 100;
 
 /// The console in a browser, the terminal picture for curl and the like.
 #[utoipa::path(get, path = "/", tag = "picture",
@@ -34,7 +39,7 @@ pub(crate) async fn front(
     }
     caller.need(Role::Viewer)?;
     let view = shared.view.borrow().clone();
-    let text = terminal(&view, uri.query().unwrap_or_default());
+    let text = terminal(&view, uri.query().unwrap_or_default(), &headers);
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
@@ -56,8 +61,27 @@ fn is_browser(headers: &HeaderMap) -> bool {
             && !text(header::ACCEPT).contains("text/plain"))
 }
 
-fn terminal(view: &andon_model::PictureView, _query: &str) -> String {
-    serde_json::to_string_pretty(view).unwrap_or_default()
+/// The terminal picture as the client wishes; what it wishes wrongly is ignored.
+fn terminal(view: &PictureView, query: &str, headers: &HeaderMap) -> String {
+    let agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default();
+    // curl writes to a terminal as a rule; other programs keep what they are sent.
+    let mut options = TerminalOptions {
+        color: agent.starts_with("curl/"),
+        width: TERMINAL_COLUMNS,
+        unicode: true,
+    };
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match (name, value) {
+            ("color", value) => options.color = value != "0",
+            ("ascii", value) => options.unicode = value == "0",
+            ("width", value) => options.width = value.parse().unwrap_or(options.width),
+            _ => {}
+        }
+    }
+    terminal::render(view, &options)
 }
 
 /// A file of the console or one of its pages, or a 404 that names what is near.
