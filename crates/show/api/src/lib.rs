@@ -17,10 +17,10 @@ pub mod audit;
 pub mod error;
 pub mod identity;
 pub mod layout;
-pub mod terminal;
 pub mod peer;
 pub mod serve;
 pub mod sources;
+pub mod terminal;
 pub mod tls;
 pub mod tokens;
 
