@@ -2,7 +2,7 @@
 //!
 //! In this order: [`reach`] (who is reached at all), then the links among those that live
 //! ([`pairs`] finds what is wrong between two nodes, [`fold`] unites what one cause explains,
-//! [`phrase`] says it), then [`outside`] (targets and neighbours) and [`remarks`]. An earlier
+//! [`phrase`] and [`united`] say it), then [`outside`] (targets and neighbours) and [`remarks`]. An earlier
 //! step takes away what it explains: no link is blamed for a dead node at its end.
 
 mod fold;
@@ -11,6 +11,7 @@ mod pairs;
 mod phrase;
 mod reach;
 mod remarks;
+mod united;
 
 use crate::neighbours::Bug;
 use crate::roster::Roster;
