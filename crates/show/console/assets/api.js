@@ -1,0 +1,138 @@
+// @ts-check
+// The only file that fetches. Follows the picture as it changes, and asks the few questions
+// that the picture does not answer.
+
+/** @typedef {import("./state/types.js").Me} Me */
+/** @typedef {import("./state/types.js").Demo} Demo */
+
+/** Milliseconds without any event (the node sends one every 5 s) after which the stream is
+ * taken for dead, whatever the browser says. */
+const SILENCE_MS_MAX = 12_000;
+
+/** Milliseconds before the first and the last step of trying again. */
+const RETRY_MS_MIN = 400;
+const RETRY_MS_MAX = 5_000;
+
+/** Milliseconds after which any other question counts as failed. */
+const ANSWER_MS_MAX = 8_000;
+
+/** A question that was not answered well. */
+export class ApiError extends Error {
+  /** @param {number} status 0 where nothing was answered @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * @param {string} path @param {RequestInit} [init]
+ * @returns {Promise<any>}
+ */
+async function ask(path, init = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...init, cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  } catch {
+    throw new ApiError(0, "the node does not answer");
+  }
+  if (!response.ok) throw new ApiError(response.status, await problem(response));
+  if (response.status === 204) return null;
+  const text = await response.text();
+  return text === "" ? null : JSON.parse(text);
+}
+
+/** @param {Response} response */
+async function problem(response) {
+  const said = await response.text().catch(() => "");
+  try {
+    const document = JSON.parse(said);
+    return String(document.message ?? document.error?.message ?? document.error ?? document.title ?? response.statusText);
+  } catch {
+    return said.slice(0, 200) || response.statusText;
+  }
+}
+
+/** @param {string} method @param {object} [body] @returns {RequestInit} */
+function sending(method, body) {
+  return { method, headers: { "content-type": "application/json" }, body: body && JSON.stringify(body) };
+}
+
+/** @returns {Promise<Me>} */
+export const me = () => ask("/api/v1/me");
+
+/** @param {string} token */
+export const login = (token) => ask("/api/v1/session", sending("POST", { token }));
+
+export const logout = () => ask("/api/v1/session", sending("DELETE"));
+
+/** @returns {Promise<Demo>} */
+export const demo = () => ask("/api/v1/demo");
+
+/** @param {string} id @param {boolean} active @returns {Promise<any>} */
+export const setFault = (id, active) => ask("/api/v1/demo/fault", sending("POST", { id, active }));
+
+/** All that the observing node knows of its link. @param {string} from @param {string} to */
+export const link = (from, to) => ask(`/api/v1/links/${encodeURIComponent(from)}/${encodeURIComponent(to)}`);
+
+/**
+ * Follows the picture until the returned function is called.
+ * @param {object} on
+ * @param {(document: any) => void} on.picture
+ * @param {(delta: any) => void} on.delta
+ * @param {(generatedAt: string) => void} on.heartbeat
+ * @param {(problem: {status: number, message: string}) => void} on.lost Tries again by itself.
+ */
+export function follow(on) {
+  /** @type {EventSource|null} */
+  let source = null;
+  let retryMs = RETRY_MS_MIN;
+  let over = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let timer;
+  let heardAt = performance.now();
+
+  const open = () => {
+    if (over) return;
+    heardAt = performance.now();
+    source = new EventSource("/api/v1/picture/stream?form=columns");
+    source.addEventListener("picture", hear((data) => on.picture(data)));
+    source.addEventListener("delta", hear((data) => on.delta(data)));
+    source.addEventListener("heartbeat", hear((data) => on.heartbeat(data?.generated_at)));
+    source.onerror = () => fail("the stream broke");
+  };
+
+  /** @param {(data: any) => void} take @returns {(event: MessageEvent) => void} */
+  const hear = (take) => (event) => {
+    heardAt = performance.now();
+    retryMs = RETRY_MS_MIN;
+    take(JSON.parse(event.data));
+  };
+
+  /** @param {string} why */
+  const fail = async (why) => {
+    source?.close();
+    source = null;
+    if (over) return;
+    // The browser hides why; a question that needs the same right tells.
+    const found = await me().then(() => ({ status: 0, message: why }), (error) => error);
+    if (over) return;
+    on.lost({ status: found.status ?? 0, message: found.message ?? why });
+    if (found.status === 401 || found.status === 403) return;
+    clearTimeout(timer);
+    timer = setTimeout(open, retryMs * (0.75 + 0.5 * Math.random()));
+    retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
+  };
+
+  const watchdog = setInterval(() => {
+    if (source && performance.now() - heardAt > SILENCE_MS_MAX) fail("the stream fell silent");
+  }, 1000);
+
+  open();
+  return () => {
+    over = true;
+    clearInterval(watchdog);
+    clearTimeout(timer);
+    source?.close();
+  };
+}

@@ -1,0 +1,43 @@
+// @ts-check
+// For a wall screen: how the grid is, what is wrong, the map, the time. Readable from across
+// the room; nothing to press.
+
+import { html } from "../ui.js";
+import { headline, verdictView } from "../state/headline.js";
+import { freshness } from "../state/connection.js";
+import { held } from "../state/words.js";
+import { Glyph } from "./glyph.js";
+import { Map } from "./map.js";
+
+/** Verdicts that are readable at once from five metres. */
+const VERDICTS_MAX = 4;
+
+/** @param {{state:import("../state/types.js").State, act:import("../main.js").Actions}} props */
+export function Board({ state, act }) {
+  const { picture } = state;
+  const fresh = freshness(state.connection, state.clock);
+  const time = new Date(Number.isFinite(state.wall) ? state.wall : Date.now()).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  if (!picture) {
+    return html`<main class="board mute"><header><h1>Andon</h1><p class="clock">${time}</p></header><p class="waiting">${fresh.text} …</p></main>`;
+  }
+  const head = headline(picture);
+  const stale = fresh.state !== "live";
+  const shown = picture.verdicts.slice(0, VERDICTS_MAX);
+  const more = picture.verdicts.length - shown.length;
+  return html`<main class=${`board ${stale ? "mute" : head.tone}`}>
+    <header>
+      <${Glyph} shape=${stale ? "dashed" : head.shape} tone=${stale ? "mute" : head.tone} big />
+      <div><h1>${head.text}</h1><p class="detail">${head.detail}</p></div>
+      <p class="clock">${time}</p>
+    </header>
+    ${stale && html`<p class="stale" role="alert">${fresh.text}</p>`}
+    <div class=${`wall${shown.length === 0 ? " calm" : ""}`}>
+      ${shown.length > 0 && html`<ol aria-label="Verdicts">${shown.map((verdict) => {
+        const view = verdictView(verdict);
+        return html`<li class=${view.tone} key=${verdict.id}><${Glyph} shape=${view.shape} tone=${view.tone} /><div><p class="sentence">${verdict.sentence}</p><p class="since">${held(view.since, state.wall)}</p></div></li>`;
+      })}${more > 0 && html`<li class="more">and ${more} more</li>`}</ol>`}
+      <${Map} state=${state} picture=${picture} act=${act} large />
+    </div>
+    <footer><span>seen from ${picture.me}</span><span class=${fresh.state}>${fresh.text}</span><span>picture ${picture.digest.slice(0, 8)}</span></footer>
+  </main>`;
+}

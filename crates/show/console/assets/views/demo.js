@@ -1,0 +1,48 @@
+// @ts-check
+// The demo's ribbon: what is being done to the grid, what Andon saw of it, and plugs to pull.
+
+import { html, useState } from "../ui.js";
+
+/** @typedef {import("../state/types.js").Demo} Demo */
+/** @typedef {import("../main.js").Actions} Actions */
+
+const GROUPS = /** @type {Record<string,string>} */ ({
+  link: "Links", cut: "Cut a link", one_way: "One direction", lossy: "Lossy link", loss: "Lossy link", slow: "Slow link",
+  delay: "Slow link", latency: "Slow link", node: "Nodes", freeze: "Freeze a node", frozen: "Freeze a node", kill: "Kill a node",
+  dead: "Kill a node", site: "Cut off a site", site_cut: "Cut off a site", flow: "Some flows",
+});
+
+/** @param {{demo:Demo, act:Actions}} props */
+export function DemoRibbon({ demo, act }) {
+  const active = demo.faults.filter((fault) => fault.active).length;
+  const [open, setOpen] = useState(/** @type {boolean|null} */ (null));
+  const shown = open ?? (demo.script === "off");
+  const lines = demo.log.slice(-2);
+  /** @type {Map<string, Demo["faults"]>} */
+  const groups = new Map();
+  for (const fault of demo.faults) {
+    const name = GROUPS[fault.kind] ?? fault.kind.replaceAll("_", " ");
+    groups.set(name, [...(groups.get(name) ?? []), fault]);
+  }
+  return html`<section class="demo" aria-label="Demo">
+    <div class="ribbon">
+      <span class="badge">Demo</span>
+      <div class="story" aria-live="polite">
+        ${lines.length === 0 && html`<p>${demo.title ?? "Five nodes in three sites, on this machine."}</p>`}
+        ${lines.map((line) => html`<p class=${line.who} key=${`${line.t_s}${line.text}`}><b>${line.who === "demo" ? "We" : "Andon"}</b><span>${line.text}</span><time>${stamp(line.t_s)}</time></p>`)}
+      </div>
+      <button class="button" aria-expanded=${shown} onClick=${() => setOpen(!shown)}>${active > 0 ? `${active} plug${active === 1 ? "" : "s"} pulled` : "Pull a plug"}</button>
+    </div>
+    ${shown && html`<div class="plugs">
+      <div class="groups">${[...groups].map(([name, faults]) => html`<fieldset><legend>${name}</legend>${faults.map((fault) => html`<button class="plug" aria-pressed=${fault.active} onClick=${() => act.fault(fault.id, !fault.active)}>
+        <span class="switch" aria-hidden="true"></span>${fault.label}</button>`)}</fieldset>`)}</div>
+      ${demo.log.length > 0 && html`<ol class="log" aria-label="What happened so far">${demo.log.slice(-14).reverse().map((line) => html`<li class=${line.who}><time>${stamp(line.t_s)}</time><b>${line.who === "demo" ? "We" : "Andon"}</b><span>${line.text}</span></li>`)}</ol>`}
+    </div>`}
+  </section>`;
+}
+
+/** @param {number} seconds */
+function stamp(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,67 @@
+// @ts-check
+// Which view the page shows, and its states before there is a picture.
+
+import { html } from "../ui.js";
+import { freshness } from "../state/connection.js";
+import { summary } from "../state/headline.js";
+import { Board } from "./board.js";
+import { Changes } from "./changes.js";
+import { DemoRibbon } from "./demo.js";
+import { Help, Search } from "./dialogs.js";
+import { Head } from "./head.js";
+import { Login } from "./login.js";
+import { Panel } from "./panel.js";
+import { Stage } from "./stage.js";
+import { Top } from "./top.js";
+
+/** @typedef {import("../state/types.js").State} State */
+/** @typedef {import("../main.js").Actions} Actions */
+
+/** @param {{state:State, act:Actions}} props */
+export function Page({ state, act }) {
+  if (state.connection.state === "refused" || state.route.page === "login") return html`<${Login} state=${state} act=${act} />`;
+  if (state.route.page === "board") return html`<${Board} state=${state} act=${act} />`;
+  const fresh = freshness(state.connection, state.clock);
+  return html`<div class=${`page ${fresh.state}`}>
+    <a class="skip" href="#stage">Skip to the grid</a>
+    <${Top} state=${state} act=${act} />
+    ${state.demo && html`<${DemoRibbon} demo=${state.demo} act=${act} />`}
+    ${fresh.state === "stale" && html`<p class="banner" role="alert"><span class="spin" aria-hidden="true"></span>${capital(fresh.text)}. What you see may no longer be true.</p>`}
+    ${state.picture ? html`<${Grid} state=${state} act=${act} />` : html`<${Waiting} text=${fresh.text} />`}
+    ${state.dialog === "search" && html`<${Search} state=${state} act=${act} />`}
+    ${state.dialog === "help" && html`<${Help} act=${act} />`}
+    ${state.toast && html`<p class="toast" role="alert">${state.toast}</p>`}
+  </div>`;
+}
+
+/** @param {{state:State, act:Actions}} props */
+function Grid({ state, act }) {
+  const picture = /** @type {NonNullable<State["picture"]>} */ (state.picture);
+  const sum = summary(picture);
+  const alone = sum.nodes <= 1 && sum.targets === 0 && sum.neighbours === 0;
+  const { selection } = state.route;
+  return html`<main class=${`grid${selection ? " chosen" : ""}`}>
+    <${Head} state=${state} picture=${picture} act=${act} />
+    ${alone ? html`<${Alone} />` : html`<${Stage} state=${state} picture=${picture} act=${act} />
+    ${selection ? html`<${Panel} state=${state} picture=${picture} act=${act} selection=${selection} />` : html`<${Changes} state=${state} act=${act} />`}`}
+  </main>`;
+}
+
+function Alone() {
+  return html`<section class="alone" aria-label="The next machine">
+    <h2>Bring in the next machine</h2>
+    <p>On this machine, ask for the one line to paste on the next:</p>
+    <pre><code>andon invite</code></pre>
+    <p>It holds where to join and the grid key, so treat it like a password. The moment the line runs, the new node appears here.</p>
+  </section>`;
+}
+
+/** @param {{text:string}} props */
+function Waiting({ text }) {
+  return html`<main class="waiting" aria-busy="true"><div class="skeleton tall"></div><div class="skeleton wide"></div><p>${capital(text)} …</p></main>`;
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
