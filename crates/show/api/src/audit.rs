@@ -161,6 +161,35 @@ impl AuditLog {
         Ok(log)
     }
 
+    /// Opens the log, and where it is broken sets it aside as `<name>.broken-<seconds>` and begins
+    /// another that says so: a node must start even after its disk lost a part of the log.
+    /// Returns what was wrong, which is for an operator to look into.
+    pub fn open_or_set_aside(
+        path: &Path,
+        now: Timestamp,
+    ) -> Result<(Self, Option<AuditError>), AuditError> {
+        let broken = match Self::open(path, now) {
+            Ok(log) => return Ok((log, None)),
+            Err(broken @ AuditError::Broken { .. }) => broken,
+            Err(error) => return Err(error),
+        };
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".broken-{}", now.0 / 1_000_000));
+        std::fs::rename(path, &aside).map_err(|source| AuditError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        let log = Self::open(path, now)?;
+        log.append(AuditEntry {
+            ts: now,
+            actor: "andon".to_owned(),
+            action: "audit.begin".to_owned(),
+            subject: Path::new(&aside).display().to_string(),
+            detail: format!("the log before this one is broken: {broken}"),
+        })?;
+        Ok((log, Some(broken)))
+    }
+
     /// Appends a record and waits until it is on disk; returns its number. Blocks.
     /// On error the log is as it was, and what was to be recorded must not be done.
     pub fn append(&self, entry: AuditEntry) -> Result<u64, AuditError> {
@@ -429,6 +458,22 @@ mod tests {
             .collect();
         assert_eq!(seqs, [6, 5, 4]);
         assert!(!log.tail(1).unwrap()[0].detail.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn a_broken_log_is_set_aside_and_the_next_one_says_so() {
+        let (path, log) = log_of("aside", 3);
+        drop(log);
+        let broken = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("subject 1", "subject 9");
+        std::fs::write(&path, &broken).unwrap();
+        let (log, reason) = AuditLog::open_or_set_aside(&path, Timestamp(5_000_000)).unwrap();
+        assert!(matches!(reason, Some(AuditError::Broken { line: 2, .. })));
+        assert_eq!(log.tail(9).unwrap().len(), 1);
+        assert_eq!(verify(&path).unwrap().records, 1);
+        let aside = PathBuf::from(format!("{}.broken-5", path.display()));
+        assert_eq!(std::fs::read_to_string(aside).unwrap(), broken);
     }
 
     #[test]

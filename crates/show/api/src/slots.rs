@@ -228,4 +228,26 @@ mod tests {
         drop(third_at_work);
         assert_eq!(counters.connections_evicted.get(), 2);
     }
+
+    #[tokio::test]
+    async fn those_who_stopped_taking_their_answer_are_closed() {
+        let counters = Arc::new(Counters::default());
+        let slots = Slots::new(8, Arc::clone(&counters));
+        let mut claims = Vec::new();
+        for quiet in [Duration::ZERO, STUCK_AFTER * 2] {
+            let claim = slots.claim().unwrap();
+            slots.attach(claim.id, tokio::spawn(idle()).abort_handle());
+            let at_work = claim.slot.work();
+            // As if its last move had been long ago.
+            let slot = Slot {
+                started: Instant::now().checked_sub(quiet).unwrap(),
+                moved_ms: AtomicU64::new(0),
+                busy: AtomicBool::new(true),
+            };
+            slots.lock().open.get_mut(&claim.id).unwrap().0 = Arc::new(slot);
+            claims.push((claim, at_work));
+        }
+        slots.sweep();
+        assert_eq!((slots.open(), counters.connections_stuck.get()), (1, 1));
+    }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Longest `key` header handed on.
 const KEY_BYTES_MAX: usize = 256;
 
-/// GridBug's questions: also /bugs, /gridbugs.json, /graph, /raw, /stats, /time, /text.
+/// One of GridBug's questions, where the neighbourhood is configured.
 #[utoipa::path(get, path = "/ping", tag = "gridbug",
     responses((status = 200, description = "As GridBug answers", body = Object)))]
 pub(crate) async fn ask(

@@ -17,7 +17,6 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use utoipa::OpenApi as _;
 
 /// Columns of the terminal picture where the client does not say; most terminals have them.
 const TERMINAL_COLUMNS: usize = 100;
@@ -165,8 +164,7 @@ fn no_console() -> ApiError {
 pub(crate) async fn openapi(caller: Caller) -> Result<Response, ApiError> {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     caller.need(Role::Viewer)?;
-    let document =
-        DOCUMENT.get_or_init(|| openapi::Document::openapi().to_json().unwrap_or_default());
+    let document = DOCUMENT.get_or_init(|| openapi::document().to_json().unwrap_or_default());
     Ok((
         [(header::CONTENT_TYPE, "application/json")],
         document.as_str(),

@@ -5,6 +5,7 @@ mod limits;
 mod nodes;
 mod people;
 mod picture;
+mod rubbish;
 mod world;
 
 pub(crate) use world::{Reply, World, ask, view_of};

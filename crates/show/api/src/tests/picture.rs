@@ -421,15 +421,45 @@ async fn every_route_is_described() {
     {
         assert!(described.contains_key(*path), "{path} is not described");
     }
+    for path in crate::gate::GRIDBUG_PATHS {
+        assert!(described.contains_key(path), "{path} is not described");
+    }
+    let mut operations: Vec<&str> = described
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    operations.sort_unstable();
+    let all = operations.len();
+    operations.dedup();
+    assert_eq!(operations.len(), all, "an operation's id is its own");
     // And the other way round: what is described is there.
-    for path in described
-        .keys()
-        .filter(|path| !path.contains("demo") && !matches!(path.as_str(), "/ping" | "/post"))
-    {
+    for path in described.keys().filter(|path| {
+        !path.contains("demo") && !crate::gate::GRIDBUG_PATHS.contains(&path.as_str())
+    }) {
         let reply = world
             .ask("OPTIONS", &path.replace(['{', '}'], ""), &[], "")
             .await;
         assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
     assert!(document["components"]["schemas"]["PictureView"].is_object());
+}
+
+#[tokio::test]
+async fn a_quiet_stream_still_beats() {
+    let world = World::start();
+    let mut events = Events::of(&world, "/api/v1/picture/stream").await;
+    let beating = async {
+        while !events.text.contains("event: heartbeat\n") {
+            let frame = events.body.frame().await.unwrap().unwrap();
+            let data = frame.into_data().unwrap();
+            events.text.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(8), beating)
+        .await
+        .expect("a heartbeat in time");
+    let (_, beat) = events.text.split_once("event: heartbeat\ndata: ").unwrap();
+    let beat: serde_json::Value = serde_json::from_str(beat.lines().next().unwrap()).unwrap();
+    assert!(Timestamp::parse(beat["generated_at"].as_str().unwrap()).unwrap() > Timestamp(0));
 }
