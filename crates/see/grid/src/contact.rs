@@ -332,6 +332,13 @@ impl Contacts {
         true
     }
 
+    /// The far end of a connection.
+    pub fn remote(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.connections
+            .get(&id)
+            .map(|connection| connection.remote)
+    }
+
     /// A connection is closed.
     pub fn disconnected(&mut self, id: ConnectionId) {
         self.connections.remove(&id);

@@ -11,7 +11,7 @@ use crate::row::{Claim, Row, RowIndex, RowKey, RowVersion};
 use crate::seal::{SealError, Sealer};
 use crate::store::{Entered, Store, StoreEvent};
 use crate::wire::{self, Head, Outgoing, Part};
-use andon_model::{Identity, Instant, NodeId, NodeKey, Picture, Presence};
+use andon_model::{Identity, Instant, NodeId, NodeKey, Picture, Presence, Slice};
 use ed25519_dalek::SigningKey;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -230,6 +230,21 @@ impl Grid {
         self.picture_changed(now);
     }
 
+    /// As [`Grid::adopt`], with the slices read from these rows: a simulation of a thousand
+    /// nodes holds them once.
+    pub fn adopt_shared(
+        &mut self,
+        now: Instant,
+        rows: &[Arc<Row>],
+        slices: &BTreeMap<NodeKey, Arc<Slice>>,
+    ) {
+        for row in rows {
+            self.store.take(row.clone());
+        }
+        self.store.share_slices(slices);
+        self.picture_changed(now);
+    }
+
     /// Something came in.
     pub fn handle(&mut self, now: Instant, input: GridInput) {
         self.now = now;
@@ -425,15 +440,7 @@ impl Grid {
         let opened = match self.sealer.open(datagram) {
             Ok(opened) => opened,
             Err(SealError::ForeignKey) => {
-                let ip = match from {
-                    Endpoint::Udp(address) => Some(address.ip()),
-                    Endpoint::Tcp(_) => None,
-                };
-                self.tell(
-                    now,
-                    Subject::ForeignKey(ip),
-                    GridNotice::ForeignKey { from },
-                );
+                self.meet_foreigner(now, from);
                 return;
             }
             Err(_) => return,
@@ -459,6 +466,28 @@ impl Grid {
         }
         self.take_parts(now, &head, &parts, from);
         self.reply(now, &head, &parts, from);
+    }
+
+    /// Tells people here, and once in a while the other side, which then tells its people.
+    /// The word is shorter than any question, so that nobody is flooded by a forged source.
+    fn meet_foreigner(&mut self, now: Instant, from: Endpoint) {
+        let remote = match from {
+            Endpoint::Udp(address) => Some(address),
+            Endpoint::Tcp(id) => self.contacts.remote(id),
+        };
+        let subject = Subject::ForeignKey(remote.map(|remote| remote.ip()));
+        if self.tell(now, subject, GridNotice::ForeignKey { from }) {
+            let head = Head {
+                from: self.me,
+                to: None,
+                ask: false,
+                answer: false,
+                push: false,
+                more: false,
+                token: 0,
+            };
+            self.send_message(from, head, &[]);
+        }
     }
 
     fn take_parts(&mut self, now: Instant, head: &Head, parts: &[Part<Claim<'_>>], from: Endpoint) {
@@ -849,14 +878,17 @@ impl Grid {
         self.told_same_ids = same;
     }
 
-    fn tell(&mut self, now: Instant, subject: Subject, notice: GridNotice) {
+    /// Whether it was told: the same is not told twice within a while.
+    fn tell(&mut self, now: Instant, subject: Subject, notice: GridNotice) -> bool {
         let is_due = self
             .told
             .get(&subject)
             .is_none_or(|at| now.since(*at) >= NOTICE_PAUSE);
-        if is_due && self.told.len() < NOTICES_MAX {
+        let is_told = is_due && self.told.len() < NOTICES_MAX;
+        if is_told {
             self.told.insert(subject, now);
             self.output(GridOutput::Notice(notice));
         }
+        is_told
     }
 }

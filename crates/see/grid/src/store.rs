@@ -209,6 +209,20 @@ impl Store {
         entered
     }
 
+    /// Shows slices that were read from the same rows already, so that a simulation of many
+    /// nodes holds them once.
+    pub fn share_slices(&mut self, slices: &BTreeMap<NodeKey, Arc<Slice>>) {
+        for (key, slice) in slices {
+            let is_same = self.owners.get(key).is_some_and(|owner| {
+                (owner.epoch, owner.version_max()) == (slice.epoch, slice.version)
+            });
+            if is_same {
+                self.unread.remove(key);
+                self.slices.insert(*key, slice.clone());
+            }
+        }
+    }
+
     /// What would become of a row, were its signature good.
     fn weigh(&mut self, claim: &Claim<'_>) -> Entered {
         let RowKey { owner: key, index } = claim.key();
