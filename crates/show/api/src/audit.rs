@@ -426,6 +426,30 @@ mod tests {
     }
 
     #[test]
+    fn a_forged_line_with_a_right_hash_is_betrayed_by_the_next() {
+        let (path, _) = log_of("forged", 3);
+        let good = std::fs::read_to_string(&path).unwrap();
+        let forged: String = good
+            .lines()
+            .map(|line| match line.rsplit_once(HASH_MARK) {
+                Some((content, _)) if content.contains("subject 1") => {
+                    let content = content.replace("subject 1", "subject 9");
+                    format!(
+                        "{content}{HASH_MARK}{}\"}}\n",
+                        hex(&sha256(content.as_bytes()))
+                    )
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        std::fs::write(&path, forged).unwrap();
+        assert!(matches!(
+            verify(&path),
+            Err(AuditError::Broken { line: 3, .. })
+        ));
+    }
+
+    #[test]
     fn a_line_cut_short_anywhere_is_removed_and_that_is_recorded() {
         let (path, log) = log_of("cut", 3);
         drop(log);
