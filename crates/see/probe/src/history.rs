@@ -1,6 +1,7 @@
 //! What became of the probes of each of the last 300 seconds: the sparkline of the console,
 //! and the counts that loss is judged by.
 
+use crate::plan::SecondDetail;
 use andon_model::Instant;
 use std::collections::VecDeque;
 
@@ -23,6 +24,26 @@ pub struct Second {
     pub lost_return: u16,
     /// Median round-trip time; 0 where none was measured.
     pub rtt_us_p50: u32,
+}
+
+impl Second {
+    /// For the panel: shares instead of counts. Loss each way is as far as it was told apart.
+    pub fn detail(&self) -> SecondDetail {
+        let judged = u32::from(self.answered) + u32::from(self.lost);
+        let told = u32::from(self.lost_forward) + u32::from(self.lost_return);
+        let loss = (judged > 0).then(|| f32::from(self.lost) / judged as f32);
+        let part = |count: u16| match loss {
+            Some(0.0) => Some(0.0),
+            Some(loss) if told > 0 => Some(loss * f32::from(count) / told as f32),
+            _ => None,
+        };
+        SecondDetail {
+            rtt_us_p50: (self.rtt_us_p50 > 0).then_some(self.rtt_us_p50),
+            loss,
+            loss_forward: part(self.lost_forward),
+            loss_return: part(self.lost_return),
+        }
+    }
 }
 
 /// A sum over seconds.

@@ -5,13 +5,15 @@
 //! datagrams pass through unread), who ought to probe whom (it is given a plan), blame.
 //!
 //! Read in this order: [`stamp`] (packets), [`now`] and [`attention`] (time, and our own
-//! lateness), [`flow`], [`link_state`] with [`history`] and [`histogram`] (what one link is),
-//! [`prober`] with [`wheel`] (when to ask), [`reflector`] and [`heard`] (answering, and who
-//! asks), [`node_core`] (all of it, as one core), [`sockets`], [`wire`] (the shell).
+//! lateness), [`flow`], [`link_state`] (what one link is) with [`silence`], [`recovery`],
+//! [`usual`], [`history`], [`histogram`] and [`published`] (its parts), [`prober`] with
+//! [`wheel`] and [`budget`] (when to ask), [`reflector`] and [`heard`] (answering, and who
+//! asks), [`node_core`] (all of it, as one core), `sockets`, [`wire`] (the shell).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod attention;
+pub mod budget;
 mod clock;
 pub mod flow;
 pub mod heard;
@@ -24,7 +26,9 @@ pub mod now;
 pub mod plan;
 pub mod prober;
 pub mod published;
+pub mod recovery;
 pub mod reflector;
+pub mod silence;
 mod sockets;
 pub mod stamp;
 pub mod usual;

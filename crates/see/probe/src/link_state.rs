@@ -8,6 +8,8 @@ use crate::histogram::WindowedHistogram;
 use crate::history::History;
 use crate::now::{Attentive, Now};
 use crate::published::{Figures, Published, rtt_of};
+use crate::recovery::{FLOWS_GRACE, Recovery};
+use crate::silence::{DOWN_AFTER, Silence};
 use crate::stamp::{ReflectorPacket, SenderPacket};
 use crate::usual::{Offset, Usual};
 use andon_model::{
@@ -20,14 +22,8 @@ use std::time::Duration;
 const TIMEOUT_MIN: Duration = Duration::from_millis(400);
 /// Longest patience with a probe.
 const TIMEOUT_MAX: Duration = Duration::from_millis(1_500);
-/// Silence that makes a link down, if enough probes were lost in it.
-const DOWN_AFTER: Duration = Duration::from_millis(1_100);
-/// The same where the far host says itself that nobody listens.
-const REFUSED_AFTER: Duration = Duration::from_millis(500);
 /// Probes lost in a row that make a link down, at no usual loss.
 const DOWN_RUN: u32 = 6;
-/// Refusals in a row that do.
-const REFUSED_RUN: u32 = 4;
 /// Probes lost in a row that make a flow dead, at no usual loss.
 const FLOW_RUN: u32 = 4;
 /// Probes judged before a link's own loss makes us more patient.
@@ -36,17 +32,6 @@ const RUN_JUDGED_MIN: u32 = 20;
 const NEVER_AFTER: Duration = Duration::from_secs(3);
 /// A link that never answered over UDP is tried over frames after this.
 const FRAMES_AFTER: Duration = Duration::from_millis(1_500);
-/// Answers of distinct flows, or this long after the first answer, make a link up.
-const SETTLED_AFTER: Duration = Duration::from_millis(400);
-/// Good time after which a link is up again; each recent flap adds as much.
-const RECOVERY: Duration = Duration::from_secs(1);
-/// Longest damping. Doubled, a mended link would look broken for a minute.
-const RECOVERY_FLAPS_MAX: u32 = 8;
-/// A quiet time this long forgives one flap.
-const FLAP_FORGIVEN_AFTER: Duration = Duration::from_secs(60);
-/// Grace for single flows to revive after the link did, before it is called partial.
-const FLOWS_GRACE: Duration = Duration::from_millis(1_500);
-
 /// Ways to the far node that the plan gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ways {
@@ -70,15 +55,8 @@ pub struct LinkCore {
     since: Timestamp,
     since_attentive: Attentive,
     transport_since: Attentive,
-    first_answer: Option<Attentive>,
-    last_answer: Option<Attentive>,
-    recovering: Option<Attentive>,
-    recovered_answers: u32,
-    lost_run: u32,
-    lost_flows: Vec<bool>,
-    refused_run: u32,
-    flaps: u32,
-    flap_at: Attentive,
+    silence: Silence,
+    recovery: Recovery,
     rtt_smoothed_us: Option<f64>,
     rtt_variation_us: f64,
     history: History,
@@ -97,7 +75,7 @@ impl LinkCore {
         Self {
             to,
             via,
-            lost_flows: vec![false; flows.len().max(1)],
+            silence: Silence::new(flows.len()),
             flows,
             frame,
             transport: Transport::Udp,
@@ -107,14 +85,7 @@ impl LinkCore {
             since: now.utc,
             since_attentive: now.attentive,
             transport_since: now.attentive,
-            first_answer: None,
-            last_answer: None,
-            recovering: None,
-            recovered_answers: 0,
-            lost_run: 0,
-            refused_run: 0,
-            flaps: 0,
-            flap_at: now.attentive,
+            recovery: Recovery::default(),
             rtt_smoothed_us: None,
             rtt_variation_us: 0.0,
             history: History::default(),
@@ -210,15 +181,8 @@ impl LinkCore {
         self.rtts.add(now.at, answer.rtt_us);
         self.offset.add(now.at, answer.rtt_us, answer.offset_us);
         self.smooth(f64::from(answer.rtt_us));
-        if self.recovering.is_none() {
-            (self.recovering, self.recovered_answers) = (Some(now.attentive), 0);
-        }
-        self.recovered_answers += 1;
-        self.first_answer = self.first_answer.or(Some(now.attentive));
-        self.last_answer = Some(now.attentive);
-        self.lost_run = 0;
-        self.refused_run = 0;
-        self.lost_flows.fill(false);
+        self.recovery.answered(now.attentive);
+        self.silence.answered(now.attentive);
         Some(answer)
     }
 
@@ -233,8 +197,7 @@ impl LinkCore {
             return false;
         };
         if self.transport == Transport::Udp {
-            self.refused_run += 1;
-            self.lose(now, usize::from(flow), loss);
+            self.lose(now, usize::from(flow), loss, true);
         }
         true
     }
@@ -247,14 +210,14 @@ impl LinkCore {
             for loss in self.flows[index].expire(now, run) {
                 lost += 1;
                 if self.transport == Transport::Udp {
-                    self.lose(now, index, loss);
+                    self.lose(now, index, loss, false);
                 }
             }
         }
         for loss in self.frame.expire(now, run) {
             lost += 1;
             if self.transport == Transport::Tcp {
-                self.lose(now, 0, loss);
+                self.lose(now, 0, loss, false);
             }
         }
         lost
@@ -333,20 +296,28 @@ impl LinkCore {
     }
 
     fn decide(&self, now: Now, ways: Ways) -> (LinkState, Option<LinkReason>) {
-        let Some(last_answer) = self.last_answer else {
+        if !self.silence.ever_answered() {
             let waited = now.attentive.since(self.transport_since);
             let more_to_try = ways.frames && self.transport == Transport::Udp;
-            if waited >= NEVER_AFTER && self.lost_run >= DOWN_RUN && !more_to_try {
-                return (LinkState::Down, Some(self.silence()));
+            if waited >= NEVER_AFTER && self.silence.lost_run() >= DOWN_RUN && !more_to_try {
+                return (LinkState::Down, Some(self.silence.reason()));
             }
             return (self.state, self.reason);
-        };
-        if self.is_silent(now, last_answer) {
-            return (LinkState::Down, Some(self.silence()));
         }
+        if self
+            .silence
+            .is_too_long(now.attentive, self.run(DOWN_RUN, 1e-6, 24))
+        {
+            return (LinkState::Down, Some(self.silence.reason()));
+        }
+        let all = self.active().all(|flow| flow.alive() == Some(true));
         match self.state {
-            LinkState::Down if !self.has_recovered(now) => (LinkState::Down, self.reason),
-            LinkState::Unknown if !self.has_settled(now) => (LinkState::Unknown, None),
+            LinkState::Down if !self.recovery.is_complete(now.attentive, all) => {
+                (LinkState::Down, self.reason)
+            }
+            LinkState::Unknown if !self.recovery.is_settled(now.attentive, all) => {
+                (LinkState::Unknown, None)
+            }
             state => self.decide_among_the_living(now, state),
         }
     }
@@ -374,52 +345,12 @@ impl LinkCore {
         }
     }
 
-    fn is_silent(&self, now: Now, last_answer: Attentive) -> bool {
-        let silence = now.attentive.since(last_answer);
-        let flows = self.lost_flows.iter().filter(|lost| **lost).count();
-        let flows_wanted = self.active().count().min(3);
-        let refused = self.refused_run >= REFUSED_RUN && silence >= REFUSED_AFTER;
-        let lost = self.lost_run >= self.run(DOWN_RUN, 1e-6, 24) && silence >= DOWN_AFTER;
-        (refused || lost) && flows >= flows_wanted
-    }
-
-    fn silence(&self) -> LinkReason {
-        if self.refused_run * 2 > self.lost_run {
-            LinkReason::Refused
-        } else {
-            LinkReason::Silent
-        }
-    }
-
-    fn has_settled(&self, now: Now) -> bool {
-        let all = self.active().all(|flow| flow.alive() == Some(true));
-        let waited = self
-            .first_answer
-            .is_some_and(|first| now.attentive.since(first) >= SETTLED_AFTER);
-        all || waited && self.recovered_answers >= 3
-    }
-
-    fn has_recovered(&self, now: Now) -> bool {
-        let Some(recovering) = self.recovering else {
-            return false;
-        };
-        let hold = RECOVERY * self.flaps.clamp(1, RECOVERY_FLAPS_MAX);
-        let good = now.attentive.since(recovering);
-        let all = self.active().all(|flow| flow.alive() == Some(true));
-        good >= hold && self.recovered_answers >= 3 && (all || good >= hold + FLOWS_GRACE)
-    }
-
     fn enter(&mut self, now: Now, state: LinkState) {
-        if now.attentive.since(self.flap_at) >= FLAP_FORGIVEN_AFTER {
-            self.flaps = self.flaps.saturating_sub(1);
-            self.flap_at = now.attentive;
-        }
         if state == LinkState::Down {
             if self.state != LinkState::Unknown {
-                self.flaps = (self.flaps + 1).min(RECOVERY_FLAPS_MAX);
-                self.flap_at = now.attentive;
+                self.recovery.flapped(now.attentive);
             }
-            self.recovering = None;
+            self.recovery.broken();
             self.flows.iter_mut().for_each(FlowCore::die);
             self.frame.die();
         }
@@ -432,16 +363,11 @@ impl LinkCore {
         self.since_attentive = now.attentive;
     }
 
-    fn lose(&mut self, now: Now, flow: usize, loss: Loss) {
-        self.lost_run = self.lost_run.saturating_add(1);
-        if let Some(lost) = self.lost_flows.get_mut(flow) {
-            *lost = true;
-        }
-        if self
-            .last_answer
-            .is_some_and(|last| now.attentive.since(last) >= DOWN_AFTER)
-        {
-            self.recovering = None;
+    fn lose(&mut self, now: Now, flow: usize, loss: Loss, refused: bool) {
+        self.silence.lost(flow, refused);
+        let silent = |silence: Duration| silence >= DOWN_AFTER;
+        if self.silence.since_answer(now.attentive).is_some_and(silent) {
+            self.recovery.broken();
         }
         self.history.turn(now.at);
         if loss.kind == Kind::Regular
@@ -530,10 +456,8 @@ impl LinkCore {
         }
         self.transport = transport;
         self.transport_since = now.attentive;
-        self.lost_run = 0;
-        self.refused_run = 0;
         self.forgive(now.at + Duration::from_secs(1));
-        self.lost_flows = vec![false; self.active().count().max(1)];
+        self.silence.carried_by(self.active().count());
     }
 
     fn smooth(&mut self, rtt_us: f64) {
@@ -581,7 +505,7 @@ impl LinkCore {
     fn run(&self, run_min: u32, chance: f64, run_max: u32) -> u32 {
         let losses = self.history.losses(30, self.judged_from);
         // The silence in question is no evidence of what is usual.
-        let lost = losses.lost.saturating_sub(self.lost_run);
+        let lost = losses.lost.saturating_sub(self.silence.lost_run());
         let judged = losses.answered + lost;
         let loss = f64::from(lost) / f64::from(judged.max(1));
         if judged < RUN_JUDGED_MIN || loss < 0.02 {

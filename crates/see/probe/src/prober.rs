@@ -1,10 +1,12 @@
 //! Whom to ask, when, on which flow; and whose answer it is. Holds the links and their
 //! pacing; what a link's answers mean is [`LinkCore`]'s business.
 
+use crate::budget::Budget;
 use crate::flow::{FlowCore, Kind};
+use crate::history::Second;
 use crate::link_state::{LinkCore, Ways};
 use crate::now::Now;
-use crate::plan::{FlowDetail, LINKS_MAX, LinkDetail, PlannedLink, SecondDetail};
+use crate::plan::{FlowDetail, LINKS_MAX, LinkDetail, PlannedLink};
 use crate::stamp::{ReflectorPacket, SenderPacket, ssid};
 use crate::wheel::Wheel;
 use andon_model::{Heard, Instant, LinkReport, LinkState, NodeKey, Transport};
@@ -24,11 +26,6 @@ const FRAME_EVERY: Duration = Duration::from_millis(250);
 const UDP_RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Sequence numbers start below; low numbers make a restart visible.
 const SEQUENCE_START_END: u32 = 1 << 16;
-/// Share of the budget that regular probes may use; the rest is for confirmations.
-const REGULAR_SHARE: f64 = 0.8;
-/// Confirmations a second that every budget allows.
-const CONFIRM_PPS_MIN: f64 = 50.0;
-
 /// What the prober is told once.
 #[derive(Debug, Clone)]
 pub struct ProberConfig {
@@ -128,9 +125,7 @@ pub struct Prober {
     by_address: BTreeMap<(IpAddr, u16), Vec<NodeKey>>,
     by_connection: BTreeMap<u64, Vec<NodeKey>>,
     wheel: Wheel<NodeKey>,
-    stretch: f64,
-    confirm_tokens: f64,
-    confirm_at: Instant,
+    budget: Budget,
     probes: VecDeque<Probe>,
     changed: bool,
     counts: ProberCounts,
@@ -146,9 +141,7 @@ impl Prober {
             by_address: BTreeMap::new(),
             by_connection: BTreeMap::new(),
             wheel: Wheel::new(now),
-            stretch: 1.0,
-            confirm_tokens: 0.0,
-            confirm_at: now,
+            budget: Budget::new(config.budget_pps, now),
             probes: VecDeque::new(),
             changed: false,
             counts: ProberCounts::default(),
@@ -195,13 +188,12 @@ impl Prober {
         let wanted = self.by_address.values().map(Vec::len).sum::<usize>() as f64
             * self.flows() as f64
             / self.config.round.as_secs_f64().max(0.001);
-        let allowed = (f64::from(self.config.budget_pps) * REGULAR_SHARE).max(1.0);
-        self.stretch = (wanted / allowed).max(1.0);
+        self.budget.want(wanted);
     }
 
     /// Share of the wanted rate that the budget allows.
     pub fn coverage(&self) -> f32 {
-        (1.0 / self.stretch) as f32
+        self.budget.coverage()
     }
 
     /// An answer came to a flow's socket; `received` is when, by the kernel's stamp.
@@ -360,22 +352,6 @@ impl Prober {
             Transport::Tcp => vec![frame.detail(now)],
             _ => flows.iter().map(|flow| flow.detail(now)).collect(),
         };
-        let history = history.seconds().map(|second| {
-            let judged = u32::from(second.answered) + u32::from(second.lost);
-            let told = u32::from(second.lost_forward) + u32::from(second.lost_return);
-            let loss = (judged > 0).then(|| f32::from(second.lost) / judged as f32);
-            let part = |count: u16| match loss {
-                Some(0.0) => Some(0.0),
-                Some(loss) if told > 0 => Some(loss * f32::from(count) / told as f32),
-                _ => None,
-            };
-            SecondDetail {
-                rtt_us_p50: (second.rtt_us_p50 > 0).then_some(second.rtt_us_p50),
-                loss,
-                loss_forward: part(second.lost_forward),
-                loss_return: part(second.lost_return),
-            }
-        });
         Some(LinkDetail {
             to: node,
             state: report.state,
@@ -388,7 +364,7 @@ impl Prober {
             rtt_us_smoothed,
             clock_offset_us,
             flows,
-            history: history.collect(),
+            history: history.seconds().map(Second::detail).collect(),
             report,
         })
     }
@@ -397,7 +373,7 @@ impl Prober {
         self.config.ports.len()
     }
 
-    fn started(&mut self, now: Now, plan: PlannedLink, index: u32) -> Link {
+    fn started(&mut self, now: Now, plan: PlannedLink, index: usize) -> Link {
         let mut order: Vec<u16> = (0..).take(self.flows()).collect();
         order.shuffle(&mut self.rng);
         let mut flow =
@@ -405,9 +381,7 @@ impl Prober {
         let flows = self.config.ports.iter().map(|port| flow(*port)).collect();
         let frame = flow(0);
         // Many links at once start one after another, as the budget allows.
-        let queue = Duration::from_secs_f64(
-            f64::from(index) * self.flows() as f64 / f64::from(self.config.budget_pps.max(1)),
-        );
+        let queue = self.budget.time_of(index * self.flows());
         let start =
             now.at + queue + Duration::from_micros(self.rng.random_range(0..FIRST_WITHIN_US));
         self.wheel.insert(start, plan.to);
@@ -486,11 +460,11 @@ impl Prober {
             let every = if frames {
                 UDP_RETRY_EVERY
             } else if link.first > 1 {
-                FIRST_EVERY.mul_f64(self.stretch.sqrt())
+                FIRST_EVERY.mul_f64(self.budget.stretch().sqrt())
             } else {
                 self.config
                     .round
-                    .mul_f64(self.stretch / link.order.len() as f64)
+                    .mul_f64(self.budget.stretch() / link.order.len() as f64)
             };
             link.first = link.first.saturating_sub(1);
             link.udp_at = now.at + every.mul_f64(self.rng.random_range(0.85..1.15));
@@ -507,18 +481,11 @@ impl Prober {
     }
 
     fn confirm(&mut self, now: Now, key: NodeKey) {
-        let refill =
-            (f64::from(self.config.budget_pps) * (1.0 - REGULAR_SHARE)).max(CONFIRM_PPS_MIN);
-        self.confirm_tokens = (self.confirm_tokens
-            + refill * now.at.since(self.confirm_at).as_secs_f64())
-        .min(refill);
-        self.confirm_at = now.at;
         while let Some(link) = self.links.get_mut(&key)
             && let Some((at, transport, flow)) = link.core.confirm()
             && at <= now.at
         {
-            if self.confirm_tokens >= 1.0 {
-                self.confirm_tokens -= 1.0;
+            if self.budget.confirm(now.at) {
                 self.send(now, key, transport, flow, Kind::Confirm);
             } else if let Some(flow) = link.core.flow_mut(transport, flow) {
                 self.counts.confirmations_skipped += 1;

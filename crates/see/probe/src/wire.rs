@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tracing::{debug, warn};
 
 /// Datagrams with this bit in their first byte are gossip.
 const GOSSIP_BIT: u8 = 0x80;
@@ -173,6 +174,7 @@ struct Wire {
     main: ProbeSocket,
     flows_v4: Vec<ProbeSocket>,
     flows_v6: Vec<ProbeSocket>,
+    opened_v6: bool,
     ports: Vec<u16>,
     ip_v6: IpAddr,
     mailbox: Arc<Mailbox>,
@@ -206,6 +208,7 @@ impl Wire {
             .iter()
             .map(|flow| Ok(flow.local()?.port()))
             .collect::<io::Result<_>>()?;
+        debug!(node = %config.me, flows = ports.len(), "wire opened");
         let clock = Clock::start();
         let (at, utc) = clock.read();
         let prober = ProberConfig {
@@ -221,6 +224,7 @@ impl Wire {
             main,
             flows_v4,
             flows_v6: Vec::new(),
+            opened_v6: false,
             ports,
             ip_v6,
             mailbox,
@@ -403,14 +407,19 @@ impl Wire {
     }
 
     fn send_probe(&mut self, flow: u16, to: SocketAddr, bytes: &[u8]) {
-        if to.is_ipv6() && self.flows_v6.is_empty() {
+        if to.is_ipv6() && !std::mem::replace(&mut self.opened_v6, true) {
             // Ports equal those of IPv4 where they are free; a host without IPv6 has none.
-            let ip = self.ip_v6;
-            self.flows_v6 = self
+            let opened: io::Result<Vec<ProbeSocket>> = self
                 .ports
                 .iter()
-                .map_while(|port| ProbeSocket::flow(ip, *port).ok())
+                .map(|port| ProbeSocket::flow(self.ip_v6, *port))
                 .collect();
+            match opened {
+                Ok(flows) => self.flows_v6 = flows,
+                Err(error) => {
+                    warn!(%error, "no IPv6 sockets: links to IPv6 addresses stay unknown")
+                }
+            }
         }
         let sockets = if to.is_ipv6() {
             &mut self.flows_v6
