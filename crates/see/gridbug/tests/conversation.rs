@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 const KEY: &str = "grid-key";
@@ -415,13 +415,10 @@ async fn peers_that_send_rubbish_or_never_end_are_found_silent_in_time() {
             }
         });
     }
-    let refused = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    hosts.push(refused);
+    // Taken and not listened on: refused, whatever other tests do meanwhile.
+    let refused = TcpSocket::new_v4().unwrap();
+    refused.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    hosts.push(refused.local_addr().unwrap().to_string());
     let seeds: Vec<_> = hosts.iter().map(String::as_str).collect();
     let andon = Andon::start(&seeds).await;
     let took = until("all are found silent", || {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 const TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -101,12 +101,12 @@ async fn http_server(answer: impl Into<Vec<u8>>) -> SocketAddr {
     .await
 }
 
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// A port that is taken and not listened on, so that nobody else can listen there meanwhile.
+fn closed_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = socket.local_addr().unwrap();
+    (socket, at)
 }
 
 fn http(status: Option<&str>, body: Option<&str>) -> ProbeKind {
@@ -126,8 +126,9 @@ async fn tcp_tells_open_refused_and_nameless_apart() {
             && answer.phases.connect_us.is_some()
             && answer.phases.tls_us.is_none()
     );
+    let (_taken, closed) = closed_port();
     assert_failed(
-        &ask(&closed_port().await.to_string(), ProbeKind::Tcp).await,
+        &ask(&closed.to_string(), ProbeKind::Tcp).await,
         LinkReason::Refused,
         "refused",
     );
@@ -419,9 +420,14 @@ type Reply = fn(&Packet<'_>) -> Vec<Vec<u8>>;
 
 /// Answers each UDP query with the datagrams of `reply`.
 async fn dns_server(reply: Reply) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let at = socket.local_addr().unwrap();
-    let tcp = TcpListener::bind(at).await.unwrap();
+    // One port for both: some other's socket may hold the second half of a pair.
+    let (tcp, socket, at) = loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = tcp.local_addr().unwrap();
+        if let Ok(socket) = UdpSocket::bind(at).await {
+            break (tcp, socket, at);
+        }
+    };
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = tcp.accept().await {
             let length = stream.read_u16().await.unwrap();
@@ -592,7 +598,7 @@ async fn stamp_reflectors_answer_and_the_rest_is_passed_over() {
         ask(&at.to_string(), ProbeKind::Stamp).await.outcome,
         Outcome::Good
     );
-    let closed = UdpSocket::bind("127.0.0.1:0")
+    let closed = UdpSocket::bind("127.0.0.77:0")
         .await
         .unwrap()
         .local_addr()
