@@ -60,14 +60,14 @@ fn main() {
     collect(&events, &mut states, Duration::from_secs(seconds));
     let (after, elapsed) = (states.1, start.elapsed().as_secs_f64());
     let share = (cpu_ticks(&prober_thread) - cpu) / TICKS_PER_SECOND / elapsed;
-    let (sent, answered) = (
-        after.probes_sent - before.probes_sent,
-        after.probes_answered - before.probes_answered,
-    );
+    // Of those judged: what is in flight at either end of the window is neither.
+    let sent = after.probes_sent - before.probes_sent;
+    let answered = after.probes_answered - before.probes_answered;
+    let lost = after.probes_lost.saturating_sub(before.probes_lost);
     println!(
         "prober: {:.0} probes/s, {:.3} % answered, {:.1} % of a core",
         sent as f64 / elapsed,
-        100.0 * answered as f64 / sent.max(1) as f64,
+        100.0 * answered as f64 / (answered + lost).max(1) as f64,
         100.0 * share
     );
     println!(
