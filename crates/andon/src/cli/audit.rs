@@ -29,7 +29,9 @@ pub fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
         )),
         AuditError::File { .. } => Failure::new(format!("cannot read the audit log: {error}\n  run it as the user that the node runs as")),
     })?;
-    let last = summary.last.map_or("never".to_owned(), |last| last.to_string());
+    let last = summary
+        .last
+        .map_or("never".to_owned(), |last| last.to_string());
     screen::print(&format!(
         "{shown} is whole: {} records, the last of {last}\nhead {}  (note it elsewhere: a log that was cut off ends with another)\n",
         summary.records, summary.head

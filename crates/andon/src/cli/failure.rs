@@ -17,17 +17,29 @@ pub struct Failure {
 impl Failure {
     /// Something went wrong in doing it.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { code: 1, text: text.into() }
+        Self {
+            code: 1,
+            text: text.into(),
+        }
     }
 
     /// It was asked wrongly.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self { code: USAGE, text: text.into() }
+        Self {
+            code: USAGE,
+            text: text.into(),
+        }
     }
 }
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        Self::usage(problems.to_string().trim_end().strip_prefix("error: ").unwrap_or_default())
+        Self::usage(
+            problems
+                .to_string()
+                .trim_end()
+                .strip_prefix("error: ")
+                .unwrap_or_default(),
+        )
     }
 }

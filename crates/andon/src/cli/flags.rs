@@ -23,7 +23,9 @@ impl SettingFlags {
             invite: Layer::new(),
             remembered: Layer::new(),
             env: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             config: self.config,
             host: super::host::read(),
@@ -32,7 +34,11 @@ impl SettingFlags {
 }
 
 fn arg(setting: &'static Setting, flag: &'static str) -> Arg {
-    let action = if setting.shape == Shape::One { ArgAction::Set } else { ArgAction::Append };
+    let action = if setting.shape == Shape::One {
+        ArgAction::Set
+    } else {
+        ArgAction::Append
+    };
     let note = format!("[env: {}] [default: {}]", setting.env, setting.default);
     Arg::new(setting.key)
         .long(flag)
@@ -44,7 +50,9 @@ fn arg(setting: &'static Setting, flag: &'static str) -> Arg {
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        let flags = SETTINGS.iter().filter_map(|setting| Some(arg(setting, setting.flag?)));
+        let flags = SETTINGS
+            .iter()
+            .filter_map(|setting| Some(arg(setting, setting.flag?)));
         let config = Arg::new("config")
             .long("config")
             .value_name("FILE")
@@ -66,10 +74,18 @@ impl FromArgMatches for SettingFlags {
             let Some(flag) = setting.flag else { continue };
             if let Some(texts) = matches.get_many::<String>(setting.key) {
                 let origin = Origin::Flag(flag);
-                layer.insert(setting.key, texts.flat_map(|text| split(setting, text, &origin)).collect());
+                layer.insert(
+                    setting.key,
+                    texts
+                        .flat_map(|text| split(setting, text, &origin))
+                        .collect(),
+                );
             }
         }
-        Ok(Self { layer, config: matches.get_one::<PathBuf>("config").cloned() })
+        Ok(Self {
+            layer,
+            config: matches.get_one::<PathBuf>("config").cloned(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -93,14 +109,22 @@ impl PlaceFlags {
     /// All that is asked.
     pub fn inputs(&self) -> Inputs {
         let mut layer = Layer::new();
-        if let (Some(dir), Some(setting)) = (&self.data_dir, crate::config::setting::by_key("data_dir")) {
+        if let (Some(dir), Some(setting)) =
+            (&self.data_dir, crate::config::setting::by_key("data_dir"))
+        {
             layer.insert(setting.key, split(setting, dir, &Origin::Flag("data-dir")));
         }
-        SettingFlags { layer, config: self.config.clone() }.inputs()
+        SettingFlags {
+            layer,
+            config: self.config.clone(),
+        }
+        .inputs()
     }
 
     /// The data directory that a node with this configuration has.
     pub fn data_dir(&self) -> Result<PathBuf, super::Failure> {
-        Ok(crate::config::layers::load_without_keys(&self.inputs())?.0.data_dir)
+        Ok(crate::config::layers::load_without_keys(&self.inputs())?
+            .0
+            .data_dir)
     }
 }

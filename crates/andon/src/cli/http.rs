@@ -92,39 +92,67 @@ impl Client {
     pub async fn get(&self, path: &str) -> Result<Answer, HttpError> {
         match tokio::time::timeout(self.timeout, self.get_unbounded(path)).await {
             Ok(answer) => answer,
-            Err(_) => Err(HttpError::Silent { node: self.url.to_string(), waited: self.timeout }),
+            Err(_) => Err(HttpError::Silent {
+                node: self.url.to_string(),
+                waited: self.timeout,
+            }),
         }
     }
 
     async fn get_unbounded(&self, path: &str) -> Result<Answer, HttpError> {
         let node = self.url.to_string();
-        let unreachable = |error: std::io::Error| HttpError::Unreachable { node: node.clone(), reason: reason(&error) };
-        let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await.map_err(unreachable)?;
+        let unreachable = |error: std::io::Error| HttpError::Unreachable {
+            node: node.clone(),
+            reason: reason(&error),
+        };
+        let stream = TcpStream::connect((self.url.host.as_str(), self.url.port))
+            .await
+            .map_err(unreachable)?;
         if !self.url.tls {
             return self.ask(stream, path).await;
         }
         let seen = Arc::new(Mutex::new(None));
         let config = self.tls(Arc::clone(&seen))?;
-        let name = ServerName::try_from(self.url.host.clone()).map_err(|error| self.odd(error.to_string()))?;
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let name = ServerName::try_from(self.url.host.clone())
+            .map_err(|error| self.odd(error.to_string()))?;
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await;
         let refused = seen.lock().ok().and_then(|mut seen| seen.take());
         match (stream, refused) {
-            (_, Some(fingerprint)) => Err(HttpError::Certificate { node, fingerprint: hex(&fingerprint) }),
+            (_, Some(fingerprint)) => Err(HttpError::Certificate {
+                node,
+                fingerprint: hex(&fingerprint),
+            }),
             (Ok(stream), None) => self.ask(stream, path).await,
             (Err(error), None) => Err(self.odd(error.to_string())),
         }
     }
 
     fn odd(&self, reason: String) -> HttpError {
-        HttpError::Protocol { node: self.url.to_string(), reason }
+        HttpError::Protocol {
+            node: self.url.to_string(),
+            reason,
+        }
     }
 
-    fn tls(&self, refused: Arc<Mutex<Option<[u8; 32]>>>) -> Result<rustls::ClientConfig, HttpError> {
+    fn tls(
+        &self,
+        refused: Arc<Mutex<Option<[u8; 32]>>>,
+    ) -> Result<rustls::ClientConfig, HttpError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = NodeVerifier { trust: self.trust.clone(), provider: Arc::clone(&provider), refused };
-        let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let verifier = NodeVerifier {
+            trust: self.trust.clone(),
+            provider: Arc::clone(&provider),
+            refused,
+        };
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| self.odd(error.to_string()))?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth())
     }
 
     async fn ask<S>(&self, stream: S, path: &str) -> Result<Answer, HttpError>
@@ -140,13 +168,24 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|error| self.odd(error.to_string()))?;
-        let answer = sender.send_request(request).await.map_err(|error| self.odd(error.to_string()));
+        let request = request
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| self.odd(error.to_string()))?;
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| self.odd(error.to_string()));
         let result = match answer {
             Ok(answer) => {
                 let status = answer.status().as_u16();
-                let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-                body.map(|body| Answer { status, body: body.to_bytes() }).map_err(|error| self.odd(error.to_string()))
+                let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+                    .collect()
+                    .await;
+                body.map(|body| Answer {
+                    status,
+                    body: body.to_bytes(),
+                })
+                .map_err(|error| self.odd(error.to_string()))
             }
             Err(error) => Err(error),
         };
@@ -211,7 +250,9 @@ impl ServerCertVerifier for NodeVerifier {
         if let Ok(mut refused) = self.refused.lock() {
             *refused = Some(shown);
         }
-        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+        Err(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn verify_tls12_signature(
@@ -220,7 +261,12 @@ impl ServerCertVerifier for NodeVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -229,10 +275,17 @@ impl ServerCertVerifier for NodeVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

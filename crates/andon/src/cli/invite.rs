@@ -53,7 +53,10 @@ pub struct Invite {
 /// Shows nothing of the key.
 impl std::fmt::Debug for Invite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invite").field("seeds", &self.seeds).field("site", &self.site).finish_non_exhaustive()
+        f.debug_struct("Invite")
+            .field("seeds", &self.seeds)
+            .field("site", &self.site)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,17 +64,25 @@ impl Invite {
     /// Reads a line. Expiry is looked at by [`apply`], which knows whether it was used before.
     pub fn read(line: &str) -> Result<Self, Failure> {
         let wrong = |why: &str| {
-            Failure::usage(format!("the invite cannot be read: {why}\n  paste the whole line that `andon invite` printed; it begins with {PREFIX}"))
+            Failure::usage(format!(
+                "the invite cannot be read: {why}\n  paste the whole line that `andon invite` printed; it begins with {PREFIX}"
+            ))
         };
         let line = line.trim();
         if line.len() > LINE_BYTES_MAX {
             return Err(wrong("it is far too long"));
         }
-        let body = line.strip_prefix(PREFIX).ok_or_else(|| wrong("it begins with something else"))?;
+        let body = line
+            .strip_prefix(PREFIX)
+            .ok_or_else(|| wrong("it begins with something else"))?;
         let json = BASE64_URL_SAFE_NO_PAD.decode(body).map(Zeroizing::new);
         let json = json.map_err(|_| wrong("a part is missing or was changed"))?;
-        let invite: Invite = serde_json::from_slice(&json).map_err(|_| wrong("a part is missing or was changed"))?;
-        invite.key.parse::<GridKey>().map_err(|error| wrong(&error.to_string()))?;
+        let invite: Invite =
+            serde_json::from_slice(&json).map_err(|_| wrong("a part is missing or was changed"))?;
+        invite
+            .key
+            .parse::<GridKey>()
+            .map_err(|error| wrong(&error.to_string()))?;
         for seed in &invite.seeds {
             value::host_port(seed).map_err(|_| wrong("one of its addresses is none"))?;
         }
@@ -81,13 +92,21 @@ impl Invite {
     /// The line.
     fn write(&self) -> Result<Zeroizing<String>, Failure> {
         let json = serde_json::to_vec(self).map(Zeroizing::new);
-        let json = json.map_err(|error| Failure::new(format!("cannot write the invite: {error}")))?;
-        Ok(Zeroizing::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(&*json))))
+        let json =
+            json.map_err(|error| Failure::new(format!("cannot write the invite: {error}")))?;
+        Ok(Zeroizing::new(format!(
+            "{PREFIX}{}",
+            BASE64_URL_SAFE_NO_PAD.encode(&*json)
+        )))
     }
 
     /// What it says about settings; the key only where asked for.
     fn layer(&self, with_key: bool) -> Layer {
-        let given = |text: &str| Given { name: None, text: text.into(), origin: Origin::Invite };
+        let given = |text: &str| Given {
+            name: None,
+            text: text.into(),
+            origin: Origin::Invite,
+        };
         let mut layer = Layer::new();
         layer.insert("join", self.seeds.iter().map(|seed| given(seed)).collect());
         if let Some(site) = &self.site {
@@ -102,10 +121,17 @@ impl Invite {
     /// Keeps what the next start needs: the key in a key file, the rest beside it.
     pub fn remember(&self, data_dir: &Path) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(format!("cannot remember the invite in {}: {error}\n  give this user write access, or choose another place with --data-dir", data_dir.display()))
+            Failure::new(format!(
+                "cannot remember the invite in {}: {error}\n  give this user write access, or choose another place with --data-dir",
+                data_dir.display()
+            ))
         };
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(failed)?;
         let key_file = data_dir.join(FILE_NAME);
         if !key_file.exists() {
             write_private(&key_file, format!("{}\n", self.key).as_bytes()).map_err(failed)?;
@@ -119,7 +145,12 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let beside = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+    let mut file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(beside, path)
@@ -137,7 +168,9 @@ pub fn apply(invite: Option<&Invite>, inputs: &mut Inputs) -> Result<bool, Failu
         }
         return Ok(false);
     };
-    let used_before = remembered.is_some_and(|old| old.key == invite.key && old.seeds == invite.seeds && old.expires == invite.expires);
+    let used_before = remembered.is_some_and(|old| {
+        old.key == invite.key && old.seeds == invite.seeds && old.expires == invite.expires
+    });
     if used_before {
         // The key file may have been rotated since.
         inputs.invite = invite.layer(!data_dir.join(FILE_NAME).exists());
@@ -173,21 +206,33 @@ pub struct InviteArgs {
 pub fn run(args: &InviteArgs) -> Result<ExitCode, Failure> {
     let mut inputs = args.place.inputs();
     if let Some(file) = &args.key_file {
-        let given = Given { name: None, text: file.clone(), origin: Origin::Flag("key-file") };
+        let given = Given {
+            name: None,
+            text: file.clone(),
+            origin: Origin::Flag("key-file"),
+        };
         inputs.flags.insert("key_file", vec![given]);
     }
     let loaded = load(&inputs)?;
     let Some(key) = loaded.settings.keys.first() else {
-        return Err(Failure::new("this node has no grid key yet, so there is no grid to invite to\n  start it first (andon node), or name the grid's key with --key-file"));
+        return Err(Failure::new(
+            "this node has no grid key yet, so there is no grid to invite to\n  start it first (andon node), or name the grid's key with --key-file",
+        ));
     };
     let mut seeds = args.address.clone();
     for seed in &seeds {
-        value::host_port(seed).map_err(|expected| Failure::usage(format!("--address cannot be {seed:?}\n  expected: {expected}")))?;
+        value::host_port(seed).map_err(|expected| {
+            Failure::usage(format!(
+                "--address cannot be {seed:?}\n  expected: {expected}"
+            ))
+        })?;
     }
     if seeds.is_empty() {
         seeds = running_addresses(loaded.settings.listen);
     }
-    if seeds.is_empty() && let Advertise::At(addresses) = &loaded.settings.advertise {
+    if seeds.is_empty()
+        && let Advertise::At(addresses) = &loaded.settings.advertise
+    {
         seeds = addresses.iter().map(ToString::to_string).collect();
     }
     if seeds.is_empty() {
@@ -197,41 +242,88 @@ pub fn run(args: &InviteArgs) -> Result<ExitCode, Failure> {
         )));
     }
     seeds.truncate(SEEDS_MAX);
-    let loopback_only = seeds.iter().all(|seed| seed.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback()));
+    let loopback_only = seeds.iter().all(|seed| {
+        seed.parse::<SocketAddr>()
+            .is_ok_and(|at| at.ip().is_loopback())
+    });
     if loopback_only {
-        screen::remark("note: only loopback addresses are known, so this line works on this machine alone; give another with --address");
+        screen::remark(
+            "note: only loopback addresses are known, so this line works on this machine alone; give another with --address",
+        );
     }
     let expires = args.expires.map(|span| now() + span);
-    let invite = Invite { key: key.to_string(), seeds, site: args.invited_site.clone(), expires };
+    let invite = Invite {
+        key: key.to_string(),
+        seeds,
+        site: args.invited_site.clone(),
+        expires,
+    };
     match args.expires {
         Some(span) => screen::remark(&format!(
             "this line holds the grid key; `andon node` refuses it after {}, the key in it stays valid:",
             write_duration(span)
         )),
-        None => screen::remark("this line holds the grid key; send it as you would send a password:"),
+        None => {
+            screen::remark("this line holds the grid key; send it as you would send a password:")
+        }
     }
     screen::print(&format!("ANDON_INVITE={} andon node\n", *invite.write()?))
 }
 
 /// Where the local node is asked.
 fn local(listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()) } else { listen }
+    if listen.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port())
+    } else {
+        listen
+    }
 }
 
 /// Addresses that the running node and its peers are known by; none if it does not answer.
 fn running_addresses(listen: SocketAddr) -> Vec<String> {
     let at = local(listen);
-    let url = NodeUrl { tls: false, host: at.ip().to_string(), port: at.port() };
+    let url = NodeUrl {
+        tls: false,
+        host: at.ip().to_string(),
+        port: at.port(),
+    };
     let token = std::env::var("ANDON_TOKEN").ok();
-    let client = Client { url, token, trust: Trust::Ask, timeout: Duration::from_secs(3) };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let Ok(answer) = runtime.block_on(client.get("/api/v1/picture")) else { return Vec::new() };
-    let Ok(view) = serde_json::from_slice::<PictureView>(&answer.body) else { return Vec::new() };
-    let fit = |node: &&andon_model::NodeView| node.kind == NodeKind::Andon && node.state == NodeState::Up;
-    let mine = view.nodes.iter().filter(fit).filter(|node| node.id == view.me);
-    let others = view.nodes.iter().filter(fit).filter(|node| node.id != view.me);
-    let own: Vec<String> = mine.flat_map(|node| node.addresses.iter().take(2).cloned()).collect();
-    own.into_iter().chain(others.filter_map(|node| node.addresses.first().cloned())).collect()
+    let client = Client {
+        url,
+        token,
+        trust: Trust::Ask,
+        timeout: Duration::from_secs(3),
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return Vec::new();
+    };
+    let Ok(answer) = runtime.block_on(client.get("/api/v1/picture")) else {
+        return Vec::new();
+    };
+    let Ok(view) = serde_json::from_slice::<PictureView>(&answer.body) else {
+        return Vec::new();
+    };
+    let fit =
+        |node: &&andon_model::NodeView| node.kind == NodeKind::Andon && node.state == NodeState::Up;
+    let mine = view
+        .nodes
+        .iter()
+        .filter(fit)
+        .filter(|node| node.id == view.me);
+    let others = view
+        .nodes
+        .iter()
+        .filter(fit)
+        .filter(|node| node.id != view.me);
+    let own: Vec<String> = mine
+        .flat_map(|node| node.addresses.iter().take(2).cloned())
+        .collect();
+    own.into_iter()
+        .chain(others.filter_map(|node| node.addresses.first().cloned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -241,7 +333,12 @@ mod tests {
 
     fn invite(expires: Option<Timestamp>) -> Invite {
         let key = GridKey::generate([7; 32]).to_string();
-        Invite { key, seeds: vec!["10.0.0.1:8777".into()], site: SiteId::new("nyc").ok(), expires }
+        Invite {
+            key,
+            seeds: vec!["10.0.0.1:8777".into()],
+            site: SiteId::new("nyc").ok(),
+            expires,
+        }
     }
 
     #[test]
@@ -249,7 +346,13 @@ mod tests {
         let line = invite(None).write().unwrap();
         let read = Invite::read(&format!("  {}\n", *line)).unwrap();
         assert_eq!(read.seeds, ["10.0.0.1:8777"]);
-        for bad in ["", "andon-invite-2.abc", PREFIX, &line[..line.len() - 9], &format!("{}x", *line)] {
+        for bad in [
+            "",
+            "andon-invite-2.abc",
+            PREFIX,
+            &line[..line.len() - 9],
+            &format!("{}x", *line),
+        ] {
             assert!(Invite::read(bad).is_err(), "{bad:?}");
         }
     }
@@ -258,17 +361,33 @@ mod tests {
     fn an_expired_invite_is_refused_unless_this_node_joined_by_it_in_time() {
         let dir = std::env::temp_dir().join(format!("andon-invite-{}", std::process::id()));
         let mut asked = inputs("");
-        let given = Given { name: None, text: dir.display().to_string(), origin: Origin::Flag("data-dir") };
+        let given = Given {
+            name: None,
+            text: dir.display().to_string(),
+            origin: Origin::Flag("data-dir"),
+        };
         asked.flags.insert("data_dir", vec![given]);
         let old = invite(Some(Timestamp(1_000)));
-        assert!(apply(Some(&old), &mut asked).unwrap_err().text.contains("expired"));
+        assert!(
+            apply(Some(&old), &mut asked)
+                .unwrap_err()
+                .text
+                .contains("expired")
+        );
         old.remember(&dir).unwrap();
         assert!(!apply(Some(&old), &mut asked).unwrap(), "it is known");
         let mut later = inputs("");
         later.flags = asked.flags.clone();
         assert!(!apply(None, &mut later).unwrap());
         let loaded = load(&later).unwrap();
-        assert_eq!((loaded.settings.site.as_str(), loaded.settings.keys.len(), loaded.settings.seeds.len()), ("nyc", 1, 1));
+        assert_eq!(
+            (
+                loaded.settings.site.as_str(),
+                loaded.settings.keys.len(),
+                loaded.settings.seeds.len()
+            ),
+            ("nyc", 1, 1)
+        );
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -111,16 +111,23 @@ fn manual() -> Result<ExitCode, Failure> {
     command.build();
     let rendered = clap_mangen::Man::new(command.clone()).render(&mut text);
     rendered.map_err(|error| Failure::new(format!("cannot write the manual page: {error}")))?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    for sub in command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+    {
         let _ = std::io::Write::write_all(
             &mut text,
             format!(".SH \"ANDON {}\"\n", sub.get_name().to_uppercase()).as_bytes(),
         );
         let page = clap_mangen::Man::new(sub.clone());
         let mut body = Vec::new();
-        let rendered = page.render_description_section(&mut body).and_then(|()| page.render_options_section(&mut body));
+        let rendered = page
+            .render_description_section(&mut body)
+            .and_then(|()| page.render_options_section(&mut body));
         rendered.map_err(|error| Failure::new(format!("cannot write the manual page: {error}")))?;
-        let body = String::from_utf8_lossy(&body).replace(".SH DESCRIPTION\n", "").replace(".SH OPTIONS", ".SS OPTIONS");
+        let body = String::from_utf8_lossy(&body)
+            .replace(".SH DESCRIPTION\n", "")
+            .replace(".SH OPTIONS", ".SS OPTIONS");
         text.extend_from_slice(body.as_bytes());
     }
     screen::print_bytes(&text)
@@ -140,11 +147,21 @@ mod tests {
         let mut examples = 0;
         for text in texts::ALL {
             for line in text.lines().map(str::trim) {
-                let Some(at) = line.find("andon ").filter(|_| line.starts_with("andon ") || line.contains("ANDON_")) else {
+                let Some(at) = line
+                    .find("andon ")
+                    .filter(|_| line.starts_with("andon ") || line.contains("ANDON_"))
+                else {
                     continue;
                 };
-                let words = line[at..].split("  #").next().unwrap_or("").split([';', '|', '>']).next().unwrap_or("");
-                let parsed = Cli::try_parse_from(words.split_whitespace().filter(|word| *word != "\\"));
+                let words = line[at..]
+                    .split("  #")
+                    .next()
+                    .unwrap_or("")
+                    .split([';', '|', '>'])
+                    .next()
+                    .unwrap_or("");
+                let parsed =
+                    Cli::try_parse_from(words.split_whitespace().filter(|word| *word != "\\"));
                 assert!(parsed.is_ok(), "{line}\n{}", parsed.err().unwrap());
                 examples += 1;
             }
@@ -158,7 +175,9 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         for sub in command.get_subcommands() {
-            clap_mangen::Man::new(sub.clone()).render(&mut text).unwrap();
+            clap_mangen::Man::new(sub.clone())
+                .render(&mut text)
+                .unwrap();
         }
         let text = String::from_utf8(text).unwrap().replace("\\-", "-");
         for setting in crate::config::setting::SETTINGS {

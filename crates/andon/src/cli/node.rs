@@ -15,7 +15,12 @@ pub struct NodeArgs {
     #[command(flatten)]
     flags: SettingFlags,
     /// The line that `andon invite` printed on a node of the grid: seeds, key and site
-    #[arg(long, value_name = "LINE", env = "ANDON_INVITE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "LINE",
+        env = "ANDON_INVITE",
+        hide_env_values = true
+    )]
     invite: Option<String>,
 }
 

@@ -27,7 +27,12 @@ pub struct StatusArgs {
     #[arg(long)]
     watch: bool,
     /// Token, needed from another machine (`andon token create --role viewer`)
-    #[arg(long, value_name = "TOKEN", env = "ANDON_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "ANDON_TOKEN",
+        hide_env_values = true
+    )]
     token: Option<String>,
     /// SHA-256 of the node's certificate, for https
     #[arg(long, value_name = "HEX", value_parser = fingerprint)]
@@ -43,12 +48,21 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
         (None, true) => Trust::Anyone,
         (None, false) => Trust::Ask,
     };
-    let client = Client { url: args.node.clone(), token: args.token.clone(), trust, timeout: TIMEOUT };
+    let client = Client {
+        url: args.node.clone(),
+        token: args.token.clone(),
+        trust,
+        timeout: TIMEOUT,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-    if args.watch { runtime.block_on(watch(&client, args.json)) } else { runtime.block_on(once(&client, args.json)) }
+    if args.watch {
+        runtime.block_on(watch(&client, args.json))
+    } else {
+        runtime.block_on(once(&client, args.json))
+    }
 }
 
 async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
@@ -69,7 +83,11 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
         if text != shown {
             // Home, each line cleared to its end, then everything below: no flicker.
             let lines = text.replace('\n', "\x1b[K\n");
-            screen::print(&if on_terminal && !json { format!("\x1b[H{lines}\x1b[J") } else { text.clone() })?;
+            screen::print(&if on_terminal && !json {
+                format!("\x1b[H{lines}\x1b[J")
+            } else {
+                text.clone()
+            })?;
             shown = text;
         }
         tokio::select! {
@@ -82,7 +100,11 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
 fn draw(view: &PictureView) -> String {
     terminal::render(
         view,
-        &terminal::TerminalOptions { color: screen::coloured(), width: 80, unicode: true },
+        &terminal::TerminalOptions {
+            color: screen::coloured(),
+            width: 80,
+            unicode: true,
+        },
     )
 }
 
@@ -97,7 +119,12 @@ async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
                 client.url, answer.status
             )));
         }
-        status => return Err(cannot_tell(format!("{} answers {status} instead of the picture", client.url))),
+        status => {
+            return Err(cannot_tell(format!(
+                "{} answers {status} instead of the picture",
+                client.url
+            )));
+        }
     }
     let view = serde_json::from_slice(&answer.body).map_err(|error| {
         cannot_tell(format!("{} answers something that is no picture: {error}\n  is it an Andon node, of about this version?", client.url))
@@ -110,17 +137,27 @@ async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
 }
 
 fn cannot_tell(text: String) -> Failure {
-    Failure { code: CANNOT_TELL, text }
+    Failure {
+        code: CANNOT_TELL,
+        text,
+    }
 }
 
 fn told(error: HttpError) -> Failure {
     let help = match &error {
-        HttpError::Unreachable { .. } => "is the node running, and does it listen there? name another with --node URL".to_owned(),
-        HttpError::Silent { .. } => "the node is frozen or overloaded; look at its log, or ask another with --node URL".to_owned(),
+        HttpError::Unreachable { .. } => {
+            "is the node running, and does it listen there? name another with --node URL".to_owned()
+        }
+        HttpError::Silent { .. } => {
+            "the node is frozen or overloaded; look at its log, or ask another with --node URL"
+                .to_owned()
+        }
         HttpError::Certificate { fingerprint, .. } => format!(
             "compare it with the fingerprint on that node's panel, then: --fingerprint {fingerprint}"
         ),
-        HttpError::Protocol { .. } => "is it an Andon node? http:// is for the machine itself, https:// for others".to_owned(),
+        HttpError::Protocol { .. } => {
+            "is it an Andon node? http:// is for the machine itself, https:// for others".to_owned()
+        }
     };
     cannot_tell(format!("{error}\n  {help}"))
 }

@@ -8,9 +8,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A child of the demo has a pipe as standard input that nobody writes to: its end means that
 /// the parent is gone. For a child that is frozen at that moment the kernel sends SIGKILL.
 pub async fn asked() {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::quit()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::quit()),
+    ) else {
         // Without handlers the signals keep their default action, which ends the process too.
         return std::future::pending().await;
     };
@@ -27,11 +29,17 @@ pub async fn asked() {
 async fn parent_gone() {
     let (gone, told) = tokio::sync::oneshot::channel();
     // A thread of its own: a blocked read cannot be cancelled, and it ends with the process.
-    let reader = std::thread::Builder::new().name("parent".into()).stack_size(64 << 10).spawn(move || {
-        let mut sink = [0; 64];
-        while std::io::stdin().read(&mut sink).is_ok_and(|bytes| bytes > 0) {}
-        let _ = gone.send(());
-    });
+    let reader = std::thread::Builder::new()
+        .name("parent".into())
+        .stack_size(64 << 10)
+        .spawn(move || {
+            let mut sink = [0; 64];
+            while std::io::stdin()
+                .read(&mut sink)
+                .is_ok_and(|bytes| bytes > 0)
+            {}
+            let _ = gone.send(());
+        });
     if reader.is_err() || told.await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -97,5 +97,17 @@ Examples:
 
 /// All of them, for the test.
 #[cfg(test)]
-pub const ALL: &[&str] =
-    &[TOP, NODE, DEMO, STATUS, KEYGEN, INVITE, TOKEN, AUDIT, KEY, CONFIG, COMPLETIONS, MAN];
+pub const ALL: &[&str] = &[
+    TOP,
+    NODE,
+    DEMO,
+    STATUS,
+    KEYGEN,
+    INVITE,
+    TOKEN,
+    AUDIT,
+    KEY,
+    CONFIG,
+    COMPLETIONS,
+    MAN,
+];

@@ -45,8 +45,17 @@ pub enum TokenCommand {
 
 pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
     match command {
-        TokenCommand::Create { role, expires, name, place } => {
-            let role: Role = role.parse().map_err(|_| Failure::usage(format!("{role:?} is no role; there are viewer, operator and admin")))?;
+        TokenCommand::Create {
+            role,
+            expires,
+            name,
+            place,
+        } => {
+            let role: Role = role.parse().map_err(|_| {
+                Failure::usage(format!(
+                    "{role:?} is no role; there are viewer, operator and admin"
+                ))
+            })?;
             create(&file(&place)?, role, expires, name)
         }
         TokenCommand::List { json, place } => list(&file(&place)?, json),
@@ -56,7 +65,9 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
                 return screen::print(&format!("{name} is revoked\n"));
             }
             let path = file.path().display();
-            Err(Failure::new(format!("{path} holds no token named {name:?}\n  `andon token list` shows what there is")))
+            Err(Failure::new(format!(
+                "{path} holds no token named {name:?}\n  `andon token list` shows what there is"
+            )))
         }
     }
 }
@@ -65,7 +76,9 @@ fn file(place: &PlaceFlags) -> Result<TokenFile, Failure> {
     let dir = place.data_dir()?;
     if !dir.is_dir() {
         let dir = dir.display();
-        return Err(Failure::new(format!("there is no data directory {dir}\n  name that of the node with --data-dir DIR; a node makes it at its first start")));
+        return Err(Failure::new(format!(
+            "there is no data directory {dir}\n  name that of the node with --data-dir DIR; a node makes it at its first start"
+        )));
     }
     Ok(TokenFile::at(&dir))
 }
@@ -76,38 +89,64 @@ fn told(file: &TokenFile, error: &TokenError) -> Failure {
         TokenError::File { .. } => "run it as the user that the node runs as",
         _ => "",
     };
-    let text = format!("{error}\n  {}", if help.is_empty() { file.path().display().to_string() } else { help.into() });
+    let text = format!(
+        "{error}\n  {}",
+        if help.is_empty() {
+            file.path().display().to_string()
+        } else {
+            help.into()
+        }
+    );
     Failure::new(text)
 }
 
-fn create(file: &TokenFile, role: Role, expires: Option<Duration>, name: Option<String>) -> Result<ExitCode, Failure> {
+fn create(
+    file: &TokenFile,
+    role: Role,
+    expires: Option<Duration>,
+    name: Option<String>,
+) -> Result<ExitCode, Failure> {
     let now = now();
     let name = match name {
         Some(name) => name,
         None => free_name(file, role)?,
     };
-    let made = file.create(&name, role, expires, now).map_err(|error| told(file, &error))?;
-    let ends = made.info.expires.map_or("never ends".to_owned(), |end| format!("ends {end}"));
-    screen::remark(&format!("token {name} ({role}, {ends}); it is shown this once:"));
+    let made = file
+        .create(&name, role, expires, now)
+        .map_err(|error| told(file, &error))?;
+    let ends = made
+        .info
+        .expires
+        .map_or("never ends".to_owned(), |end| format!("ends {end}"));
+    screen::remark(&format!(
+        "token {name} ({role}, {ends}); it is shown this once:"
+    ));
     screen::print(&format!("{}\n", *made.secret))
 }
 
 fn free_name(file: &TokenFile, role: Role) -> Result<String, Failure> {
     let taken = file.list().map_err(|error| told(file, &error))?;
-    let free = (1..).map(|number| format!("{role}-{number}")).find(|name| taken.iter().all(|token| token.name != *name));
+    let free = (1..)
+        .map(|number| format!("{role}-{number}"))
+        .find(|name| taken.iter().all(|token| token.name != *name));
     Ok(free.unwrap_or_else(|| role.to_string()))
 }
 
 fn list(file: &TokenFile, json: bool) -> Result<ExitCode, Failure> {
     let tokens = file.list().map_err(|error| told(file, &error))?;
     if json {
-        let text = serde_json::to_string_pretty(&tokens).map_err(|error| Failure::new(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&tokens)
+            .map_err(|error| Failure::new(error.to_string()))?;
         return screen::print(&format!("{text}\n"));
     }
     if tokens.is_empty() {
         screen::remark("no tokens; make one with: andon token create --role viewer --expires 30d");
     }
-    let width = tokens.iter().map(|token| token.name.len()).max().unwrap_or(0);
+    let width = tokens
+        .iter()
+        .map(|token| token.name.len())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for token in &tokens {
         let ends = match token.expires {
@@ -115,13 +154,20 @@ fn list(file: &TokenFile, json: bool) -> Result<ExitCode, Failure> {
             Some(end) if token.expired(now()) => format!("ended {end}"),
             Some(end) => format!("ends {end}"),
         };
-        let _ = writeln!(text, "{:width$}  {:8}  {ends}", token.name, token.role.to_string());
+        let _ = writeln!(
+            text,
+            "{:width$}  {:8}  {ends}",
+            token.name,
+            token.role.to_string()
+        );
     }
     screen::print(&text)
 }
 
 /// Wall clock; 1970 where it stands before that.
 pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

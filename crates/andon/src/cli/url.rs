@@ -16,21 +16,47 @@ pub struct NodeUrl {
 impl NodeUrl {
     /// Reads a URL; without a scheme `http` is meant for loopback and `https` elsewhere.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?} is no node's address; write http://127.0.0.1:8777 or https://HOST:8777");
-        let uri: Uri = text.trim().trim_end_matches('/').parse().map_err(|_| expected())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(expected)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let expected = || {
+            format!(
+                "{text:?} is no node's address; write http://127.0.0.1:8777 or https://HOST:8777"
+            )
+        };
+        let uri: Uri = text
+            .trim()
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| expected())?;
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(expected)?;
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let loopback = host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
             None => !loopback,
             Some(_) => return Err(expected()),
         };
-        if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
-            return Err(format!("{text:?} has a path; the node's address alone is meant"));
+        if uri
+            .path_and_query()
+            .is_some_and(|path| path.as_str() != "/")
+        {
+            return Err(format!(
+                "{text:?} has a path; the node's address alone is meant"
+            ));
         }
-        Ok(Self { tls, host, port: uri.port_u16().unwrap_or(8777) })
+        Ok(Self {
+            tls,
+            host,
+            port: uri.port_u16().unwrap_or(8777),
+        })
     }
 
     /// As it is sent in `Host`.
@@ -45,7 +71,12 @@ impl NodeUrl {
 
 impl std::fmt::Display for NodeUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+        write!(
+            f,
+            "{}://{}",
+            if self.tls { "https" } else { "http" },
+            self.authority()
+        )
     }
 }
 

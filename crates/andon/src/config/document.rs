@@ -45,13 +45,21 @@ pub fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Document {
         let help = "strings stand in quotes, one `key = value` a line, tables as [name]";
         problems.push(Problem::new(what, Origin::File(spot(source, span)), help));
     }
-    let mut reader = Reader { source, problems, document: Document::default() };
+    let mut reader = Reader {
+        source,
+        problems,
+        document: Document::default(),
+    };
     reader.root(root.get_ref());
     reader.document
 }
 
 fn spot(source: &Arc<Source>, span: Range<usize>) -> Spot {
-    Spot { source: Arc::clone(source), start: span.start, end: span.end }
+    Spot {
+        source: Arc::clone(source),
+        start: span.start,
+        end: span.end,
+    }
 }
 
 struct Reader<'a> {
@@ -86,7 +94,11 @@ impl Reader<'_> {
     fn table(&mut self, table: &str, value: &Spanned<DeValue<'_>>) {
         let Some(entries) = value.get_ref().as_table() else {
             let what = format!("`{table}` is a table, not {}", kind(value.get_ref()));
-            return self.problem(what, value.span(), format!("write [{table}] on a line of its own"));
+            return self.problem(
+                what,
+                value.span(),
+                format!("write [{table}] on a line of its own"),
+            );
         };
         for (key, value) in entries {
             self.setting(key.get_ref(), key.span(), value, table);
@@ -94,9 +106,17 @@ impl Reader<'_> {
     }
 
     fn setting(&mut self, name: &str, at: Range<usize>, value: &Spanned<DeValue<'_>>, table: &str) {
-        let dotted = if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") };
-        let found = SETTINGS.iter().find(|setting| setting.key == dotted && setting.in_file);
-        let Some(setting) = found else { return self.unknown(name, at, table) };
+        let dotted = if table.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{table}.{name}")
+        };
+        let found = SETTINGS
+            .iter()
+            .find(|setting| setting.key == dotted && setting.in_file);
+        let Some(setting) = found else {
+            return self.unknown(name, at, table);
+        };
         let given = match setting.shape {
             Shape::One => self.scalar(setting, value).into_iter().collect(),
             Shape::List => self.list(setting, value),
@@ -106,12 +126,23 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, name: &str, at: Range<usize>, table: &str) {
-        let place = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
-        let what = format!("unknown key `{}`{place}", andon_model::id::to_plain_text(name, 64));
+        let place = if table.is_empty() {
+            String::new()
+        } else {
+            format!(" in [{table}]")
+        };
+        let what = format!(
+            "unknown key `{}`{place}",
+            andon_model::id::to_plain_text(name, 64)
+        );
         if name == "key" && table.is_empty() {
-            let help = "the grid key has a file of its own: set key_file, or ANDON_KEY in the environment";
+            let help =
+                "the grid key has a file of its own: set key_file, or ANDON_KEY in the environment";
             let origin = self.origin(at);
-            self.problems.push(Problem { secret: true, ..Problem::new(what, origin, help) });
+            self.problems.push(Problem {
+                secret: true,
+                ..Problem::new(what, origin, help)
+            });
             return;
         }
         let valid = keys_of(table);
@@ -139,32 +170,52 @@ impl Reader<'_> {
                 let what = format!("`{}` is {expected}, not {}", setting.key, kind(other));
                 let help = format!("for example: {} = {}", setting.key, setting.sample);
                 let origin = self.origin(value.span());
-                let problem = Problem { secret: setting.secret, ..Problem::new(what, origin, help) };
+                let problem = Problem {
+                    secret: setting.secret,
+                    ..Problem::new(what, origin, help)
+                };
                 self.problems.push(problem);
                 return None;
             }
         };
-        Some(Given { name: None, text, origin: self.origin(value.span()) })
+        Some(Given {
+            name: None,
+            text,
+            origin: self.origin(value.span()),
+        })
     }
 
     fn list(&mut self, setting: &Setting, value: &Spanned<DeValue<'_>>) -> Vec<Given> {
         match value.get_ref().as_array() {
-            Some(items) => items.iter().filter_map(|item| self.scalar(setting, item)).collect(),
+            Some(items) => items
+                .iter()
+                .filter_map(|item| self.scalar(setting, item))
+                .collect(),
             None => self.scalar(setting, value).into_iter().collect(),
         }
     }
 
     fn map(&mut self, setting: &Setting, value: &Spanned<DeValue<'_>>) -> Vec<Given> {
         let Some(entries) = value.get_ref().as_table() else {
-            let what = format!("`{}` is a table, not {}", setting.key, kind(value.get_ref()));
-            let help = format!("for example: [{}] and below it: {}", setting.key, setting.sample);
+            let what = format!(
+                "`{}` is a table, not {}",
+                setting.key,
+                kind(value.get_ref())
+            );
+            let help = format!(
+                "for example: [{}] and below it: {}",
+                setting.key, setting.sample
+            );
             self.problem(what, value.span(), help);
             return Vec::new();
         };
         let mut all = Vec::new();
         for (key, value) in entries {
             if let Some(given) = self.scalar(setting, value) {
-                all.push(Given { name: Some(key.get_ref().to_string()), ..given });
+                all.push(Given {
+                    name: Some(key.get_ref().to_string()),
+                    ..given
+                });
             }
         }
         all
@@ -172,8 +223,15 @@ impl Reader<'_> {
 
     fn targets(&mut self, value: &Spanned<DeValue<'_>>) {
         let Some(items) = value.get_ref().as_array() else {
-            let what = format!("`target` is a list of tables, not {}", kind(value.get_ref()));
-            return self.problem(what, value.span(), "write [[target]], with two brackets, before each".into());
+            let what = format!(
+                "`target` is a list of tables, not {}",
+                kind(value.get_ref())
+            );
+            return self.problem(
+                what,
+                value.span(),
+                "write [[target]], with two brackets, before each".into(),
+            );
         };
         for item in items.iter() {
             match item.get_ref().as_table() {
@@ -207,9 +265,13 @@ fn keys_of(table: &str) -> Vec<&'static str> {
 }
 
 fn elsewhere(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().filter(|setting| setting.in_file).find(|setting| {
-        setting.key.rsplit('.').next() == Some(name) || setting.flag == Some(&name.replace('_', "-"))
-    })
+    SETTINGS
+        .iter()
+        .filter(|setting| setting.in_file)
+        .find(|setting| {
+            setting.key.rsplit('.').next() == Some(name)
+                || setting.flag == Some(&name.replace('_', "-"))
+        })
 }
 
 fn home(setting: &Setting) -> String {
@@ -222,7 +284,9 @@ fn home(setting: &Setting) -> String {
 /// A TOML integer in decimal; `None` is one that fits no 64 bits.
 pub fn decimal(number: &toml::de::DeInteger<'_>) -> Option<String> {
     let digits = number.as_str().replace('_', "");
-    i64::from_str_radix(&digits, number.radix()).ok().map(|number| number.to_string())
+    i64::from_str_radix(&digits, number.radix())
+        .ok()
+        .map(|number| number.to_string())
 }
 
 /// A TOML value's kind, with its article.

@@ -39,15 +39,24 @@ pub struct Found {
 
 /// Finds the grid key: given itself, in a file, or in the data directory.
 pub fn find(layer: &Layer, settings: &NodeSettings, problems: &mut Vec<Problem>) -> Option<Found> {
-    let key_rank = layer.get("key").and_then(|given| given.first()).map(|given| rank(&given.origin));
+    let key_rank = layer
+        .get("key")
+        .and_then(|given| given.first())
+        .map(|given| rank(&given.origin));
     let file = layer.get("key_file").and_then(|given| given.last());
     // A file named by a flag outranks a key in the environment; side by side the key itself wins.
     let use_key = key_rank.is_some_and(|key| file.is_none_or(|file| key <= rank(&file.origin)));
     if let Some(given) = layer.get("key").filter(|_| use_key) {
         let text: Vec<&str> = given.iter().map(|given| given.text.as_str()).collect();
-        let origin = given.first().map_or(Origin::Default, |given| given.origin.clone());
+        let origin = given
+            .first()
+            .map_or(Origin::Default, |given| given.origin.clone());
         let keys = parse_given(&text, &origin, problems)?;
-        return Some(Found { keys, state: KeyState::Found(origin.to_string()), warnings: Vec::new() });
+        return Some(Found {
+            keys,
+            state: KeyState::Found(origin.to_string()),
+            warnings: Vec::new(),
+        });
     }
     if let Some(given) = file {
         let path = value::path(&given.text, base(given)).unwrap_or_default();
@@ -74,7 +83,11 @@ pub fn find(layer: &Layer, settings: &NodeSettings, problems: &mut Vec<Problem>)
         };
     }
     if settings.seeds.is_empty() {
-        return Some(Found { keys: Vec::new(), state: KeyState::ToMake(own), warnings: Vec::new() });
+        return Some(Found {
+            keys: Vec::new(),
+            state: KeyState::ToMake(own),
+            warnings: Vec::new(),
+        });
     }
     let what = "there is no grid key, so the grid that this node is to join will not know it";
     let help = "copy the key file of a node that is in the grid and name it with --key-file FILE (or ANDON_KEY_FILE; \
@@ -93,20 +106,36 @@ fn rank(origin: &Origin) -> u8 {
     }
 }
 
-fn parse_given(texts: &[&str], origin: &Origin, problems: &mut Vec<Problem>) -> Option<Vec<GridKey>> {
+fn parse_given(
+    texts: &[&str],
+    origin: &Origin,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<GridKey>> {
     let mut keys = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         match text.parse::<GridKey>() {
             Ok(key) => keys.push(key),
             Err(error) => {
-                let what = format!("key {} of {} is no grid key: {error}", index + 1, texts.len());
-                problems.push(Problem::new(what, origin.clone(), "`andon keygen` prints one"));
+                let what = format!(
+                    "key {} of {} is no grid key: {error}",
+                    index + 1,
+                    texts.len()
+                );
+                problems.push(Problem::new(
+                    what,
+                    origin.clone(),
+                    "`andon keygen` prints one",
+                ));
             }
         }
     }
     if keys.len() > KEYS_MAX {
         let what = format!("{} grid keys are given", keys.len());
-        problems.push(Problem::new(what, origin.clone(), format!("at most {KEYS_MAX}; drop the oldest")));
+        problems.push(Problem::new(
+            what,
+            origin.clone(),
+            format!("at most {KEYS_MAX}; drop the oldest"),
+        ));
     }
     (keys.len() == texts.len() && !keys.is_empty() && keys.len() <= KEYS_MAX).then_some(keys)
 }
@@ -114,18 +143,31 @@ fn parse_given(texts: &[&str], origin: &Origin, problems: &mut Vec<Problem>) -> 
 /// Reads a key file. `Err` when it cannot be read; `Ok(None)` when `problems` says what is wrong in it.
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Result<Option<Found>, String> {
     let text = read_text(path, FILE_BYTES_MAX)?;
-    let source = Arc::new(Source { path: path.to_owned(), text });
+    let source = Arc::new(Source {
+        path: path.to_owned(),
+        text,
+    });
     let keys = parse_file(&source, problems);
     let warnings = too_open(path).into_iter().collect();
     let state = KeyState::Found(path.display().to_string());
-    Ok(keys.map(|keys| Found { keys, state, warnings }))
+    Ok(keys.map(|keys| Found {
+        keys,
+        state,
+        warnings,
+    }))
 }
 
 /// The keys in a file's text, in its order.
 pub fn parse_file(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Vec<GridKey>> {
     let mut keys = Vec::new();
     let mut all_good = true;
-    let at = |start: usize, end: usize| Origin::File(Spot { source: Arc::clone(source), start, end });
+    let at = |start: usize, end: usize| {
+        Origin::File(Spot {
+            source: Arc::clone(source),
+            start,
+            end,
+        })
+    };
     for (start, text) in key_lines(&source.text) {
         match text.parse::<GridKey>() {
             Ok(key) if keys.len() < KEYS_MAX => keys.push(key),
@@ -133,7 +175,10 @@ pub fn parse_file(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<V
                 all_good = false;
                 let what = format!("the key file holds more than {KEYS_MAX} keys");
                 let problem = Problem::new(what, at(start, start), "drop the oldest");
-                problems.push(Problem { secret: true, ..problem });
+                problems.push(Problem {
+                    secret: true,
+                    ..problem
+                });
                 break;
             }
             Err(error) => {
@@ -141,14 +186,20 @@ pub fn parse_file(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<V
                 let what = format!("this line is no grid key: {error}");
                 let help = "one key a line, as `andon keygen` prints it; `#` begins a comment";
                 let problem = Problem::new(what, at(start, start + text.len()), help);
-                problems.push(Problem { secret: true, ..problem });
+                problems.push(Problem {
+                    secret: true,
+                    ..problem
+                });
             }
         }
     }
     if keys.is_empty() && all_good {
         all_good = false;
         let what = "the key file holds no key";
-        problems.push(Problem { secret: true, ..Problem::new(what, at(0, 0), "fill it with `andon keygen`") });
+        problems.push(Problem {
+            secret: true,
+            ..Problem::new(what, at(0, 0), "fill it with `andon keygen`")
+        });
     }
     all_good.then_some(keys)
 }
@@ -173,7 +224,9 @@ fn too_open(path: &Path) -> Option<String> {
     let open = mode & 0o077 != 0;
     open.then(|| {
         let path = path.display();
-        format!("the key file {path} can be read by others (mode {mode:03o}); run: chmod 600 {path}")
+        format!(
+            "the key file {path} can be read by others (mode {mode:03o}); run: chmod 600 {path}"
+        )
     })
 }
 
@@ -189,12 +242,22 @@ pub fn make(path: &Path) -> std::io::Result<Vec<GridKey>> {
     use std::io::Write;
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let text = new_key_text().map_err(std::io::Error::other)?;
-    let opened = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+    let opened = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
     let mut file = opened?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    text.trim().parse().map(|key| vec![key]).map_err(|_| std::io::Error::other("a new key does not read back"))
+    text.trim()
+        .parse()
+        .map(|key| vec![key])
+        .map_err(|_| std::io::Error::other("a new key does not read back"))
 }

@@ -65,14 +65,27 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let merged = merge(inputs, &mut problems);
     let settings = merged.settings(inputs, &mut problems);
-    let key = settings.as_ref().and_then(|settings| keys::find(&merged.layer, settings, &mut problems));
+    let key = settings
+        .as_ref()
+        .and_then(|settings| keys::find(&merged.layer, settings, &mut problems));
     match (settings, key) {
         (Some(mut settings), Some(mut key)) if problems.is_empty() => {
             settings.keys = std::mem::take(&mut key.keys);
             let mut warnings = std::mem::take(&mut key.warnings);
             warnings.extend(misspelt(&inputs.env));
-            let Merged { layer, targets, file } = merged;
-            Ok(Loaded { settings, key: key.state, effective: layer, targets, file, warnings })
+            let Merged {
+                layer,
+                targets,
+                file,
+            } = merged;
+            Ok(Loaded {
+                settings,
+                key: key.state,
+                effective: layer,
+                targets,
+                file,
+                warnings,
+            })
         }
         _ => Err(Problems(problems)),
     }
@@ -83,7 +96,9 @@ pub fn load_without_keys(inputs: &Inputs) -> Result<(NodeSettings, Layer), Probl
     let mut problems = Vec::new();
     let merged = merge(inputs, &mut problems);
     let settings = merged.settings(inputs, &mut problems);
-    settings.map(|settings| (settings, merged.layer)).ok_or(Problems(problems))
+    settings
+        .map(|settings| (settings, merged.layer))
+        .ok_or(Problems(problems))
 }
 
 struct Merged {
@@ -94,7 +109,13 @@ struct Merged {
 
 impl Merged {
     fn settings(&self, inputs: &Inputs, problems: &mut Vec<Problem>) -> Option<NodeSettings> {
-        resolve::settings(&self.layer, &self.targets, &inputs.host, &inputs.env, problems)
+        resolve::settings(
+            &self.layer,
+            &self.targets,
+            &inputs.host,
+            &inputs.env,
+            problems,
+        )
     }
 }
 
@@ -109,18 +130,39 @@ fn merge(inputs: &Inputs, problems: &mut Vec<Problem>) -> Merged {
     layer.extend(env_layer(&inputs.env));
     layer.extend(inputs.invite.clone());
     layer.extend(inputs.flags.clone());
-    Merged { layer, targets: document.targets, file }
+    Merged {
+        layer,
+        targets: document.targets,
+        file,
+    }
 }
 
 fn find_file(inputs: &Inputs) -> Option<PathBuf> {
-    let from_env = inputs.env.get("ANDON_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let from_env = inputs
+        .env
+        .get("ANDON_CONFIG")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
     let named = inputs.config.clone().or(from_env);
-    named.or_else(|| inputs.host.config_paths.iter().find(|path| path.exists()).cloned())
+    named.or_else(|| {
+        inputs
+            .host
+            .config_paths
+            .iter()
+            .find(|path| path.exists())
+            .cloned()
+    })
 }
 
 fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Document {
     match read_text(path, FILE_BYTES_MAX) {
-        Ok(text) => document::read(&Arc::new(Source { path: path.to_owned(), text }), problems),
+        Ok(text) => document::read(
+            &Arc::new(Source {
+                path: path.to_owned(),
+                text,
+            }),
+            problems,
+        ),
         Err(reason) => {
             let what = format!("cannot read the configuration {}: {reason}", path.display());
             let help = "check the path given with --config and its permissions; `andon config sample` prints a file to start from";
@@ -134,14 +176,22 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Document {
 pub fn read_text(path: &Path, bytes_max: usize) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    let limit = u64::try_from(bytes_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     if bytes.len() > bytes_max {
         return Err(format!("it is larger than {bytes_max} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = error.as_bytes()[..valid]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         format!("it is not UTF-8 text (line {line})")
     })
 }
@@ -151,7 +201,10 @@ pub fn env_layer(env: &BTreeMap<String, String>) -> Layer {
     let mut layer = Layer::new();
     for setting in SETTINGS {
         if let Some(text) = env.get(setting.env).filter(|text| !text.trim().is_empty()) {
-            layer.insert(setting.key, split(setting, text, &Origin::Env(setting.env.into())));
+            layer.insert(
+                setting.key,
+                split(setting, text, &Origin::Env(setting.env.into())),
+            );
         }
     }
     layer
@@ -161,31 +214,60 @@ pub fn env_layer(env: &BTreeMap<String, String>) -> Layer {
 pub fn split(setting: &Setting, text: &str, origin: &Origin) -> Vec<Given> {
     let one = |text: &str| match setting.shape {
         Shape::Map => {
-            let (name, value) = text.split_once('=').map_or((None, text), |(name, value)| (Some(name), value));
-            Given { name: name.map(|name| name.trim().into()), text: value.trim().into(), origin: origin.clone() }
+            let (name, value) = text
+                .split_once('=')
+                .map_or((None, text), |(name, value)| (Some(name), value));
+            Given {
+                name: name.map(|name| name.trim().into()),
+                text: value.trim().into(),
+                origin: origin.clone(),
+            }
         }
-        _ => Given { name: None, text: text.trim().into(), origin: origin.clone() },
+        _ => Given {
+            name: None,
+            text: text.trim().into(),
+            origin: origin.clone(),
+        },
     };
     if setting.shape == Shape::One {
         return vec![one(text)];
     }
-    text.split([',', '\n']).filter(|part| !part.trim().is_empty()).map(one).collect()
+    text.split([',', '\n'])
+        .filter(|part| !part.trim().is_empty())
+        .map(one)
+        .collect()
 }
 
 /// Variables that look like settings and are none. Only near misses: orchestrators put
 /// names of their own (`ANDON_SERVICE_HOST`) into the environment.
 fn misspelt(env: &BTreeMap<String, String>) -> Vec<String> {
-    const OTHERS: &[&str] = &["ANDON_CONFIG", "ANDON_LOG", "ANDON_TOKEN", "ANDON_NODE", "ANDON_INVITE"];
-    let known = || SETTINGS.iter().map(|setting| setting.env).chain(OTHERS.iter().copied());
+    const OTHERS: &[&str] = &[
+        "ANDON_CONFIG",
+        "ANDON_LOG",
+        "ANDON_TOKEN",
+        "ANDON_NODE",
+        "ANDON_INVITE",
+    ];
+    let known = || {
+        SETTINGS
+            .iter()
+            .map(|setting| setting.env)
+            .chain(OTHERS.iter().copied())
+    };
     let mut warnings = Vec::new();
-    for name in env.keys().filter(|name| name.starts_with("ANDON_") && !name.starts_with("ANDON_DEMO")) {
+    for name in env
+        .keys()
+        .filter(|name| name.starts_with("ANDON_") && !name.starts_with("ANDON_DEMO"))
+    {
         if known().any(|valid| valid == name) {
             continue;
         }
         let tail = &name["ANDON_".len()..];
         let tails = known().map(|valid| &valid["ANDON_".len()..]);
         if let Some(near) = nearest(tail, tails) {
-            warnings.push(format!("environment {name} means nothing to Andon; did you mean ANDON_{near}?"));
+            warnings.push(format!(
+                "environment {name} means nothing to Andon; did you mean ANDON_{near}?"
+            ));
         }
     }
     warnings

@@ -49,7 +49,11 @@ impl Spot {
 
     fn line(&self) -> &str {
         let from = self.before().rfind('\n').map_or(0, |at| at + 1);
-        self.source.text[from..].split('\n').next().unwrap_or("").trim_end_matches('\r')
+        self.source.text[from..]
+            .split('\n')
+            .next()
+            .unwrap_or("")
+            .trim_end_matches('\r')
     }
 }
 
@@ -103,7 +107,12 @@ pub struct Problem {
 impl Problem {
     /// A mistake at a place, with a way out.
     pub fn new(what: impl Into<String>, origin: Origin, help: impl Into<String>) -> Self {
-        Self { what: what.into(), origin, help: help.into(), secret: false }
+        Self {
+            what: what.into(),
+            origin,
+            help: help.into(),
+            secret: false,
+        }
     }
 }
 
@@ -129,13 +138,22 @@ impl fmt::Display for Problem {
 
 /// Also a line that is no TOML may hold a key.
 fn holds_secret(line: &str) -> bool {
-    let word = line.trim_start().split([' ', '\t', '=', '.']).next().unwrap_or("");
+    let word = line
+        .trim_start()
+        .split([' ', '\t', '=', '.'])
+        .next()
+        .unwrap_or("");
     word == "key" || line.contains("gridbug")
 }
 
 fn write_line(f: &mut fmt::Formatter<'_>, spot: &Spot) -> fmt::Result {
     let (number, column) = spot.line_column();
-    let shown: String = spot.line().chars().take(LINE_CHARS_MAX).map(printable).collect();
+    let shown: String = spot
+        .line()
+        .chars()
+        .take(LINE_CHARS_MAX)
+        .map(printable)
+        .collect();
     let width = number.to_string().len();
     writeln!(f, "{:width$} |", "")?;
     writeln!(f, "{number} | {shown}")?;
@@ -143,7 +161,13 @@ fn write_line(f: &mut fmt::Formatter<'_>, spot: &Spot) -> fmt::Result {
         let marked = spot.source.text.get(spot.start..spot.end).unwrap_or("");
         let marked = marked.split('\n').next().unwrap_or("").chars().count();
         let carets = "^".repeat(marked.clamp(1, LINE_CHARS_MAX + 1 - column));
-        writeln!(f, "{:width$} | {:indent$}{carets}", "", "", indent = column - 1)?;
+        writeln!(
+            f,
+            "{:width$} | {:indent$}{carets}",
+            "",
+            "",
+            indent = column - 1
+        )?;
     }
     Ok(())
 }
@@ -184,8 +208,13 @@ impl std::error::Error for Problems {}
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).collect();
     let far = word.len() / 3 + 1;
-    let with_distance = candidates.into_iter().map(|candidate| (edits(&word, candidate), candidate));
-    with_distance.filter(|(distance, _)| *distance <= far).min().map(|(_, candidate)| candidate)
+    let with_distance = candidates
+        .into_iter()
+        .map(|candidate| (edits(&word, candidate), candidate));
+    with_distance
+        .filter(|(distance, _)| *distance <= far)
+        .min()
+        .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions and substitutions between two words (Levenshtein).

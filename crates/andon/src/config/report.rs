@@ -18,7 +18,10 @@ struct Row {
 fn rows(loaded: &Loaded) -> Vec<Row> {
     let mut rows = Vec::new();
     for setting in SETTINGS {
-        let given = loaded.effective.get(setting.key).filter(|given| !given.is_empty());
+        let given = loaded
+            .effective
+            .get(setting.key)
+            .filter(|given| !given.is_empty());
         if given.is_none() && (setting.key == "key" || setting.key.starts_with("gridbug")) {
             continue;
         }
@@ -37,13 +40,20 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
             Some(given) => origins(given),
             None => "default".to_owned(),
         };
-        rows.push(Row { setting, values, origin });
+        rows.push(Row {
+            setting,
+            values,
+            origin,
+        });
     }
     rows
 }
 
 fn origins(given: &[super::document::Given]) -> String {
-    let first = given.first().map(|given| given.origin.to_string()).unwrap_or_default();
+    let first = given
+        .first()
+        .map(|given| given.origin.to_string())
+        .unwrap_or_default();
     match given.len() {
         0 | 1 => first,
         more => format!("{first} and {} more", more - 1),
@@ -80,20 +90,48 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
 pub fn text(loaded: &Loaded) -> String {
     let mut text = String::new();
     let rows = rows(loaded);
-    let shown = |row: &Row| if row.values.is_empty() { "-".to_owned() } else { row.values.join(", ") };
-    let key_width = rows.iter().map(|row| row.setting.key.len()).max().unwrap_or(0);
-    let value_width = rows.iter().map(|row| shown(row).chars().count()).filter(|width| *width <= 44).max().unwrap_or(0);
+    let shown = |row: &Row| {
+        if row.values.is_empty() {
+            "-".to_owned()
+        } else {
+            row.values.join(", ")
+        }
+    };
+    let key_width = rows
+        .iter()
+        .map(|row| row.setting.key.len())
+        .max()
+        .unwrap_or(0);
+    let value_width = rows
+        .iter()
+        .map(|row| shown(row).chars().count())
+        .filter(|width| *width <= 44)
+        .max()
+        .unwrap_or(0);
     for row in &rows {
         let value = shown(row);
-        let _ = writeln!(text, "{:key_width$}  {value:value_width$}  {}", row.setting.key, row.origin);
+        let _ = writeln!(
+            text,
+            "{:key_width$}  {value:value_width$}  {}",
+            row.setting.key, row.origin
+        );
     }
     for (target, table) in loaded.settings.targets.iter().zip(&loaded.targets) {
         let who = who_asks(target);
-        let _ = writeln!(text, "target {}  {}  asked by {who}  {}", target.id, target.address, table.spot());
+        let _ = writeln!(
+            text,
+            "target {}  {}  asked by {who}  {}",
+            target.id,
+            target.address,
+            table.spot()
+        );
     }
     let _ = match &loaded.file {
         Some(path) => writeln!(text, "\nfile: {}", path.display()),
-        None => writeln!(text, "\nfile: none (looked for ./andon.toml and /etc/andon/andon.toml)"),
+        None => writeln!(
+            text,
+            "\nfile: none (looked for ./andon.toml and /etc/andon/andon.toml)"
+        ),
     };
     text
 }
@@ -102,7 +140,11 @@ fn who_asks(target: &andon_model::TargetSpec) -> String {
     let nodes = target.from_nodes.iter().map(ToString::to_string);
     let sites = target.from_sites.iter().map(|site| format!("site {site}"));
     let all: Vec<String> = nodes.chain(sites).collect();
-    if all.is_empty() { "this node".into() } else { all.join(", ") }
+    if all.is_empty() {
+        "this node".into()
+    } else {
+        all.join(", ")
+    }
 }
 
 /// For programs.
@@ -125,7 +167,13 @@ pub fn json(loaded: &Loaded) -> serde_json::Value {
             "origin": table.spot().to_string(),
         })
     };
-    let targets: Vec<_> = loaded.settings.targets.iter().zip(&loaded.targets).map(target).collect();
+    let targets: Vec<_> = loaded
+        .settings
+        .targets
+        .iter()
+        .zip(&loaded.targets)
+        .map(target)
+        .collect();
     json!({
         "file": loaded.file,
         "settings": settings,

@@ -30,11 +30,19 @@ pub fn settings(
     problems: &mut Vec<Problem>,
 ) -> Option<NodeSettings> {
     let mut reader = Reader { layer, problems };
-    let any = if host.ipv6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    let any = if host.ipv6 {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    };
 
-    let id = reader.one("id", |given| NodeId::new(&given.text).map_err(|e| e.to_string()));
+    let id = reader.one("id", |given| {
+        NodeId::new(&given.text).map_err(|e| e.to_string())
+    });
     let id = id.or_default(|| id_of(&host.name));
-    let site = reader.one("site", |given| SiteId::new(&given.text).map_err(|e| e.to_string()));
+    let site = reader.one("site", |given| {
+        SiteId::new(&given.text).map_err(|e| e.to_string())
+    });
     let site = site.or_default(|| SiteId::new("default").expect("a valid name"));
     let listen = reader.one("listen", |given| value::listen(&given.text, any));
     let listen = listen.or_default(|| SocketAddr::new(any, 8777));
@@ -52,20 +60,38 @@ pub fn settings(
         Ok((id, value::address(&given.text)?))
     });
     let round = reader.one("probe.interval", |given| {
-        value::duration_in(&given.text, Duration::from_millis(200), Duration::from_secs(60))
+        value::duration_in(
+            &given.text,
+            Duration::from_millis(200),
+            Duration::from_secs(60),
+        )
     });
     let flows = reader.one("probe.flows", |given| value::number_in(&given.text, 1, 64));
-    let budget = reader.one("probe.budget_pps", |given| value::number_in(&given.text, 16, 100_000));
+    let budget = reader.one("probe.budget_pps", |given| {
+        value::number_in(&given.text, 16, 100_000)
+    });
     let probe = ProbeSettings {
-        round: round.or_default(|| Duration::from_secs(1)).unwrap_or_default(),
-        flows: flows.or_default(|| 8).and_then(|flows| u16::try_from(flows).ok()).unwrap_or(8),
+        round: round
+            .or_default(|| Duration::from_secs(1))
+            .unwrap_or_default(),
+        flows: flows
+            .or_default(|| 8)
+            .and_then(|flows| u16::try_from(flows).ok())
+            .unwrap_or(8),
         budget_pps: budget.or_default(|| 2_000).unwrap_or_default(),
     };
     let allowed_hosts = reader.list("http.allowed_hosts", |given| host_name(&given.text));
     let loopback_viewer = reader.one("http.loopback_viewer", |given| value::switch(&given.text));
     let gridbug = reader.gridbug();
     reader.bound("labels", LABELS_MAX);
-    for key in ["join", "seeds", "via", "http.allowed_hosts", "gridbug.seeds", "advertise"] {
+    for key in [
+        "join",
+        "seeds",
+        "via",
+        "http.allowed_hosts",
+        "gridbug.seeds",
+        "advertise",
+    ] {
         reader.bound(key, LIST_MAX);
     }
     let targets = check_targets(targets, reader.problems);
@@ -87,7 +113,9 @@ pub fn settings(
         gridbug,
         allowed_hosts,
         loopback_viewer: loopback_viewer.or_default(|| true)?,
-        demo_control: env.get("ANDON_DEMO_CONTROL").and_then(|text| text.parse().ok()),
+        demo_control: env
+            .get("ANDON_DEMO_CONTROL")
+            .and_then(|text| text.parse().ok()),
     })
 }
 
@@ -101,8 +129,18 @@ pub fn base(given: &Given) -> &Path {
 
 /// A host's name as a node's id: what names cannot hold becomes a dash.
 fn id_of(host: &str) -> NodeId {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let text: String = host.chars().map(fit).take(andon_model::id::NAME_BYTES_MAX).collect();
+    let fit = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            c
+        } else {
+            '-'
+        }
+    };
+    let text: String = host
+        .chars()
+        .map(fit)
+        .take(andon_model::id::NAME_BYTES_MAX)
+        .collect();
     let text = text.trim_start_matches(['.', '_', '-']);
     NodeId::new(text).unwrap_or_else(|_| NodeId::new("node").expect("a valid name"))
 }
@@ -122,10 +160,16 @@ fn check_targets(tables: &[target::Table], problems: &mut Vec<Problem>) -> Vec<T
         let origin = || Origin::File(table.spot().clone());
         if index == TARGETS_MAX {
             let what = format!("there are {} targets", tables.len());
-            problems.push(Problem::new(what, origin(), format!("a node has at most {TARGETS_MAX}")));
+            problems.push(Problem::new(
+                what,
+                origin(),
+                format!("a node has at most {TARGETS_MAX}"),
+            ));
             break;
         }
-        let Some(target) = table.check(problems) else { continue };
+        let Some(target) = table.check(problems) else {
+            continue;
+        };
         if seen.insert(target.id.clone()) {
             targets.push(target);
         } else {
@@ -175,11 +219,16 @@ impl Reader<'_> {
             (None, _) => format!("`{key}` cannot be {shown:?}"),
         };
         let help = format!("expected: {expected}");
-        self.problems.push(Problem { secret, ..Problem::new(what, given.origin.clone(), help) });
+        self.problems.push(Problem {
+            secret,
+            ..Problem::new(what, given.origin.clone(), help)
+        });
     }
 
     fn one<T>(&mut self, key: &str, check: impl Fn(&Given) -> Result<T, String>) -> Answer<T> {
-        let Some(given) = self.given(key).last().cloned() else { return Answer::Absent };
+        let Some(given) = self.given(key).last().cloned() else {
+            return Answer::Absent;
+        };
         match check(&given) {
             Ok(value) => Answer::Given(value),
             Err(expected) => {
@@ -215,7 +264,8 @@ impl Reader<'_> {
     fn bound(&mut self, key: &str, most: usize) {
         if let Some(given) = self.given(key).get(most).cloned() {
             let what = format!("`{key}` has {} entries", self.given(key).len());
-            self.problems.push(Problem::new(what, given.origin, format!("at most {most}")));
+            self.problems
+                .push(Problem::new(what, given.origin, format!("at most {most}")));
         }
     }
 
@@ -236,13 +286,23 @@ impl Reader<'_> {
             1..=256 => value::plain(&given.text, 256),
             _ => Err("the GRIDKEY of their grid".into()),
         });
-        let seeds = self.list("gridbug.seeds", |given| value::host_port(&given.text).map(|_| given.text.clone()));
+        let seeds = self.list("gridbug.seeds", |given| {
+            value::host_port(&given.text).map(|_| given.text.clone())
+        });
         let poll = self.one("gridbug.poll", |given| {
-            value::duration_in(&given.text, Duration::from_secs(1), Duration::from_secs(300))
+            value::duration_in(
+                &given.text,
+                Duration::from_secs(1),
+                Duration::from_secs(300),
+            )
         });
         let poll = poll.or_default(|| Duration::from_secs(10));
         match key {
-            Answer::Given(key) => Some(GridBugSettings { key, seeds, poll: poll? }),
+            Answer::Given(key) => Some(GridBugSettings {
+                key,
+                seeds,
+                poll: poll?,
+            }),
             Answer::Wrong => None,
             Answer::Absent => {
                 let first = self.given("gridbug.seeds").first().cloned();
@@ -262,7 +322,11 @@ impl Reader<'_> {
         host: &Host,
         env: &BTreeMap<String, String>,
     ) -> Option<PathBuf> {
-        let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name: &str| {
+            env.get(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let found = match given {
             Answer::Given(path) => return Some(path),
             Answer::Wrong => return None,
@@ -272,8 +336,13 @@ impl Reader<'_> {
                 .or_else(|| absolute("HOME").map(|home| home.join(".local/state/andon"))),
         };
         if found.is_none() {
-            let what = "there is no place for the node's data: neither XDG_STATE_HOME nor HOME is set";
-            self.problems.push(Problem::new(what, Origin::Default, "give one with --data-dir DIR or ANDON_DATA_DIR"));
+            let what =
+                "there is no place for the node's data: neither XDG_STATE_HOME nor HOME is set";
+            self.problems.push(Problem::new(
+                what,
+                Origin::Default,
+                "give one with --data-dir DIR or ANDON_DATA_DIR",
+            ));
         }
         found
     }

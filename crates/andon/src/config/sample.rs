@@ -17,11 +17,17 @@ pub fn text() -> String {
          left out. `andon config check` says what is in force and where it comes from. \
          Relative paths are meant from this file's folder.",
     );
-    for setting in SETTINGS.iter().filter(|s| s.in_file && !s.key.contains('.') && s.shape != Shape::Map) {
+    for setting in SETTINGS
+        .iter()
+        .filter(|s| s.in_file && !s.key.contains('.') && s.shape != Shape::Map)
+    {
         describe(&mut text, setting);
         let _ = writeln!(text, "#{} = {}", setting.key, setting.sample);
     }
-    for setting in SETTINGS.iter().filter(|setting| setting.shape == Shape::Map) {
+    for setting in SETTINGS
+        .iter()
+        .filter(|setting| setting.shape == Shape::Map)
+    {
         describe(&mut text, setting);
         let _ = writeln!(text, "#[{}]\n#{}", setting.key, setting.sample);
     }
@@ -43,14 +49,22 @@ pub fn text() -> String {
         "Something probed that is no node. As many [[target]] as needed; all nodes see them.",
     );
     text.push_str("#[[target]]\n");
-    for key in KEYS.iter().filter(|key| key.probes.is_empty() || (key.probes.contains(&"http") && key.name != "expiry_days")) {
+    for key in KEYS.iter().filter(|key| {
+        key.probes.is_empty() || (key.probes.contains(&"http") && key.name != "expiry_days")
+    }) {
         let line = format!("#{} = {}", key.name, key.sample);
         let _ = writeln!(text, "{line:<52} # {}", key.help);
     }
     text.push('\n');
     comment(&mut text, "Keys of the other probes:");
-    for key in KEYS.iter().filter(|key| key.name == "expiry_days" || key.probes == ["dns"]) {
-        comment(&mut text, &format!("  {} = {}  {}", key.name, key.sample, key.help));
+    for key in KEYS
+        .iter()
+        .filter(|key| key.name == "expiry_days" || key.probes == ["dns"])
+    {
+        comment(
+            &mut text,
+            &format!("  {} = {}  {}", key.name, key.sample, key.help),
+        );
     }
     text
 }
@@ -58,8 +72,14 @@ pub fn text() -> String {
 fn describe(text: &mut String, setting: &Setting) {
     text.push('\n');
     comment(text, &format!("{}. {}", setting.help, setting.more));
-    let flag = setting.flag.map(|flag| format!("--{flag}, ")).unwrap_or_default();
-    comment(text, &format!("{flag}{}. Default: {}.", setting.env, setting.default));
+    let flag = setting
+        .flag
+        .map(|flag| format!("--{flag}, "))
+        .unwrap_or_default();
+    comment(
+        text,
+        &format!("{flag}{}. Default: {}.", setting.env, setting.default),
+    );
 }
 
 fn comment(text: &mut String, sentence: &str) {

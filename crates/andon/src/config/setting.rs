@@ -313,5 +313,8 @@ pub fn by_key(key: &str) -> Option<&'static Setting> {
 pub const TABLES: &[(&str, &str)] = &[
     ("probe", "How links between nodes are probed."),
     ("http", "Who may reach the console and the API."),
-    ("gridbug", "Living in an existing GridBug grid while people migrate. Off unless key is set."),
+    (
+        "gridbug",
+        "Living in an existing GridBug grid while people migrate. Off unless key is set.",
+    ),
 ];

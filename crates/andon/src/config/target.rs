@@ -31,33 +31,78 @@ pub const PROBES: &[&str] = &["icmp", "tcp", "http", "tls", "dns", "stamp"];
 
 /// All keys of a `[[target]]`.
 pub const KEYS: &[Key] = &[
-    Key { name: "id", probes: &[], sample: r#""shop""#, help: "Its name in the picture. Required." },
+    Key {
+        name: "id",
+        probes: &[],
+        sample: r#""shop""#,
+        help: "Its name in the picture. Required.",
+    },
     Key {
         name: "address",
         probes: &[],
         sample: r#""https://shop.example.com/health""#,
         help: "URL (http), HOST:PORT (tcp, tls, stamp), HOST (icmp), NAME (dns). Required.",
     },
-    Key { name: "probe", probes: &[], sample: r#""http""#, help: "icmp, tcp, http, tls, dns or stamp. Required." },
-    Key { name: "status", probes: &["http"], sample: r#""200-299""#, help: "Status that counts as good. Default 200-399." },
-    Key { name: "body", probes: &["http"], sample: r#""ok""#, help: "Text that the body must hold." },
+    Key {
+        name: "probe",
+        probes: &[],
+        sample: r#""http""#,
+        help: "icmp, tcp, http, tls, dns or stamp. Required.",
+    },
+    Key {
+        name: "status",
+        probes: &["http"],
+        sample: r#""200-299""#,
+        help: "Status that counts as good. Default 200-399.",
+    },
+    Key {
+        name: "body",
+        probes: &["http"],
+        sample: r#""ok""#,
+        help: "Text that the body must hold.",
+    },
     Key {
         name: "expiry_days",
         probes: &["tls", "http"],
         sample: "14",
         help: "tls only: degraded when the certificate is valid for fewer days. Default 14.",
     },
-    Key { name: "server", probes: &["dns"], sample: r#""10.0.0.53:53""#, help: "dns only: the server to ask. Default: the system's." },
-    Key { name: "record", probes: &["dns"], sample: r#""A""#, help: "dns only: record type. Default A." },
-    Key { name: "expect", probes: &["dns"], sample: r#""203.0.113.7""#, help: "dns only: text that an answer must hold." },
+    Key {
+        name: "server",
+        probes: &["dns"],
+        sample: r#""10.0.0.53:53""#,
+        help: "dns only: the server to ask. Default: the system's.",
+    },
+    Key {
+        name: "record",
+        probes: &["dns"],
+        sample: r#""A""#,
+        help: "dns only: record type. Default A.",
+    },
+    Key {
+        name: "expect",
+        probes: &["dns"],
+        sample: r#""203.0.113.7""#,
+        help: "dns only: text that an answer must hold.",
+    },
     Key {
         name: "from_nodes",
         probes: &[],
         sample: r#"["web-1"]"#,
         help: "Nodes that ask. With from_sites empty too, this node alone asks.",
     },
-    Key { name: "from_sites", probes: &[], sample: r#"["fra", "nyc"]"#, help: "Sites all of whose nodes ask." },
-    Key { name: "interval", probes: &[], sample: r#""5s""#, help: "Time between questions, 500ms to 1h. Default 5s." },
+    Key {
+        name: "from_sites",
+        probes: &[],
+        sample: r#"["fra", "nyc"]"#,
+        help: "Sites all of whose nodes ask.",
+    },
+    Key {
+        name: "interval",
+        probes: &[],
+        sample: r#""5s""#,
+        help: "Time between questions, 500ms to 1h. Default 5s.",
+    },
     Key {
         name: "timeout",
         probes: &[],
@@ -88,7 +133,11 @@ impl Table {
         source: &Arc<Source>,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let spot = |span: Range<usize>| Spot { source: Arc::clone(source), start: span.start, end: span.end };
+        let spot = |span: Range<usize>| Spot {
+            source: Arc::clone(source),
+            start: span.start,
+            end: span.end,
+        };
         let mut held = BTreeMap::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
@@ -98,14 +147,20 @@ impl Table {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("valid here: {}", names.collect::<Vec<_>>().join(", ")),
                 };
-                let what = format!("unknown key `{}` in [[target]]", andon_model::id::to_plain_text(name, 64));
+                let what = format!(
+                    "unknown key `{}` in [[target]]",
+                    andon_model::id::to_plain_text(name, 64)
+                );
                 problems.push(Problem::new(what, Origin::File(spot(key.span())), help));
                 continue;
             };
             let at = spot(value.span());
             match texts(known, value) {
                 Some(texts) => {
-                    let texts = texts.into_iter().map(|(text, span)| (text, spot(span))).collect();
+                    let texts = texts
+                        .into_iter()
+                        .map(|(text, span)| (text, spot(span)))
+                        .collect();
                     held.insert(known.name, Held { texts, spot: at });
                 }
                 None => {
@@ -115,7 +170,10 @@ impl Table {
                 }
             }
         }
-        Self { held, spot: spot(span) }
+        Self {
+            held,
+            spot: spot(span),
+        }
     }
 
     /// Where the table stands.
@@ -126,16 +184,25 @@ impl Table {
     /// Checks the table and makes a target of it; `None` if `problems` got an entry for it.
     pub fn check(&self, problems: &mut Vec<Problem>) -> Option<TargetSpec> {
         let before = problems.len();
-        let mut checker = Checker { table: self, problems };
+        let mut checker = Checker {
+            table: self,
+            problems,
+        };
         let id = checker.required("id", |text| TargetId::new(text).map_err(|e| e.to_string()));
         let probe_name = checker.required("probe", |text| {
-            PROBES.iter().find(|probe| **probe == text).copied().ok_or_else(|| format!("one of {}", PROBES.join(", ")))
+            PROBES
+                .iter()
+                .find(|probe| **probe == text)
+                .copied()
+                .ok_or_else(|| format!("one of {}", PROBES.join(", ")))
         });
         let address = checker.required("address", |text| address(text, probe_name.unwrap_or("")));
         let status = checker.optional("status", status);
         let body = checker.optional("body", |text| value::plain(text, 1_024));
         let expiry_days = checker.optional("expiry_days", |text| value::number_in(text, 1, 3_650));
-        let server = checker.optional("server", |text| value::address(text).map(|at| at.to_string()));
+        let server = checker.optional("server", |text| {
+            value::address(text).map(|at| at.to_string())
+        });
         let record = checker.optional("record", record);
         let expect = checker.optional("expect", |text| value::plain(text, 255));
         let interval = checker.optional("interval", |text| {
@@ -144,8 +211,12 @@ impl Table {
         let timeout = checker.optional("timeout", |text| {
             value::duration_in(text, Duration::from_millis(50), Duration::from_secs(60))
         });
-        let from_nodes = checker.list("from_nodes", |text| NodeId::new(text).map_err(|e| e.to_string()));
-        let from_sites = checker.list("from_sites", |text| SiteId::new(text).map_err(|e| e.to_string()));
+        let from_nodes = checker.list("from_nodes", |text| {
+            NodeId::new(text).map_err(|e| e.to_string())
+        });
+        let from_sites = checker.list("from_sites", |text| {
+            SiteId::new(text).map_err(|e| e.to_string())
+        });
         if let Some(probe) = probe_name {
             checker.only_for(probe);
         }
@@ -153,8 +224,14 @@ impl Table {
             "icmp" => ProbeKind::Icmp,
             "tcp" => ProbeKind::Tcp,
             "http" => ProbeKind::Http { status, body },
-            "tls" => ProbeKind::Tls { expiry_days: expiry_days.and_then(|days| u16::try_from(days).ok()) },
-            "dns" => ProbeKind::Dns { server, record, expect },
+            "tls" => ProbeKind::Tls {
+                expiry_days: expiry_days.and_then(|days| u16::try_from(days).ok()),
+            },
+            "dns" => ProbeKind::Dns {
+                server,
+                record,
+                expect,
+            },
             _ => ProbeKind::Stamp,
         };
         let (id, address) = (id?, address?);
@@ -176,30 +253,51 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn required<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn required<T>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         if !self.table.held.contains_key(key) {
-            let help = KEYS.iter().find(|known| known.name == key).map_or("", |known| known.sample);
+            let help = KEYS
+                .iter()
+                .find(|known| known.name == key)
+                .map_or("", |known| known.sample);
             let what = format!("this target has no `{key}`");
             let origin = Origin::File(self.table.spot.clone());
-            self.problems.push(Problem::new(what, origin, format!("for example: {key} = {help}")));
+            self.problems.push(Problem::new(
+                what,
+                origin,
+                format!("for example: {key} = {help}"),
+            ));
             return None;
         }
         self.optional(key, check)
     }
 
-    fn optional<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         self.list(key, check).into_iter().next()
     }
 
     fn list<T>(&mut self, key: &'static str, check: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let Some(held) = self.table.held.get(key) else { return Vec::new() };
+        let Some(held) = self.table.held.get(key) else {
+            return Vec::new();
+        };
         let mut all = Vec::new();
         for (text, spot) in &held.texts {
             match check(text) {
                 Ok(value) => all.push(value),
                 Err(expected) => {
-                    let what = format!("`{key}` of a target cannot be {:?}", andon_model::id::to_plain_text(text, 80));
-                    self.problems.push(Problem::new(what, Origin::File(spot.clone()), expected));
+                    let what = format!(
+                        "`{key}` of a target cannot be {:?}",
+                        andon_model::id::to_plain_text(text, 80)
+                    );
+                    self.problems
+                        .push(Problem::new(what, Origin::File(spot.clone()), expected));
                 }
             }
         }
@@ -208,7 +306,9 @@ impl Checker<'_> {
 
     fn only_for(&mut self, probe: &str) {
         for (name, held) in &self.table.held {
-            let Some(known) = KEYS.iter().find(|known| known.name == *name) else { continue };
+            let Some(known) = KEYS.iter().find(|known| known.name == *name) else {
+                continue;
+            };
             let fits = match *name {
                 "expiry_days" => probe == "tls",
                 _ => known.probes.is_empty() || known.probes.contains(&probe),
@@ -216,7 +316,8 @@ impl Checker<'_> {
             if !fits {
                 let what = format!("a {probe} probe knows no `{name}`");
                 let help = known.help.to_owned();
-                self.problems.push(Problem::new(what, Origin::File(held.spot.clone()), help));
+                self.problems
+                    .push(Problem::new(what, Origin::File(held.spot.clone()), help));
             }
         }
     }
@@ -238,12 +339,20 @@ fn texts(key: &Key, value: &Spanned<DeValue<'_>>) -> Option<Vec<(String, Range<u
 }
 
 fn address(text: &str, probe: &str) -> Result<String, String> {
-    if text.len() > 2_048 || !andon_model::id::is_plain_text(text, 2_048) || text.is_empty() || text.contains(' ') {
+    if text.len() > 2_048
+        || !andon_model::id::is_plain_text(text, 2_048)
+        || text.is_empty()
+        || text.contains(' ')
+    {
         return Err("an address of at most 2048 bytes without spaces".into());
     }
     match probe {
         "http" => match text.parse::<hyper::Uri>() {
-            Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => Ok(text.into()),
+            Ok(uri)
+                if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() =>
+            {
+                Ok(text.into())
+            }
             _ => Err("a URL such as https://shop.example.com/health".into()),
         },
         "tcp" => match text.rsplit_once(':') {
@@ -260,7 +369,11 @@ fn address(text: &str, probe: &str) -> Result<String, String> {
 fn status(text: &str) -> Result<String, String> {
     const EXPECTED: &str = "a status such as 200, or a range such as 200-399";
     let (low, high) = text.split_once('-').unwrap_or((text, text));
-    let valid = |text: &str| text.parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+    let valid = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|status| (100..=599).contains(status))
+    };
     match (valid(low), valid(high)) {
         (Some(low), Some(high)) if low <= high => Ok(text.into()),
         _ => Err(EXPECTED.into()),
@@ -270,7 +383,11 @@ fn status(text: &str) -> Result<String, String> {
 fn record(text: &str) -> Result<String, String> {
     const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"];
     let upper = text.to_ascii_uppercase();
-    if RECORDS.contains(&upper.as_str()) { Ok(upper) } else { Err(format!("one of {}", RECORDS.join(", "))) }
+    if RECORDS.contains(&upper.as_str()) {
+        Ok(upper)
+    } else {
+        Err(format!("one of {}", RECORDS.join(", ")))
+    }
 }
 
 fn milliseconds(span: Duration) -> u32 {

@@ -15,16 +15,38 @@ pub struct Role {
 
 /// All of them. A link between two is named by their indices here.
 pub const CAST: &[Role] = &[
-    Role { id: "fra-web", site: "fra", role: "web" },
-    Role { id: "fra-db", site: "fra", role: "database" },
-    Role { id: "nyc-web", site: "nyc", role: "web" },
-    Role { id: "nyc-api", site: "nyc", role: "payment" },
-    Role { id: "sgp-ship", site: "sgp", role: "fulfilment" },
+    Role {
+        id: "fra-web",
+        site: "fra",
+        role: "web",
+    },
+    Role {
+        id: "fra-db",
+        site: "fra",
+        role: "database",
+    },
+    Role {
+        id: "nyc-web",
+        site: "nyc",
+        role: "web",
+    },
+    Role {
+        id: "nyc-api",
+        site: "nyc",
+        role: "payment",
+    },
+    Role {
+        id: "sgp-ship",
+        site: "sgp",
+        role: "fulfilment",
+    },
 ];
 
 /// Index of a node of the cast.
 pub fn index(id: &str) -> usize {
-    CAST.iter().position(|role| role.id == id).expect("the story names nodes of the cast only")
+    CAST.iter()
+        .position(|role| role.id == id)
+        .expect("the story names nodes of the cast only")
 }
 
 /// One-way delay between two nodes, as between the real cities.

@@ -36,7 +36,12 @@ impl Children {
     /// None runs yet. `folder` holds the key file `grid.key` and gets data directories and logs.
     pub fn new(folder: &Path, control: SocketAddr, scripts: Vec<Script>) -> Self {
         let running = scripts.iter().map(|_| None).collect();
-        Self { folder: folder.to_owned(), control, scripts, running }
+        Self {
+            folder: folder.to_owned(),
+            control,
+            scripts,
+            running,
+        }
     }
 
     /// Starts a node, unless it runs.
@@ -45,7 +50,10 @@ impl Children {
             return Ok(());
         }
         let (role, script) = (CAST[index], &self.scripts[index]);
-        let log = File::options().create(true).append(true).open(self.log_path(index))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path(index))?;
         let mut command = Command::new(std::env::current_exe()?);
         // Settings meant for a real node on this machine must not reach the demo's nodes.
         for (name, _) in std::env::vars_os() {
@@ -55,10 +63,32 @@ impl Children {
         }
         command
             .arg("node")
-            .args(["--id", role.id, "--site", role.site, "--label", &format!("role={}", role.role)])
-            .args(["--listen", &script.listen.to_string(), "--advertise", &script.listen.to_string()])
-            .args(script.via.iter().flat_map(|(to, at)| ["--via".into(), format!("{}={at}", CAST[*to].id)]))
-            .args(script.join.iter().flat_map(|at| ["--join".into(), at.to_string()]))
+            .args([
+                "--id",
+                role.id,
+                "--site",
+                role.site,
+                "--label",
+                &format!("role={}", role.role),
+            ])
+            .args([
+                "--listen",
+                &script.listen.to_string(),
+                "--advertise",
+                &script.listen.to_string(),
+            ])
+            .args(
+                script
+                    .via
+                    .iter()
+                    .flat_map(|(to, at)| ["--via".into(), format!("{}={at}", CAST[*to].id)]),
+            )
+            .args(
+                script
+                    .join
+                    .iter()
+                    .flat_map(|at| ["--join".into(), at.to_string()]),
+            )
             .arg("--key-file")
             .arg(self.folder.join("grid.key"))
             .arg("--data-dir")
@@ -98,7 +128,9 @@ impl Children {
     }
 
     fn signal(&self, index: usize, signal: Signal) {
-        let pid = self.running[index].as_ref().and_then(|child| i32::try_from(child.id()).ok());
+        let pid = self.running[index]
+            .as_ref()
+            .and_then(|child| i32::try_from(child.id()).ok());
         if let Some(pid) = pid {
             let _ = kill(Pid::from_raw(pid), signal);
         }
@@ -108,7 +140,9 @@ impl Children {
     pub fn fallen(&mut self) -> Vec<(usize, String)> {
         let mut fallen = Vec::new();
         for index in 0..self.running.len() {
-            let ended = self.running[index].as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let ended = self.running[index]
+                .as_mut()
+                .and_then(|child| child.try_wait().ok().flatten());
             if ended.is_some() {
                 self.running[index] = None;
                 fallen.push((index, self.last_words(index)));
@@ -120,7 +154,11 @@ impl Children {
     fn last_words(&self, index: usize) -> String {
         let log = std::fs::read(self.log_path(index)).unwrap_or_default();
         let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(2_000)..]).into_owned();
-        let line = tail.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing in its log");
+        let line = tail
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("nothing in its log");
         andon_model::id::to_plain_text(line, 400)
     }
 }

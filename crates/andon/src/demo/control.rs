@@ -97,15 +97,23 @@ struct ScriptAction {
 }
 
 /// Answers until the runtime ends.
-pub async fn serve(listener: TcpListener, state: watch::Receiver<DemoState>, orders: mpsc::Sender<Order>) {
-    let Ok(me) = listener.local_addr() else { return };
+pub async fn serve(
+    listener: TcpListener,
+    state: watch::Receiver<DemoState>,
+    orders: mpsc::Sender<Order>,
+) {
+    let Ok(me) = listener.local_addr() else {
+        return;
+    };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            continue;
+        };
         let (state, orders) = (state.clone(), orders.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| {
@@ -113,7 +121,9 @@ pub async fn serve(listener: TcpListener, state: watch::Receiver<DemoState>, ord
                 async move { Ok::<_, Infallible>(answer(me, request, &state, &orders).await) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(READ_MAX);
+            server
+                .timer(TokioTimer::new())
+                .header_read_timeout(READ_MAX);
             let _ = server.serve_connection(TokioIo::new(stream), service).await;
             drop(place);
         });
@@ -128,9 +138,18 @@ async fn answer(
 ) -> Response<Full<Bytes>> {
     // A page of another origin must not pull plugs: it cannot name this host, nor send JSON
     // without a preflight, which nobody answers here.
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     if header(HOST).as_deref() != Some(&me.to_string()) {
-        return refuse(StatusCode::FORBIDDEN, "this is the demo's control; ask through a node");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "this is the demo's control; ask through a node",
+        );
     }
     let path = request.uri().path().to_owned();
     if request.method() == Method::GET && path == "/api/v1/demo" {
@@ -138,13 +157,28 @@ async fn answer(
         return respond(StatusCode::OK, body);
     }
     if request.method() != Method::POST {
-        return refuse(StatusCode::NOT_FOUND, "there are GET /api/v1/demo, POST /api/v1/demo/fault and /api/v1/demo/script");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "there are GET /api/v1/demo, POST /api/v1/demo/fault and /api/v1/demo/script",
+        );
     }
     if !header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON with content-type application/json");
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send JSON with content-type application/json",
+        );
     }
-    let body = tokio::time::timeout(READ_MAX, Limited::new(request.into_body(), ORDER_BYTES_MAX).collect()).await;
-    let Ok(Ok(body)) = body else { return refuse(StatusCode::BAD_REQUEST, "the order is too long, or did not come") };
+    let body = tokio::time::timeout(
+        READ_MAX,
+        Limited::new(request.into_body(), ORDER_BYTES_MAX).collect(),
+    )
+    .await;
+    let Ok(Ok(body)) = body else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "the order is too long, or did not come",
+        );
+    };
     let order = match read_order(&path, &body.to_bytes()) {
         Ok(order) => order,
         Err((status, why)) => return refuse(status, &why),
@@ -161,25 +195,39 @@ fn read_order(path: &str, body: &[u8]) -> Result<Order, (StatusCode, String)> {
         "/api/v1/demo/fault" => {
             let order: FaultOrder = serde_json::from_slice(body).map_err(wrong)?;
             let fault = super::faults::by_id(&order.id);
-            let fault = fault.ok_or_else(|| (StatusCode::NOT_FOUND, "no fault has this id; GET /api/v1/demo lists them".to_owned()))?;
+            let fault = fault.ok_or_else(|| {
+                (
+                    StatusCode::NOT_FOUND,
+                    "no fault has this id; GET /api/v1/demo lists them".to_owned(),
+                )
+            })?;
             Ok(Order::Fault(fault.id, order.active))
         }
         "/api/v1/demo/script" => {
             let order: ScriptAction = serde_json::from_slice(body).map_err(wrong)?;
             Ok(Order::Script(order.action))
         }
-        _ => Err((StatusCode::NOT_FOUND, "there are /api/v1/demo/fault and /api/v1/demo/script".into())),
+        _ => Err((
+            StatusCode::NOT_FOUND,
+            "there are /api/v1/demo/fault and /api/v1/demo/script".into(),
+        )),
     }
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
-    respond(status, serde_json::json!({ "error": why }).to_string().into_bytes())
+    respond(
+        status,
+        serde_json::json!({ "error": why }).to_string().into_bytes(),
+    )
 }
 
 fn respond(status: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -194,11 +242,19 @@ mod tests {
             assert_eq!(read, expected, "{path} {body}");
         };
         let (fault, script) = ("/api/v1/demo/fault", "/api/v1/demo/script");
-        check(fault, r#"{"id":"kill","active":true}"#, Ok(Order::Fault("kill", true)));
+        check(
+            fault,
+            r#"{"id":"kill","active":true}"#,
+            Ok(Order::Fault("kill", true)),
+        );
         check(fault, r#"{"id":"<b>","active":true}"#, Err(404));
         check(fault, r#"{"id":"kill"}"#, Err(400));
         check(fault, "", Err(400));
-        check(script, r#"{"action":"pause"}"#, Ok(Order::Script(ScriptOrder::Pause)));
+        check(
+            script,
+            r#"{"action":"pause"}"#,
+            Ok(Order::Script(ScriptOrder::Pause)),
+        );
         check(script, r#"{"action":"explode"}"#, Err(400));
         check("/api/v1/demo/x", "{}", Err(404));
     }

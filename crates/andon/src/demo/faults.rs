@@ -39,9 +39,24 @@ pub struct Fault {
 
 /// All faults, in the order of the buttons.
 pub const FAULTS: &[Fault] = &[
-    Fault { id: "cut", label: "Cut fra-web → nyc-web", kind: "cut_one_way", harm: Harm::Cut("fra-web", "nyc-web") },
-    Fault { id: "cut-both", label: "Cut fra-db ↔ nyc-api", kind: "cut", harm: Harm::CutBoth("fra-db", "nyc-api") },
-    Fault { id: "loss", label: "Lose 40 % of fra-web → sgp-ship", kind: "loss", harm: Harm::Loss("fra-web", "sgp-ship", 0.4) },
+    Fault {
+        id: "cut",
+        label: "Cut fra-web → nyc-web",
+        kind: "cut_one_way",
+        harm: Harm::Cut("fra-web", "nyc-web"),
+    },
+    Fault {
+        id: "cut-both",
+        label: "Cut fra-db ↔ nyc-api",
+        kind: "cut",
+        harm: Harm::CutBoth("fra-db", "nyc-api"),
+    },
+    Fault {
+        id: "loss",
+        label: "Lose 40 % of fra-web → sgp-ship",
+        kind: "loss",
+        harm: Harm::Loss("fra-web", "sgp-ship", 0.4),
+    },
     Fault {
         id: "flows",
         label: "Kill half of the flows nyc-web → sgp-ship",
@@ -54,9 +69,24 @@ pub const FAULTS: &[Fault] = &[
         kind: "delay",
         harm: Harm::Delay("nyc-api", "fra-db", Duration::from_millis(160)),
     },
-    Fault { id: "freeze", label: "Freeze nyc-api", kind: "freeze", harm: Harm::Freeze("nyc-api") },
-    Fault { id: "kill", label: "Kill fra-db", kind: "kill", harm: Harm::Kill("fra-db") },
-    Fault { id: "site", label: "Cut site nyc off", kind: "site", harm: Harm::SiteCutOff("nyc") },
+    Fault {
+        id: "freeze",
+        label: "Freeze nyc-api",
+        kind: "freeze",
+        harm: Harm::Freeze("nyc-api"),
+    },
+    Fault {
+        id: "kill",
+        label: "Kill fra-db",
+        kind: "kill",
+        harm: Harm::Kill("fra-db"),
+    },
+    Fault {
+        id: "site",
+        label: "Cut site nyc off",
+        kind: "site",
+        harm: Harm::SiteCutOff("nyc"),
+    },
 ];
 
 /// The fault of that name.
@@ -68,6 +98,10 @@ pub fn by_id(id: &str) -> Option<&'static Fault> {
 pub fn across(site: &str) -> Vec<(&'static str, &'static str)> {
     let inside = CAST.iter().filter(|role| role.site == site);
     inside
-        .flat_map(|inside| CAST.iter().filter(|role| role.site != inside.site).map(|outside| (inside.id, outside.id)))
+        .flat_map(|inside| {
+            CAST.iter()
+                .filter(|role| role.site != inside.site)
+                .map(|outside| (inside.id, outside.id))
+        })
         .collect()
 }

@@ -43,7 +43,11 @@ pub struct Narration {
 impl Narration {
     /// Begins to count the seconds.
     pub fn start() -> Self {
-        Self { start: Instant::now(), coloured: screen::coloured(), lines: VecDeque::new() }
+        Self {
+            start: Instant::now(),
+            coloured: screen::coloured(),
+            lines: VecDeque::new(),
+        }
     }
 
     /// Tells a line.
@@ -66,7 +70,11 @@ impl Narration {
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();
         }
-        self.lines.push_back(Line { t_s, who, text: text.to_owned() });
+        self.lines.push_back(Line {
+            t_s,
+            who,
+            text: text.to_owned(),
+        });
     }
 
     /// The last lines, oldest first.
@@ -77,7 +85,12 @@ impl Narration {
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    // A number and its unit stay on one line.
+    let text = text
+        .replace(" %", "\u{a0}%")
+        .replace(" ms", "\u{a0}ms")
+        .replace(" s)", "\u{a0}s)");
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         let last = lines.len() - 1;
         let line = &mut lines[last];
         if !line.is_empty() && line.chars().count() + word.chars().count() + 1 > width {

@@ -40,21 +40,33 @@ pub struct Sky {
 impl Sky {
     /// Fair weather.
     pub fn new() -> Self {
-        Self { weather: Arc::default(), in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) }
+        Self {
+            weather: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        }
     }
 
     /// Changes the weather for all relays at once.
     pub fn set(&self, weather: Weather) {
-        *self.weather.write().unwrap_or_else(std::sync::PoisonError::into_inner) = weather;
+        *self
+            .weather
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = weather;
     }
 
     fn fate(&self, way: Way, flow: Option<usize>) -> Fate {
-        let weather = self.weather.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let weather = self
+            .weather
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         weather.fate(way, flow, rand::random::<f64>())
     }
 
     fn flows(&self, way: Way) -> bool {
-        self.weather.read().unwrap_or_else(std::sync::PoisonError::into_inner).flows(way)
+        self.weather
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .flows(way)
     }
 }
 
@@ -87,7 +99,13 @@ impl Port {
     /// with port `gossip_port` is the client's main port and no probe flow.
     pub fn carry(self, way: Way, server: SocketAddr, gossip_port: u16, sky: Sky) {
         let Port { udp, tcp } = self;
-        tokio::spawn(datagrams(Arc::new(udp), way, server, gossip_port, sky.clone()));
+        tokio::spawn(datagrams(
+            Arc::new(udp),
+            way,
+            server,
+            gossip_port,
+            sky.clone(),
+        ));
         tokio::spawn(streams(tcp, way, server, sky));
     }
 }
@@ -99,29 +117,64 @@ struct Source {
     task: tokio::task::AbortHandle,
 }
 
-async fn datagrams(socket: Arc<UdpSocket>, way: Way, server: SocketAddr, gossip_port: u16, sky: Sky) {
+async fn datagrams(
+    socket: Arc<UdpSocket>,
+    way: Way,
+    server: SocketAddr,
+    gossip_port: u16,
+    sky: Sky,
+) {
     let mut sources: HashMap<SocketAddr, Source> = HashMap::new();
     let mut flows = 0;
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         // An error here is an ICMP answer to an earlier datagram: the client is gone for a while.
-        let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
+        let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
+            continue;
+        };
         let now = Instant::now();
         if !sources.contains_key(&client) {
             forget_idle(&mut sources, now);
             if sources.len() >= SOURCES_MAX {
                 continue;
             }
-            let Ok(upstream) = upstream(server).await else { continue };
+            let Ok(upstream) = upstream(server).await else {
+                continue;
+            };
             let flow = (client.port() != gossip_port).then_some(flows);
             flows += usize::from(flow.is_some());
             let back = (way.1, way.0);
-            let task = tokio::spawn(answers(Arc::clone(&upstream), Arc::clone(&socket), client, back, flow, sky.clone()));
-            sources.insert(client, Source { upstream, flow, heard: now, task: task.abort_handle() });
+            let task = tokio::spawn(answers(
+                Arc::clone(&upstream),
+                Arc::clone(&socket),
+                client,
+                back,
+                flow,
+                sky.clone(),
+            ));
+            sources.insert(
+                client,
+                Source {
+                    upstream,
+                    flow,
+                    heard: now,
+                    task: task.abort_handle(),
+                },
+            );
         }
-        let Some(source) = sources.get_mut(&client) else { continue };
+        let Some(source) = sources.get_mut(&client) else {
+            continue;
+        };
         source.heard = now;
-        deliver(&sky, way, source.flow, Arc::clone(&source.upstream), None, &buffer[..length]).await;
+        deliver(
+            &sky,
+            way,
+            source.flow,
+            Arc::clone(&source.upstream),
+            None,
+            &buffer[..length],
+        )
+        .await;
     }
 }
 
@@ -152,7 +205,17 @@ async fn answers(
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         match upstream.recv(&mut buffer).await {
-            Ok(length) => deliver(&sky, way, flow, Arc::clone(&socket), Some(client), &buffer[..length]).await,
+            Ok(length) => {
+                deliver(
+                    &sky,
+                    way,
+                    flow,
+                    Arc::clone(&socket),
+                    Some(client),
+                    &buffer[..length],
+                )
+                .await
+            }
             // The node is down and its host says so; a moment's rest keeps this from spinning.
             Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }
@@ -168,12 +231,16 @@ async fn deliver(
     client: Option<SocketAddr>,
     bytes: &[u8],
 ) {
-    let Fate::Arrives(delay) = sky.fate(way, flow) else { return };
+    let Fate::Arrives(delay) = sky.fate(way, flow) else {
+        return;
+    };
     if delay.is_zero() {
         let _ = send(&socket, client, bytes).await;
         return;
     }
-    let Ok(place) = Arc::clone(&sky.in_flight).try_acquire_owned() else { return };
+    let Ok(place) = Arc::clone(&sky.in_flight).try_acquire_owned() else {
+        return;
+    };
     let arrival = Instant::now() + delay;
     let bytes = bytes.to_vec();
     tokio::spawn(async move {
@@ -197,7 +264,9 @@ async fn streams(listener: TcpListener, way: Way, server: SocketAddr, sky: Sky) 
             tokio::time::sleep(LOOK_AGAIN).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            continue;
+        };
         let sky = sky.clone();
         tokio::spawn(async move {
             let connect = timeout(Duration::from_secs(3), TcpStream::connect(server));
@@ -249,8 +318,18 @@ mod tests {
         let port = Port::take().await.unwrap();
         let relay = port.address().unwrap();
         let sky = Sky::new();
-        port.carry((index(from), index(to)), server.local_addr().unwrap(), gossip_port, sky.clone());
-        Line { client, server, relay, sky }
+        port.carry(
+            (index(from), index(to)),
+            server.local_addr().unwrap(),
+            gossip_port,
+            sky.clone(),
+        );
+        Line {
+            client,
+            server,
+            relay,
+            sky,
+        }
     }
 
     impl Line {
@@ -269,7 +348,9 @@ mod tests {
             };
             self.server.send_to(b"pong", from).await.unwrap();
             match timeout(wait, client.recv_from(&mut buffer)).await {
-                Ok(Ok((4, from))) if from == self.relay && &buffer[..4] == b"pong" => ("back", start.elapsed()),
+                Ok(Ok((4, from))) if from == self.relay && &buffer[..4] == b"pong" => {
+                    ("back", start.elapsed())
+                }
                 _ => ("lost back", start.elapsed()),
             }
         }
@@ -280,7 +361,10 @@ mod tests {
         let line = line("fra-web", "nyc-web", 0).await;
         let (came, took) = line.ping(&line.client).await;
         assert_eq!(came, "back");
-        assert!((Duration::from_millis(80)..Duration::from_millis(600)).contains(&took), "{took:?}");
+        assert!(
+            (Duration::from_millis(80)..Duration::from_millis(600)).contains(&took),
+            "{took:?}"
+        );
     }
 
     #[tokio::test]
@@ -318,7 +402,12 @@ mod tests {
         }
         let mut arrived = 0;
         let mut buffer = [0; 16];
-        while let Ok(Ok(_)) = timeout(Duration::from_millis(400), line.server.recv_from(&mut buffer)).await {
+        while let Ok(Ok(_)) = timeout(
+            Duration::from_millis(400),
+            line.server.recv_from(&mut buffer),
+        )
+        .await
+        {
             arrived += 1;
         }
         // 120 expected with a deviation of 7; ten deviations either side.
@@ -331,7 +420,12 @@ mod tests {
         let port = Port::take().await.unwrap();
         let relay = port.address().unwrap();
         let sky = Sky::new();
-        port.carry((index("fra-web"), index("nyc-web")), server.local_addr().unwrap(), 0, sky.clone());
+        port.carry(
+            (index("fra-web"), index("nyc-web")),
+            server.local_addr().unwrap(),
+            0,
+            sky.clone(),
+        );
         let mut client = TcpStream::connect(relay).await.unwrap();
         let (mut accepted, _) = server.accept().await.unwrap();
         sky.set(Weather::of(&BTreeSet::from(["cut"])));
@@ -340,7 +434,10 @@ mod tests {
         let held = timeout(Duration::from_millis(300), accepted.read_exact(&mut buffer)).await;
         assert!(held.is_err());
         sky.set(Weather::default());
-        timeout(Duration::from_secs(5), accepted.read_exact(&mut buffer)).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), accepted.read_exact(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(&buffer, b"hello");
     }
 }

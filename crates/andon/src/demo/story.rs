@@ -9,6 +9,10 @@ use std::time::Duration;
 /// Longest wait for what is expected; then the story says so and goes on.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// What is said must still stand after so long before it is told: by then the nodes' own
+/// reports have caught up with the first alarm. The time told is that of the first moment.
+const SETTLE: Duration = Duration::from_millis(1_500);
+
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
@@ -111,7 +115,10 @@ pub const STEPS: &[Step] = &[
         aside: &["fra-db"],
         hold: Duration::from_secs(7),
     },
-    mend("kill", "starting fra-db again; identity and peers come from its data directory"),
+    mend(
+        "kill",
+        "starting fra-db again; identity and peers come from its data directory",
+    ),
     Step {
         id: "site",
         title: "A site is cut off",
@@ -131,7 +138,7 @@ pub enum Output {
     Act(Act),
     /// Tell what is done.
     Told(&'static str),
-    /// All who can, say it: the sentence (empty: all is well), how many, and after how long.
+    /// All who can be asked say it: the sentence (empty: all is well), how many, after how long.
     Seen {
         /// What they say.
         sentence: String,
@@ -153,6 +160,7 @@ pub enum Output {
 enum Phase {
     Begin,
     Await { since: Instant },
+    Settle { since: Instant, met: Instant },
     Hold { until: Instant },
     Done,
 }
@@ -169,7 +177,12 @@ pub struct Story {
 impl Story {
     /// From the beginning.
     pub fn new(steps: &'static [Step]) -> Self {
-        Self { steps, at: 0, phase: Phase::Begin, paused: false }
+        Self {
+            steps,
+            at: 0,
+            phase: Phase::Begin,
+            paused: false,
+        }
     }
 
     /// The step that is played; `None` when all were.
@@ -199,18 +212,25 @@ impl Story {
 
     /// What is due now.
     pub fn wake(&mut self, now: Instant, views: &Views) -> Vec<Output> {
-        let Some(step) = self.step() else { return Vec::new() };
+        let Some(step) = self.step() else {
+            return Vec::new();
+        };
         match self.phase {
             Phase::Begin if self.paused => Vec::new(),
             Phase::Begin => {
                 self.phase = Phase::Await { since: now };
                 vec![Output::Told(step.told), Output::Act(step.act)]
             }
-            Phase::Await { since } => self.judge(step, since, now, views),
+            Phase::Await { since } => self.judge(step, since, None, now, views),
+            Phase::Settle { since, met } => self.judge(step, since, Some(met), now, views),
             Phase::Hold { until } => {
                 if now >= until && !self.paused {
                     self.at += 1;
-                    self.phase = if self.at < self.steps.len() { Phase::Begin } else { Phase::Done };
+                    self.phase = if self.at < self.steps.len() {
+                        Phase::Begin
+                    } else {
+                        Phase::Done
+                    };
                 }
                 Vec::new()
             }
@@ -218,23 +238,54 @@ impl Story {
         }
     }
 
-    fn judge(&mut self, step: &Step, since: Instant, now: Instant, views: &Views) -> Vec<Output> {
-        let asked = CAST.iter().enumerate().filter(|(_, role)| !step.aside.contains(&role.id));
-        let asked: Vec<usize> = asked.map(|(index, _)| index).collect();
-        let say = |index: &&usize| views.0[**index].as_ref().is_some_and(|view| step.expect.holds(view));
-        let saying: Vec<&usize> = asked.iter().filter(say).collect();
-        let took = now.since(since);
-        if saying.len() == asked.len() {
-            self.phase = Phase::Hold { until: now + step.hold };
-            let sentence = saying.first().and_then(|index| views.0[**index].as_ref()).and_then(|view| step.expect.verdict(view));
-            let sentence = sentence.map(|verdict| verdict.sentence.clone()).unwrap_or_default();
-            return vec![Output::Seen { sentence, nodes: saying.len(), took }];
+    fn judge(
+        &mut self,
+        step: &Step,
+        since: Instant,
+        met: Option<Instant>,
+        now: Instant,
+        views: &Views,
+    ) -> Vec<Output> {
+        let asked = CAST
+            .iter()
+            .enumerate()
+            .filter(|(_, role)| !step.aside.contains(&role.id));
+        let asked: Vec<_> = asked.map(|(index, _)| views.0[index].as_ref()).collect();
+        let saying: Vec<_> = asked
+            .iter()
+            .flatten()
+            .filter(|view| step.expect.holds(view))
+            .collect();
+        if saying.len() < asked.len() {
+            self.phase = Phase::Await { since };
+            if now.since(since) <= PATIENCE {
+                return Vec::new();
+            }
+            self.phase = Phase::Hold {
+                until: now + step.hold,
+            };
+            return vec![Output::Unseen {
+                nodes: saying.len(),
+                of: asked.len(),
+            }];
         }
-        if took > PATIENCE {
-            self.phase = Phase::Hold { until: now + step.hold };
-            return vec![Output::Unseen { nodes: saying.len(), of: asked.len() }];
+        let met = met.unwrap_or(now);
+        if now.since(met) < SETTLE {
+            self.phase = Phase::Settle { since, met };
+            return Vec::new();
         }
-        Vec::new()
+        self.phase = Phase::Hold {
+            until: now + step.hold,
+        };
+        let verdict = saying.first().and_then(|view| step.expect.verdict(view));
+        let sentence = verdict
+            .map(|verdict| verdict.sentence.clone())
+            .unwrap_or_default();
+        vec![Output::Seen {
+            sentence,
+            nodes: saying.len(),
+            took: met.since(since),
+        }]
     }
 }
 
@@ -285,19 +336,52 @@ mod tests {
     fn a_step_ends_when_all_who_can_be_asked_say_what_is_expected() {
         let mut story = Story::new(ONE);
         let silent = Views(vec![None; 5]);
-        assert_eq!(story.wake(at(1), &silent), [Output::Told("killing fra-db"), Output::Act(Act::Pull("kill"))]);
+        assert_eq!(
+            story.wake(at(1), &silent),
+            [
+                Output::Told("killing fra-db"),
+                Output::Act(Act::Pull("kill"))
+            ]
+        );
         let mut views = Views(vec![saying(VerdictKind::NodeDown, "fra-db"); 5]);
         views.0[1] = None;
         views.0[4] = saying(VerdictKind::NodeDown, "nyc-web");
         assert_eq!(story.wake(at(2), &views), [], "one says something else");
         views.0[4] = saying(VerdictKind::NodeDown, "fra-db");
         let sentence = "fra-db is at fault.".to_owned();
-        assert_eq!(story.wake(at(3), &views), [Output::Seen { sentence, nodes: 4, took: Duration::from_secs(2) }]);
-        story.wake(at(7), &views);
+        assert_eq!(story.wake(at(3), &views), [], "it must stand for a moment");
+        assert_eq!(
+            story.wake(at(5), &views),
+            [Output::Seen {
+                sentence,
+                nodes: 4,
+                took: Duration::from_secs(2)
+            }]
+        );
+        story.wake(at(9), &views);
         assert!(!story.is_done());
-        story.wake(at(8), &views);
+        story.wake(at(10), &views);
         assert!(story.is_done());
-        assert_eq!(story.wake(at(9), &views), []);
+        assert_eq!(story.wake(at(11), &views), []);
+    }
+
+    #[test]
+    fn what_is_said_for_an_instant_only_does_not_count() {
+        let mut story = Story::new(ONE);
+        let views = Views(vec![saying(VerdictKind::NodeDown, "fra-db"); 5]);
+        story.wake(at(1), &views);
+        assert_eq!(story.wake(at(2), &views), []);
+        assert_eq!(story.wake(at(3), &Views(vec![None; 5])), []);
+        assert_eq!(story.wake(at(4), &views), [], "it begins to stand again");
+        let sentence = "fra-db is at fault.".to_owned();
+        assert_eq!(
+            story.wake(at(6), &views),
+            [Output::Seen {
+                sentence,
+                nodes: 4,
+                took: Duration::from_secs(3)
+            }]
+        );
     }
 
     #[test]
@@ -308,7 +392,10 @@ mod tests {
         assert_eq!(story.wake(at(1), &silent), []);
         story.resume();
         story.wake(at(1), &silent);
-        assert_eq!(story.wake(at(42), &silent), [Output::Unseen { nodes: 0, of: 4 }]);
+        assert_eq!(
+            story.wake(at(42), &silent),
+            [Output::Unseen { nodes: 0, of: 4 }]
+        );
         story.pause();
         story.wake(at(100), &silent);
         assert!(!story.is_done());

@@ -24,8 +24,17 @@ pub fn follow(addresses: Vec<SocketAddr>) -> watch::Receiver<Views> {
     for (index, address) in addresses.into_iter().enumerate() {
         let sender = sender.clone();
         tokio::spawn(async move {
-            let url = NodeUrl { tls: false, host: address.ip().to_string(), port: address.port() };
-            let client = Client { url, token: None, trust: Trust::Ask, timeout: ANSWER_MAX };
+            let url = NodeUrl {
+                tls: false,
+                host: address.ip().to_string(),
+                port: address.port(),
+            };
+            let client = Client {
+                url,
+                token: None,
+                trust: Trust::Ask,
+                timeout: ANSWER_MAX,
+            };
             while !sender.is_closed() {
                 let view = look(&client).await.map(Arc::new);
                 sender.send_modify(|views| views.0[index] = view);
@@ -37,7 +46,11 @@ pub fn follow(addresses: Vec<SocketAddr>) -> watch::Receiver<Views> {
 }
 
 async fn look(client: &Client) -> Option<PictureView> {
-    let answer = client.get("/api/v1/picture").await.ok().filter(|answer| answer.status == 200)?;
+    let answer = client
+        .get("/api/v1/picture")
+        .await
+        .ok()
+        .filter(|answer| answer.status == 200)?;
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -61,14 +74,22 @@ impl Expect {
 
     /// The verdict that says so.
     pub fn verdict(self, view: &PictureView) -> Option<&Verdict> {
-        let Expect::Verdict(kind, names) = self else { return None };
+        let Expect::Verdict(kind, names) = self else {
+            return None;
+        };
         let named = |verdict: &&Verdict| names.iter().all(|name| verdict.subject.contains(name));
-        view.verdicts.iter().filter(|verdict| verdict.kind == kind).find(named)
+        view.verdicts
+            .iter()
+            .filter(|verdict| verdict.kind == kind)
+            .find(named)
     }
 }
 
 fn all_well(view: &PictureView) -> bool {
-    let nodes = view.nodes.iter().filter(|node| node.kind == NodeKind::Andon && node.state == NodeState::Up);
+    let nodes = view
+        .nodes
+        .iter()
+        .filter(|node| node.kind == NodeKind::Andon && node.state == NodeState::Up);
     let links = view.links.iter().filter(|link| link.state == LinkState::Up);
     nodes.count() == CAST.len()
         && links.count() == CAST.len() * (CAST.len() - 1)

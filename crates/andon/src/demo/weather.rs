@@ -60,7 +60,9 @@ impl Weather {
     }
 
     fn trouble(&mut self, from: &str, to: &str) -> &mut Trouble {
-        self.troubles.entry((super::cast::index(from), super::cast::index(to))).or_default()
+        self.troubles
+            .entry((super::cast::index(from), super::cast::index(to)))
+            .or_default()
     }
 
     /// The fate of a packet. `flow` is the flow's number on its link, `None` for what is no
@@ -76,7 +78,10 @@ impl Weather {
 
     /// Whether a stream makes progress in this direction.
     pub fn flows(&self, (from, to): Way) -> bool {
-        !self.troubles.get(&(from, to)).is_some_and(|trouble| trouble.cut)
+        !self
+            .troubles
+            .get(&(from, to))
+            .is_some_and(|trouble| trouble.cut)
     }
 }
 
@@ -86,8 +91,18 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(active: &str, from: &str, to: &str, flow: Option<usize>, chance: f64, expected: Option<u64>) {
-        let fault = FAULTS.iter().find(|fault| fault.id == active).map(|fault| fault.id);
+    fn check(
+        active: &str,
+        from: &str,
+        to: &str,
+        flow: Option<usize>,
+        chance: f64,
+        expected: Option<u64>,
+    ) {
+        let fault = FAULTS
+            .iter()
+            .find(|fault| fault.id == active)
+            .map(|fault| fault.id);
         let weather = Weather::of(&fault.into_iter().collect());
         let fate = weather.fate((index(from), index(to)), flow, chance);
         let expected = expected.map_or(Fate::Lost, |ms| Fate::Arrives(Duration::from_millis(ms)));
