@@ -97,7 +97,7 @@ pub struct WireStats {
     pub probes_answered: u64,
     /// Probes answered after they had been counted as lost.
     pub probes_late: u64,
-    /// Probes not answered in time.
+    /// Probes not answered in time; those of them answered later are in `probes_late` too.
     pub probes_lost: u64,
     /// Probes that the far host refused (nobody listens).
     pub probes_refused: u64,

@@ -432,7 +432,6 @@ impl Prober {
             };
             self.counts.answered += 1;
             self.counts.late += u64::from(answer.late);
-            self.counts.lost = self.counts.lost.saturating_sub(u64::from(answer.late));
             self.changed |= link.core.judge(now, link.ways(), host_busy);
             if let Some((at, _, _)) = link.core.confirm() {
                 let armed = link.armed;
