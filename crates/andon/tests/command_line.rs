@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stderr)] // a case that cannot be tested here says so
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -320,6 +320,44 @@ fn free_address() -> String {
         .to_string()
 }
 
+/// What `/metrics` answers.
+fn metrics(address: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Every figure that the shipped dashboard draws is one that nodes tell.
+#[track_caller]
+fn check_dashboard(metrics: &str) {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../packaging/grafana/andon.json"
+    );
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let targets = dashboard["panels"].as_array().unwrap().iter();
+    let targets = targets.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let mut figures = 0;
+    for expression in targets.map(|target| target["expr"].as_str().unwrap()) {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for figure in words.filter(|word| word.starts_with("andon_")) {
+            assert!(
+                metrics.contains(&format!("# TYPE {figure} ")),
+                "{figure} in:\n{metrics}"
+            );
+            figures += 1;
+        }
+    }
+    assert!(figures > 15, "only {figures} figures were found");
+}
+
 #[test]
 fn a_first_node_makes_its_key_invites_a_second_and_both_leave_on_sigterm() {
     let folder = Folder::new("node");
@@ -408,6 +446,8 @@ fn a_first_node_makes_its_key_invites_a_second_and_both_leave_on_sigterm() {
         &["\"digest\"", "\"second\"", "\"nyc\""],
         &[],
     );
+
+    check_dashboard(&metrics(&listen));
 
     let (code, log) = second.leave();
     assert_eq!(code, Some(0), "{log}");

@@ -15,6 +15,7 @@ Examples:
   andon node
   andon node --id web-1 --site fra --key-file grid.key
   andon node --site nyc --key-file grid.key --join 10.0.1.2:8777 --label role=web
+  ANDON_INVITE=andon-invite-1.eyJrZXkiOi... andon node
   andon node --advertise 203.0.113.7:18777 --via db-1=198.51.100.4:8777
   andon node --seeds https://example.com/andon-seeds --key-file grid.key
 
