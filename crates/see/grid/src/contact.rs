@@ -80,6 +80,7 @@ impl Dialling {
 
 #[derive(Default)]
 struct Contact {
+    id: Option<NodeId>,
     is_member: bool,
     is_left: bool,
     reach: Reach,
@@ -177,7 +178,6 @@ struct Connection {
 pub struct Contacts {
     me: NodeKey,
     contacts: BTreeMap<NodeKey, Contact>,
-    ids: BTreeMap<NodeId, BTreeSet<NodeKey>>,
     via: BTreeMap<NodeId, SocketAddr>,
     seeds: BTreeMap<SocketAddr, Seed>,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -193,7 +193,6 @@ impl Contacts {
         Self {
             me,
             contacts: BTreeMap::new(),
-            ids: BTreeMap::new(),
             via: BTreeMap::new(),
             seeds: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -214,33 +213,49 @@ impl Contacts {
         ]
     }
 
-    /// Takes over what the picture says of its nodes.
-    pub fn set_members(&mut self, now: Instant, slices: &BTreeMap<NodeKey, Arc<Slice>>) {
-        self.ids.clear();
-        for (key, slice) in slices {
-            self.ids
-                .entry(slice.identity.id.clone())
-                .or_default()
-                .insert(*key);
-            if *key == self.me {
+    /// Takes over what the picture says of the nodes that changed.
+    pub fn set_members(
+        &mut self,
+        now: Instant,
+        slices: &BTreeMap<NodeKey, Arc<Slice>>,
+        changed: &BTreeSet<NodeKey>,
+    ) {
+        let me = self.me;
+        for key in changed.iter().filter(|key| **key != me) {
+            let Some(slice) = slices.get(key) else {
+                self.drop_member(now, *key);
                 continue;
-            }
+            };
+            let identity = &slice.identity;
             let contact = self.contacts.entry(*key).or_default();
             contact.is_member = true;
-            contact.is_left = slice.identity.presence == Presence::Left;
-            contact.reach = slice.identity.reach;
-            contact.advertised = slice
-                .identity
+            contact.is_left = identity.presence == Presence::Left;
+            contact.reach = identity.reach;
+            contact.advertised = identity
                 .addresses
                 .iter()
                 .copied()
                 .map(canonical)
                 .filter(is_usable)
                 .collect();
-            contact.via = self.via.get(&slice.identity.id).copied();
+            contact.via = self.via.get(&identity.id).copied();
+            if contact.id.as_ref() != Some(&identity.id) {
+                contact.id = Some(identity.id.clone());
+            }
         }
-        self.contacts.retain(|key, contact| {
-            contact.is_member &= slices.contains_key(key);
+    }
+
+    fn drop_member(&mut self, now: Instant, key: NodeKey) {
+        if let Some(contact) = self.contacts.get_mut(&key) {
+            contact.is_member = false;
+            contact.id = None;
+        }
+        self.tidy(now);
+    }
+
+    /// Forgets who is no member and has not been heard for a while.
+    pub fn tidy(&mut self, now: Instant) {
+        self.contacts.retain(|_, contact| {
             contact.is_member
                 || contact
                     .heard
@@ -252,14 +267,7 @@ impl Contacts {
     pub fn set_via(&mut self, via: BTreeMap<NodeId, SocketAddr>) {
         self.via = via;
         for contact in self.contacts.values_mut() {
-            contact.via = None;
-        }
-        for (id, address) in &self.via {
-            for key in self.ids.get(id).into_iter().flatten() {
-                if let Some(contact) = self.contacts.get_mut(key) {
-                    contact.via = Some(*address);
-                }
-            }
+            contact.via = contact.id.as_ref().and_then(|id| self.via.get(id)).copied();
         }
     }
 
@@ -360,9 +368,15 @@ impl Contacts {
 
     /// A node spoke.
     pub fn heard(&mut self, now: Instant, key: NodeKey, from: Endpoint) {
-        let strangers = self.contacts.len() >= STRANGERS_MAX + self.ids.len();
-        if strangers && !self.contacts.contains_key(&key) {
-            return;
+        if !self.contacts.contains_key(&key) {
+            let strangers = self
+                .contacts
+                .values()
+                .filter(|contact| !contact.is_member)
+                .count();
+            if strangers >= STRANGERS_MAX {
+                return;
+            }
         }
         let contact = self.contacts.entry(key).or_default();
         contact.heard = Some(now);

@@ -5,18 +5,20 @@ use crate::contact::{Asked, Contacts, canonical};
 use crate::io::{
     Endpoint, GridConfig, GridCounters, GridInput, GridNotice, GridOutput, OwnSlice, Route,
 };
+use crate::outside::OutsideVotes;
 use crate::publish::Publisher;
 use crate::reconcile;
-use crate::row::{Claim, Row, RowIndex, RowKey, RowVersion};
+use crate::row::{Claim, Row, RowIndex, RowKey};
+use crate::rumours::Rumours;
 use crate::seal::{SealError, Sealer};
 use crate::store::{Entered, Store, StoreEvent};
+use crate::teller::{Subject, Teller};
 use crate::wire::{self, Head, Outgoing, Part};
 use andon_model::{Identity, Instant, NodeId, NodeKey, Picture, Presence, Slice};
 use ed25519_dalek::SigningKey;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,15 +32,6 @@ const QUIET_AFTER: Duration = Duration::from_secs(3);
 pub const FANOUT: usize = 3;
 /// In a grid of up to so many peers, news go to all of them at once.
 const PUSH_ALL_MAX: usize = 6;
-/// Rounds in which a changed row is mentioned to whoever is asked.
-const HOT_ROUNDS: u8 = 5;
-/// Changed rows mentioned in one message; the latest come first.
-const HINTS_MAX: usize = 24;
-/// Changed rows remembered for mentioning.
-const HOT_MAX: usize = 4_096;
-/// Bytes of rows pushed on per second, and at once. Beyond, anti-entropy carries what push did not.
-const PUSH_BYTES_PER_SECOND: u64 = 128 * 1024;
-const PUSH_BURST: u64 = 128 * 1024;
 /// One lost node is tried this often, so that grids that were cut apart find each other.
 const LOST_EVERY: Duration = Duration::from_secs(1);
 /// Connections dialled in one round.
@@ -47,8 +40,6 @@ const DIALS_PER_ROUND: usize = 8;
 const SEED_PATIENCE: Duration = Duration::from_secs(5);
 /// A node that said that more is to come is asked again at once, but not more often than this.
 const MORE_PAUSE: Duration = Duration::from_millis(5);
-/// A row asked for is not asked for again within this time.
-const WANT_PAUSE: Duration = Duration::from_millis(150);
 /// When the words of leaving are repeated.
 const LEAVE_REPEATS: [Duration; 3] = [
     Duration::from_millis(50),
@@ -59,13 +50,12 @@ const LEAVE_REPEATS: [Duration; 3] = [
 /// that went back; two a restart in bad luck.
 const CLONE_SIGNS: usize = 3;
 const CLONE_WINDOW: Duration = Duration::from_secs(60);
-/// The same notice about the same subject is given this often.
-const NOTICE_PAUSE: Duration = Duration::from_secs(60);
-const NOTICES_MAX: usize = 1_024;
 /// Outputs that wait to be fetched.
 const OUTPUTS_MAX: usize = 8_192;
-/// Peers whose word about the own address counts.
-const OBSERVERS_MAX: usize = 32;
+/// How far a grave may move the epoch: a clock that was two days ahead, in microseconds.
+const EPOCH_STEP_MAX: u64 = 2 * 86_400 * 1_000_000;
+/// And how often.
+const RISE_PAUSE: Duration = Duration::from_secs(10);
 /// How often things are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,45 +75,25 @@ pub struct Grid {
     next_round: Instant,
     next_tidy: Instant,
     next_lost: Instant,
+    next_rise: Instant,
     last_news: Instant,
-    hot: BTreeMap<RowKey, Hot>,
-    fresh: BTreeMap<RowKey, Option<NodeKey>>,
-    wanted: BTreeMap<RowKey, Instant>,
-    push_tokens: u64,
-    push_refilled: Instant,
+    rumours: Rumours,
     more_asked: BTreeMap<NodeKey, Instant>,
-    observed: BTreeMap<NodeKey, SocketAddr>,
-    outside: Option<SocketAddr>,
+    outside: OutsideVotes,
     clone_signs: VecDeque<Instant>,
     leaving: Leaving,
     identity: Option<Identity>,
     is_changed: bool,
     outputs: VecDeque<GridOutput>,
-    told: BTreeMap<Subject, Instant>,
+    teller: Teller,
     told_same_ids: BTreeMap<NodeId, Vec<NodeKey>>,
     counters: GridCounters,
-}
-
-#[derive(Clone, Copy)]
-struct Hot {
-    rounds_left: u8,
-    since: Instant,
 }
 
 enum Leaving {
     No,
     Repeating(VecDeque<Instant>),
     Done,
-}
-
-/// What a notice is about: the same one is not told again for a while.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    ForeignKey(Option<std::net::IpAddr>),
-    InvalidRow(NodeKey),
-    Cloned,
-    TooLarge,
-    StoreFull,
 }
 
 impl Grid {
@@ -148,21 +118,17 @@ impl Grid {
             next_round: now,
             next_tidy: now + TIDY_EVERY,
             next_lost: now,
+            next_rise: now,
             last_news: now,
-            hot: BTreeMap::new(),
-            fresh: BTreeMap::new(),
-            wanted: BTreeMap::new(),
-            push_tokens: PUSH_BURST,
-            push_refilled: now,
+            rumours: Rumours::new(now),
             more_asked: BTreeMap::new(),
-            observed: BTreeMap::new(),
-            outside: None,
+            outside: OutsideVotes::default(),
             clone_signs: VecDeque::new(),
             leaving: Leaving::No,
             identity: None,
             is_changed: false,
             outputs: VecDeque::new(),
-            told: BTreeMap::new(),
+            teller: Teller::default(),
             told_same_ids: BTreeMap::new(),
             counters: GridCounters::default(),
         }
@@ -421,6 +387,17 @@ impl Grid {
         }
     }
 
+    /// Others have forgotten this node, which lives: a later life is news to all. Graves are
+    /// not signed, so how far and how often one can move the epoch is bounded.
+    fn rise_from_grave(&mut self, now: Instant, buried: u64) {
+        let is_plausible =
+            (self.epoch..=self.epoch.saturating_add(EPOCH_STEP_MAX)).contains(&buried);
+        if is_plausible && self.next_rise <= now {
+            self.next_rise = now + RISE_PAUSE;
+            self.move_epoch(now, buried);
+        }
+    }
+
     /// Goes on in a life above `seen`.
     fn move_epoch(&mut self, now: Instant, seen: u64) {
         self.epoch = seen.max(self.epoch).saturating_add(1);
@@ -452,8 +429,6 @@ impl Grid {
         if head.from == self.me {
             if opened.sender == *self.sealer.tag() {
                 self.contacts.found_myself(head.token);
-            } else {
-                self.sign_of_clone(now);
             }
             return;
         }
@@ -499,7 +474,7 @@ impl Grid {
                 }
                 Part::Row(claim) => {
                     let entered = self.store.offer(claim);
-                    self.wanted.remove(&claim.key());
+                    self.rumours.arrived(claim.key());
                     let Entered::News { replaced } = entered else {
                         continue;
                     };
@@ -512,13 +487,12 @@ impl Grid {
                 Part::Observed(address)
                     if head.to == Some(self.me) && matches!(from, Endpoint::Udp(_)) =>
                 {
-                    self.note_observed(head.from, canonical(*address));
+                    if let Some(address) = self.outside.vote(head.from, canonical(*address)) {
+                        self.output(GridOutput::OutsideAddress(address));
+                    }
                 }
                 Part::Grave(grave) if grave.owner == self.me => {
-                    // Others have forgotten this node, which lives: a later life is news to all.
-                    if grave.epoch >= self.epoch {
-                        self.move_epoch(now, grave.epoch);
-                    }
+                    self.rise_from_grave(now, grave.epoch)
                 }
                 Part::Grave(grave) => {
                     let is_gone = self.contacts.is_unreached(grave.owner);
@@ -538,7 +512,10 @@ impl Grid {
     fn reply(&mut self, now: Instant, head: &Head, parts: &[Part<Claim<'_>>], from: Endpoint) {
         let start = self.random.random::<u64>();
         let mut answer = reconcile::answer(&self.store, parts, start);
-        self.drop_repeated_wants(now, &mut answer.parts);
+        answer.parts.retain(|part| match part {
+            Part::Want(key) => self.rumours.may_want(now, *key),
+            _ => true,
+        });
         let is_mismatch = !answer.parts.is_empty();
         if is_mismatch {
             self.last_news = now;
@@ -577,117 +554,53 @@ impl Grid {
         }
     }
 
-    fn drop_repeated_wants(&mut self, now: Instant, parts: &mut Vec<Outgoing>) {
-        let wanted = &mut self.wanted;
-        parts.retain(|part| match part {
-            Part::Want(key) => {
-                let is_due = wanted
-                    .get(key)
-                    .is_none_or(|at| now.since(*at) >= WANT_PAUSE);
-                if is_due && wanted.len() < HOT_MAX {
-                    wanted.insert(*key, now);
-                }
-                is_due
-            }
-            _ => true,
-        });
-    }
-
-    fn note_observed(&mut self, by: NodeKey, address: SocketAddr) {
-        if self.observed.len() >= OBSERVERS_MAX && !self.observed.contains_key(&by) {
-            self.observed.pop_first();
-        }
-        self.observed.insert(by, address);
-        let mut votes: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-        for address in self.observed.values() {
-            *votes.entry(*address).or_default() += 1;
-        }
-        let current = self
-            .outside
-            .map_or(0, |address| votes.get(&address).copied().unwrap_or(0));
-        let best = votes
-            .into_iter()
-            .max_by_key(|(address, votes)| (*votes, *address));
-        if let Some((address, votes)) = best
-            && self.outside != Some(address)
-            && votes > current
-        {
-            self.outside = Some(address);
-            self.output(GridOutput::OutsideAddress(address));
-        }
-    }
-
     // --- What goes out ------------------------------------------------------------------
 
     fn note_news(&mut self, now: Instant, key: RowKey, from: Option<NodeKey>) {
         self.last_news = now;
         self.next_round = self.next_round.min(now + ROUND);
-        self.fresh.insert(key, from);
-        if self.hot.len() < HOT_MAX || self.hot.contains_key(&key) {
-            self.hot.insert(
-                key,
-                Hot {
-                    rounds_left: HOT_ROUNDS,
-                    since: now,
-                },
-            );
-        }
+        self.rumours.learned(now, key, from);
     }
 
     /// Passes on what was learned just now.
     fn push_news(&mut self, now: Instant) {
-        if self.fresh.is_empty() {
+        let groups = self.rumours.take_fresh();
+        if groups.is_empty() {
             return;
         }
-        let fresh = std::mem::take(&mut self.fresh);
         let live = self.contacts.live(now);
         let fanout = if live.len() <= PUSH_ALL_MAX {
             PUSH_ALL_MAX
         } else {
             FANOUT
         };
-        let mut groups: BTreeMap<Option<NodeKey>, Vec<Arc<Row>>> = BTreeMap::new();
-        for (key, from) in fresh {
-            if let Some(row) = self.store.row(key) {
-                groups.entry(from).or_default().push(row.clone());
-            }
-        }
-        self.refill(now);
-        for (from, rows) in groups {
+        for (from, keys) in groups {
             // Others of the same small grid got it from the owner as well: pass on to a few.
             let fanout = if from.is_some() {
                 fanout.min(FANOUT)
             } else {
                 fanout
             };
-            let owners: BTreeSet<NodeKey> = rows.iter().map(|row| row.key().owner).collect();
+            let owners: BTreeSet<NodeKey> = keys.iter().map(|key| key.owner).collect();
             let mut peers = live.clone();
             peers.retain(|peer| {
                 Some(*peer) != from && !(owners.len() == 1 && owners.contains(peer))
             });
             let peers = self.choose(peers, fanout);
             let mut parts = Vec::new();
-            for row in rows {
+            for row in keys.into_iter().filter_map(|key| self.store.row(key)) {
                 let cost = (row.bytes().len() * peers.len()) as u64;
-                if cost > self.push_tokens {
+                if !self.rumours.spend(now, cost) {
                     self.counters.push_deferred += 1;
                     continue;
                 }
-                self.push_tokens -= cost;
                 self.counters.pushed_rows += peers.len() as u64;
-                parts.push(Part::Row(row));
+                parts.push(Part::Row(row.clone()));
             }
             for peer in peers {
                 self.push(now, peer, &parts);
             }
         }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let micros = now.since(self.push_refilled).as_micros() as u64;
-        self.push_refilled = now;
-        let gained = micros.saturating_mul(PUSH_BYTES_PER_SECOND) / 1_000_000;
-        self.push_tokens = (self.push_tokens + gained).min(PUSH_BURST);
     }
 
     fn push(&mut self, now: Instant, peer: NodeKey, parts: &[Outgoing]) {
@@ -734,10 +647,7 @@ impl Grid {
         for address in self.contacts.due_dials(now, DIALS_PER_ROUND) {
             self.output(GridOutput::Dial(address));
         }
-        self.hot.retain(|_, hot| {
-            hot.rounds_left = hot.rounds_left.saturating_sub(1);
-            hot.rounds_left > 0
-        });
+        self.rumours.cool();
         let is_quiet = now.since(self.last_news) > QUIET_AFTER && !is_alone;
         let round = if is_quiet { QUIET_ROUND } else { ROUND };
         let jitter = self.random.random_range(750..1_250);
@@ -764,17 +674,13 @@ impl Grid {
 
     /// Rows that changed lately, the latest first.
     fn hints(&self) -> Vec<Outgoing> {
-        let mut hot: Vec<(RowKey, Instant)> = self
-            .hot
-            .iter()
-            .map(|(key, hot)| (*key, hot.since))
-            .collect();
-        hot.sort_by_key(|(key, since)| (std::cmp::Reverse(*since), *key));
-        let hint = |key: RowKey, version: RowVersion| Part::Hint(key, version);
-        hot.into_iter()
-            .take(HINTS_MAX)
-            .filter_map(|(key, _)| self.store.version(key).map(|version| hint(key, version)))
-            .collect()
+        let hot = self.rumours.hot().into_iter();
+        hot.filter_map(|key| {
+            self.store
+                .version(key)
+                .map(|version| Part::Hint(key, version))
+        })
+        .collect()
     }
 
     fn send_message(&mut self, to: Endpoint, head: Head, parts: &[Outgoing]) {
@@ -810,7 +716,7 @@ impl Grid {
     // --- What is told -------------------------------------------------------------------
 
     fn picture_changed(&mut self, now: Instant) {
-        let events = self.store.read_changes(now);
+        let (changed, events) = self.store.read_changes(now);
         for event in events {
             match event {
                 StoreEvent::Appeared(key) if key != self.me => {
@@ -829,7 +735,8 @@ impl Grid {
                 StoreEvent::Appeared(_) | StoreEvent::Left(_) => {}
             }
         }
-        self.contacts.set_members(now, self.store.slices());
+        self.contacts
+            .set_members(now, self.store.slices(), &changed);
         let refused = self.store.counters().limit_hit;
         if refused > 0 {
             self.tell(now, Subject::StoreFull, GridNotice::StoreFull { refused });
@@ -849,9 +756,10 @@ impl Grid {
             self.contacts.disconnected(connection);
             self.output(GridOutput::Close(connection));
         }
-        self.wanted.retain(|_, at| now.since(*at) < WANT_PAUSE);
+        self.rumours.tidy(now);
+        self.contacts.tidy(now);
         self.more_asked.retain(|_, at| now.since(*at) < MORE_PAUSE);
-        self.told.retain(|_, at| now.since(*at) < NOTICE_PAUSE);
+        self.teller.tidy(now);
     }
 
     fn tell_same_ids(&mut self) {
@@ -880,13 +788,8 @@ impl Grid {
 
     /// Whether it was told: the same is not told twice within a while.
     fn tell(&mut self, now: Instant, subject: Subject, notice: GridNotice) -> bool {
-        let is_due = self
-            .told
-            .get(&subject)
-            .is_none_or(|at| now.since(*at) >= NOTICE_PAUSE);
-        let is_told = is_due && self.told.len() < NOTICES_MAX;
+        let is_told = self.teller.may_tell(now, subject);
         if is_told {
-            self.told.insert(subject, now);
             self.output(GridOutput::Notice(notice));
         }
         is_told

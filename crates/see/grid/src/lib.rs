@@ -19,13 +19,16 @@ pub mod fuzz;
 pub mod grid;
 pub mod io;
 pub mod key;
+mod outside;
 pub mod payload;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
 pub mod row;
+mod rumours;
 pub mod seal;
 pub mod store;
+mod teller;
 pub mod wire;
 
 pub use grid::Grid;

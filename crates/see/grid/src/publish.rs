@@ -298,3 +298,163 @@ fn rtt_moved(old: Option<u32>, new: Option<u32>) -> bool {
         (old, new) => old.is_some() != new.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::{decode, decode_list};
+    use andon_model::{
+        Identity, LinkReason, LinkState, LossPair, NodeId, NodeKey, Presence, Reach, RttUs, SiteId,
+        Timestamp, Transport,
+    };
+
+    fn slice(links: u64) -> Box<OwnSlice> {
+        let identity = Identity {
+            id: NodeId::new("a").unwrap(),
+            site: SiteId::new("s").unwrap(),
+            labels: BTreeMap::new(),
+            version: String::new(),
+            started_at: Timestamp(0),
+            addresses: Vec::new(),
+            fingerprint: [0; 32],
+            presence: Presence::Here,
+            reach: Reach::Open,
+        };
+        let mut slice = OwnSlice::of(identity);
+        for key in 0..links {
+            let peer = Peer::Node(NodeKey(key));
+            let mut report = LinkReport::unknown(peer.clone(), Transport::Udp, Timestamp(0));
+            report.state = LinkState::Up;
+            report.rtt_us = RttUs {
+                p50: Some(10_000),
+                p99: Some(12_000),
+            };
+            report.loss = LossPair {
+                forward: Some(0.0),
+                return_: Some(0.0),
+            };
+            slice.links.insert(peer, report);
+        }
+        Box::new(slice)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_sent() {
+        let mut publisher = Publisher::default();
+        let rows = publisher.publish(at(0), slice(64));
+        assert_eq!(rows[0].0, row::IDENTITY);
+        assert!(rows.len() <= 8, "{} rows for 64 links", rows.len());
+        assert!(
+            rows.iter()
+                .all(|(_, payload)| payload.len() <= PAYLOAD_BYTES_MAX)
+        );
+        for second in 1..100 {
+            let mut same = slice(64);
+            for link in same.links.values_mut() {
+                // Noise: a little more or less each time.
+                link.rtt_us.p50 = Some(10_000 + (second as u32 % 7) * 100);
+                link.loss.forward = Some(0.002 * (second % 3) as f32);
+            }
+            same.host.scheduling_delay_us_p99 = 100 * (second as u32 % 9);
+            assert!(
+                publisher.publish(at(second), same).is_empty(),
+                "second {second}"
+            );
+        }
+        assert_eq!(publisher.next_wake(), None);
+    }
+
+    #[test]
+    fn a_state_travels_at_once_and_alone() {
+        let mut publisher = Publisher::default();
+        publisher.publish(at(0), slice(64));
+        let mut changed = slice(64);
+        let link = changed.links.get_mut(&Peer::Node(NodeKey(33))).unwrap();
+        (link.state, link.reason) = (LinkState::Down, Some(LinkReason::Silent));
+        let rows = publisher.publish(at(1), changed);
+        assert_eq!(rows.len(), 1);
+        let reports = decode_list::<LinkReport>(&rows[0].1).unwrap().entries;
+        let down: Vec<_> = reports
+            .iter()
+            .filter(|report| report.state == LinkState::Down)
+            .collect();
+        assert_eq!(down.len(), 1);
+        assert_eq!(down[0].to, Peer::Node(NodeKey(33)));
+    }
+
+    #[test]
+    fn figures_that_moved_wait_their_turn_and_are_not_lost() {
+        let mut publisher = Publisher::default();
+        publisher.publish(at(0), slice(1));
+        let mut slower = slice(1);
+        slower
+            .links
+            .values_mut()
+            .for_each(|link| link.rtt_us.p50 = Some(20_000));
+        assert!(publisher.publish(at(3), slower).is_empty());
+        assert_eq!(publisher.next_wake(), Some(at(10)));
+        assert!(publisher.wake(at(9)).is_empty());
+        // Nobody publishes again, yet the figure goes out when its time has come.
+        let rows = publisher.wake(at(10));
+        let reports = decode_list::<LinkReport>(&rows[0].1).unwrap().entries;
+        assert_eq!(reports[0].rtt_us.p50, Some(20_000));
+        assert_eq!(publisher.next_wake(), None);
+    }
+
+    #[test]
+    fn links_and_records_that_go_are_taken_back() {
+        let mut publisher = Publisher::default();
+        let mut first = slice(3);
+        first.access = vec![b"one".to_vec(), b"two".to_vec()];
+        publisher.publish(at(0), first);
+        let rows = publisher.publish(at(1), slice(2));
+        let indices: Vec<RowIndex> = rows.iter().map(|(index, _)| *index).collect();
+        assert_eq!(indices, [row::ACCESS.0, row::ACCESS.0 + 1, row::LINKS.0]);
+        assert!(rows[0].1.is_empty() && rows[1].1.is_empty());
+        assert_eq!(
+            decode_list::<LinkReport>(&rows[2].1).unwrap().entries.len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_talkative_neighbour_is_cut_and_counted_once() {
+        let mut publisher = Publisher::default();
+        let mut loud = slice(0);
+        let sees = (0..400).map(|n| (format!("bug-{n}"), Some(true))).collect();
+        loud.neighbours.push(Neighbour {
+            host: "10.0.0.1:8777".into(),
+            id: "LAN".into(),
+            alive: Some(true),
+            build: String::new(),
+            since: Timestamp(0),
+            rtt_us: None,
+            sees,
+        });
+        let rows = publisher.publish(at(0), loud.clone());
+        let (_, payload) = rows
+            .iter()
+            .find(|(index, _)| *index == row::NEIGHBOURS.0)
+            .unwrap();
+        assert!(
+            !decode_list::<Neighbour>(payload).unwrap().entries[0]
+                .sees
+                .is_empty()
+        );
+        assert!(publisher.publish(at(1), loud).is_empty());
+        assert_eq!(publisher.left_out(), 1);
+    }
+
+    #[test]
+    fn an_identity_reads_back() {
+        let slice = slice(0);
+        assert_eq!(
+            decode::<Identity>(&encode(&slice.identity)).unwrap(),
+            slice.identity
+        );
+    }
+}

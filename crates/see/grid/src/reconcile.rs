@@ -136,8 +136,11 @@ impl Reply {
     }
 
     fn finish(mut self, start: u64) -> Answer {
-        let mut answer = Answer::default();
-        answer.more = self.wants.len() > WANTS_MAX || self.ranges.len() > RANGES_MAX;
+        let more = self.wants.len() > WANTS_MAX || self.ranges.len() > RANGES_MAX;
+        let mut answer = Answer {
+            parts: Vec::new(),
+            more,
+        };
         if !self.rows.is_empty() {
             let middle = (start % self.rows.len() as u64) as usize;
             let total: usize = self.rows.iter().map(|row| row.bytes().len()).sum();
@@ -213,5 +216,131 @@ fn previous_key(key: RowKey) -> RowKey {
             index: u16::MAX,
         },
         (None, None) => RowKey::FIRST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreLimits;
+    use crate::wire::{self, Head};
+    use andon_model::Instant;
+    use ed25519_dalek::SigningKey;
+    use proptest::prelude::*;
+
+    /// Owner, row, epoch, version, said in few bytes.
+    type Spec = (u8, u16, u8, u8);
+
+    fn store(specs: &[Spec]) -> Store {
+        let mut store = Store::new(StoreLimits::default());
+        for (owner, index, epoch, version) in specs {
+            let key = SigningKey::from_bytes(&[*owner; 32]);
+            let row = Row::sign(
+                &key,
+                u64::from(*epoch),
+                u64::from(*version),
+                *index,
+                &[0; 10],
+            );
+            store.take(Arc::new(row.unwrap()));
+        }
+        store
+    }
+
+    /// One conversation: how many messages until nobody has anything to say.
+    fn converse(a: &mut Store, b: &mut Store, in_detail: bool) -> usize {
+        let head = Head {
+            from: NodeKey(1),
+            to: None,
+            ask: false,
+            answer: false,
+            push: false,
+            more: false,
+            token: 0,
+        };
+        let mut to_b = wire::pack(head, &summary(a, in_detail));
+        let mut messages = 0;
+        for turn in 0..60 {
+            if to_b.is_empty() {
+                break;
+            }
+            messages += to_b.len();
+            let (listener, mut replies) =
+                (if turn % 2 == 0 { &mut *b } else { &mut *a }, Vec::new());
+            for message in &to_b {
+                let (_, parts) = wire::read(message).unwrap();
+                for part in &parts {
+                    match part {
+                        Part::Row(claim) => {
+                            listener.offer(claim);
+                        }
+                        Part::Grave(grave) => listener.hear_of_grave(Instant(0), *grave, true),
+                        _ => {}
+                    }
+                }
+                let answer = answer(listener, &parts, 7);
+                if !answer.parts.is_empty() {
+                    replies.extend(wire::pack(head, &answer.parts));
+                }
+            }
+            to_b = replies;
+        }
+        messages
+    }
+
+    fn specs() -> impl Strategy<Value = Vec<Spec>> {
+        proptest::collection::vec((0u8..12, 0u16..40, 0u8..3, 0u8..3), 0..160)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn two_stores_agree_after_conversations(a in specs(), b in specs(), in_detail: bool) {
+            let (mut a, mut b) = (store(&a), store(&b));
+            for _ in 0..8 {
+                converse(&mut a, &mut b, in_detail);
+            }
+            prop_assert_eq!(a.digest(), b.digest());
+            prop_assert_eq!(converse(&mut a, &mut b, false), 1);
+        }
+    }
+
+    #[test]
+    fn the_cost_follows_the_difference_and_not_the_grid() {
+        let specs: Vec<Spec> = (0..3_000u32)
+            .map(|n| ((n % 250) as u8, (n / 250) as u16, 1, 1))
+            .collect();
+        let (mut a, mut b) = (store(&specs), store(&specs));
+        let (owner, index, epoch, _) = specs[1_234];
+        let row = Row::sign(
+            &SigningKey::from_bytes(&[owner; 32]),
+            epoch.into(),
+            2,
+            index,
+            &[1; 10],
+        );
+        a.take(Arc::new(row.unwrap()));
+        assert_ne!(a.digest(), b.digest());
+        let messages = converse(&mut a, &mut b, true);
+        assert_eq!(a.digest(), b.digest());
+        assert!(messages <= 7, "{messages} messages for one row");
+    }
+
+    #[test]
+    fn what_is_buried_is_not_brought_back_and_news_of_it_are() {
+        let (mut a, mut b) = (
+            store(&[(1, 0, 1, 5), (2, 0, 1, 1)]),
+            store(&[(1, 0, 1, 5), (2, 0, 1, 1)]),
+        );
+        let owner = NodeKey::of(SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes());
+        a.forget(Instant(0), owner);
+        converse(&mut b, &mut a, true);
+        assert_eq!((a.owner_count(), b.owner_count()), (1, 1));
+        let news = Row::sign(&SigningKey::from_bytes(&[1; 32]), 1, 6, 0, b"alive").unwrap();
+        b.take(Arc::new(news));
+        converse(&mut b, &mut a, true);
+        assert_eq!((a.owner_count(), b.owner_count()), (2, 2));
+        assert_eq!(a.digest(), b.digest());
     }
 }

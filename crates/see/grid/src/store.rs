@@ -131,6 +131,7 @@ pub struct Store {
     bytes: usize,
     graves: BTreeMap<NodeKey, (Grave, Instant)>,
     unread: BTreeSet<NodeKey>,
+    shared: BTreeSet<NodeKey>,
     slices: BTreeMap<NodeKey, Arc<Slice>>,
     counters: StoreCounters,
 }
@@ -146,6 +147,7 @@ impl Store {
             bytes: 0,
             graves: BTreeMap::new(),
             unread: BTreeSet::new(),
+            shared: BTreeSet::new(),
             slices: BTreeMap::new(),
             counters: StoreCounters::default(),
         }
@@ -213,12 +215,12 @@ impl Store {
     /// nodes holds them once.
     pub fn share_slices(&mut self, slices: &BTreeMap<NodeKey, Arc<Slice>>) {
         for (key, slice) in slices {
-            let is_same = self.owners.get(key).is_some_and(|owner| {
-                (owner.epoch, owner.version_max()) == (slice.epoch, slice.version)
-            });
-            if is_same {
-                self.unread.remove(key);
+            let version = (slice.epoch, slice.version);
+            let owner = self.owners.get(key);
+            if owner.is_some_and(|owner| (owner.epoch, owner.version_max()) == version) {
                 self.slices.insert(*key, slice.clone());
+                self.unread.remove(key);
+                self.shared.insert(*key);
             }
         }
     }
@@ -317,7 +319,7 @@ impl Store {
     pub fn forget(&mut self, now: Instant, key: NodeKey) {
         if let Some(grave) = self.clear(key) {
             self.slices.remove(&key);
-            self.unread.remove(&key);
+            self.unread.insert(key);
             self.bury(now, grave);
         }
     }
@@ -445,10 +447,12 @@ impl Store {
         (hash, count)
     }
 
-    /// Reads the slices whose rows changed. Returns what is worth telling.
-    pub fn read_changes(&mut self, now: Instant) -> Vec<StoreEvent> {
+    /// Reads the slices whose rows changed. Returns whose they are and what is worth telling.
+    pub fn read_changes(&mut self, now: Instant) -> (BTreeSet<NodeKey>, Vec<StoreEvent>) {
         let mut events = Vec::new();
+        let mut changed = std::mem::take(&mut self.shared);
         for key in std::mem::take(&mut self.unread) {
+            changed.insert(key);
             let Some(owner) = self.owners.get(&key) else {
                 continue;
             };
@@ -480,7 +484,7 @@ impl Store {
                 };
             }
         }
-        events
+        (changed, events)
     }
 
     /// What is shown. Slices are shared, not copied.
