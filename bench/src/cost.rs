@@ -43,6 +43,37 @@ pub fn cost(bench: &Bench) {
     }
 }
 
+/// Memory and CPU of one real node in a grid of a thousand, played by a crowd.
+pub fn thousand(bench: &Bench) {
+    let fleet = Fleet::start(bench, 1);
+    let crowd_port = "127.0.0.1:19777";
+    let crowd = std::env::current_exe().expect("this program's path");
+    let mut crowd = std::process::Command::new(crowd)
+        .args(["crowd", "--changes-per-s", "0", "--listen", crowd_port, "--key-file"])
+        .arg(fleet.key_file())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the crowd starts");
+    std::thread::sleep(Duration::from_secs(8));
+    let joined = Instant::now();
+    let node = fleet.join(bench, crowd_port);
+    let nodes = || node.picture().and_then(|p| p["nodes"].as_array().map(Vec::len)).unwrap_or(0);
+    let took = crate::fleet::wait(joined, PATIENCE * 4, || nodes() >= 1_000);
+    std::thread::sleep(Duration::from_secs(45));
+    let pid = node.pid().as_raw();
+    let before = cpu_s(pid);
+    std::thread::sleep(Duration::from_secs(30));
+    let cpu = (cpu_s(pid) - before) / 30.0 * 100.0;
+    let rss = rss_mib(pid);
+    println!(
+        "a node that holds the picture of {} nodes: joined in {took:?}, {rss:.1} MiB RSS (limit 45), {cpu:.2} % of a core  {}",
+        nodes(),
+        if rss <= 45.0 { "ok" } else { "MISSED" }
+    );
+    let _ = crowd.kill();
+    let _ = crowd.wait();
+}
+
 /// Counts verdicts and links that are not up while every core is kept busy.
 pub fn soak(bench: &Bench, minutes: u64) {
     let fleet = Fleet::start(bench, 5);

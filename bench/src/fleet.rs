@@ -72,6 +72,29 @@ impl Fleet {
         Self { nodes, dir }
     }
 
+    /// The key file that the nodes share.
+    pub fn key_file(&self) -> PathBuf {
+        self.dir.join("grid.key")
+    }
+
+    /// Starts one more node, which joins at `seed`; it ends when dropped.
+    pub fn join(&self, bench: &Bench, seed: &str) -> Guest {
+        let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+        let child = Command::new(&bench.andon)
+            .args(["node", "--id", "guest", "--site", "site-0", "--join", seed])
+            .args(["--listen", &address.to_string()])
+            .arg("--key-file")
+            .arg(self.key_file())
+            .arg("--data-dir")
+            .arg(self.dir.join("guest"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("andon node starts");
+        Guest(Node { id: "guest".to_owned(), address, child })
+    }
+
     /// Waits until every node shows the same digest and all links up; the time it took.
     pub fn wait_healthy(&self, since: Instant, limit: Duration) -> Option<Duration> {
         wait(since, limit, || {
@@ -117,6 +140,23 @@ impl Node {
     /// Its process id.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits"))
+    }
+}
+
+/// A node outside the fleet, ended when dropped.
+pub struct Guest(Node);
+
+impl std::ops::Deref for Guest {
+    type Target = Node;
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.0.child.kill();
+        let _ = self.0.child.wait();
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a benchmark's output is its purpose
 
 mod cost;
+mod crowd;
 mod fleet;
 mod http;
 mod timing;
@@ -43,6 +44,29 @@ enum What {
         #[arg(long, default_value_t = 30)]
         minutes: u64,
     },
+    /// Many nodes behind one port, for measuring one real node in a large grid.
+    Crowd {
+        /// Where the crowd listens.
+        #[arg(long, default_value = "127.0.0.1:19000")]
+        listen: std::net::SocketAddr,
+        /// Its grid key.
+        #[arg(long)]
+        key_file: PathBuf,
+        /// How many nodes.
+        #[arg(long, default_value_t = 1_000)]
+        nodes: usize,
+        /// In how many sites.
+        #[arg(long, default_value_t = 10)]
+        sites: usize,
+        /// Links that each reports.
+        #[arg(long, default_value_t = 64)]
+        links: usize,
+        /// Link states that change each second.
+        #[arg(long, default_value_t = 2)]
+        changes_per_s: u64,
+    },
+    /// Memory of one real node that holds the picture of a thousand.
+    Thousand,
     /// Everything but the soak.
     All,
 }
@@ -57,12 +81,17 @@ fn main() {
         What::Cut => timing::cut(&bench),
         What::Cost => cost::cost(&bench),
         What::Soak { minutes } => cost::soak(&bench, minutes),
+        What::Crowd { listen, key_file, nodes, sites, links, changes_per_s } => {
+            crowd::run(listen, &key_file, &crowd::Shape { nodes, sites, links, changes_per_s });
+        }
+        What::Thousand => cost::thousand(&bench),
         What::All => {
             timing::cold(&bench);
             timing::kill(&bench);
             timing::freeze(&bench);
             timing::cut(&bench);
             cost::cost(&bench);
+            cost::thousand(&bench);
         }
     }
 }

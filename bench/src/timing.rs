@@ -1,6 +1,6 @@
 //! How long until everybody sees it.
 
-use crate::fleet::{Bench, Fleet, all_up, report, wait};
+use crate::fleet::{Bench, Fleet, Node, all_up, report, wait};
 use crate::http;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -65,19 +65,20 @@ pub fn kill(bench: &Bench) {
 
 /// SIGSTOP of one and of two of five, and the healthy links' probe rate meanwhile.
 pub fn freeze(bench: &Bench) {
+    // The rates take half a minute a run; a quarter of the runs tells as much.
+    let runs = (bench.runs / 4).max(2);
     for frozen in [1, 2] {
         let mut times = Vec::new();
         let mut missed = 0;
         let mut rates = Vec::new();
-        for run in 0..bench.runs {
+        for run in 0..runs {
             let fleet = Fleet::start(bench, 5);
             if fleet.wait_healthy(Instant::now(), PATIENCE).is_none() {
                 missed += 1;
                 continue;
             }
             std::thread::sleep(Duration::from_millis(3_000 + 137 * run as u64 % 1_000));
-            let watcher = &fleet.nodes[4];
-            let before = healthy_rate(watcher.address, "n4");
+            let before = healthy_rate(&fleet.nodes[frozen..]);
             let victims: Vec<&str> = fleet.nodes[..frozen].iter().map(|n| n.id.as_str()).collect();
             let stopped = Instant::now();
             fleet.nodes[..frozen].iter().for_each(|node| node.signal(Signal::SIGSTOP));
@@ -85,7 +86,7 @@ pub fn freeze(bench: &Bench) {
                 let mut survivors = fleet.nodes[frozen..].iter();
                 survivors.all(|node| node.picture().is_some_and(|p| shows_lost(&p, &victims)))
             });
-            let during = healthy_rate(watcher.address, "n4");
+            let during = healthy_rate(&fleet.nodes[frozen..]);
             if let (Some(before), Some(during)) = (before, during) {
                 rates.push(during / before);
             }
@@ -103,18 +104,24 @@ pub fn freeze(bench: &Bench) {
     }
 }
 
-/// Probes a second on a healthy link, counted by the observer over two seconds.
-fn healthy_rate(address: SocketAddr, to: &str) -> Option<f64> {
+/// Probes a second on the links between `nodes`, counted by their observers over a time long
+/// enough that one probe more or less is less than the limit.
+fn healthy_rate(nodes: &[Node]) -> Option<f64> {
     let sent = || -> Option<f64> {
-        let me = http::get(address, "/api/v1/me")?;
-        let path = format!("/api/v1/links/{}/{to}", me["id"].as_str()?);
-        let detail = http::get(address, &path)?;
-        let flows = detail["flows"].as_array()?;
-        Some(flows.iter().filter_map(|flow| flow["sent"].as_f64()).sum())
+        let mut total = 0.0;
+        for (from, to) in nodes.iter().flat_map(|a| nodes.iter().map(move |b| (a, b))) {
+            if from.id != to.id {
+                let path = format!("/api/v1/links/{}/{}", from.id, to.id);
+                let detail = http::get(from.address, &path)?;
+                let flows = detail["flows"].as_array()?;
+                total += flows.iter().filter_map(|flow| flow["sent"].as_f64()).sum::<f64>();
+            }
+        }
+        Some(total)
     };
     let first = sent()?;
     let started = Instant::now();
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(12));
     Some((sent()? - first) / started.elapsed().as_secs_f64())
 }
 
