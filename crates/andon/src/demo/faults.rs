@@ -53,9 +53,9 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         id: "loss",
-        label: "Lose 40 % of fra-web → sgp-ship",
+        label: "Lose 20 % of fra-web → sgp-ship",
         kind: "loss",
-        harm: Harm::Loss("fra-web", "sgp-ship", 0.4),
+        harm: Harm::Loss("fra-web", "sgp-ship", 0.2),
     },
     Fault {
         id: "flows",

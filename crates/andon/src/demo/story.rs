@@ -79,7 +79,7 @@ pub const STEPS: &[Step] = &[
     Step {
         id: "loss",
         title: "A link loses packets",
-        told: "losing 40 % of the packets from fra-web to sgp-ship",
+        told: "losing 20 % of the packets from fra-web to sgp-ship",
         act: Act::Pull("loss"),
         expect: Expect::Verdict(VerdictKind::Degraded, &["fra-web", "sgp-ship"]),
         aside: &[],
