@@ -72,6 +72,9 @@ export const demo = () => ask("/api/v1/demo");
 /** @param {string} id @param {boolean} active @returns {Promise<any>} */
 export const setFault = (id, active) => ask("/api/v1/demo/fault", sending("POST", { id, active }));
 
+/** @param {"pause"|"resume"|"restart"} action @returns {Promise<any>} */
+export const steer = (action) => ask("/api/v1/demo/script", sending("POST", { action }));
+
 /** All that the observing node knows of its link. @param {string} from @param {string} to */
 export const link = (from, to) => ask(`/api/v1/links/${encodeURIComponent(from)}/${encodeURIComponent(to)}`);
 
@@ -106,6 +109,7 @@ export function follow(on) {
   const hear = (take) => (event) => {
     heardAt = performance.now();
     retryMs = RETRY_MS_MIN;
+    performance.mark(`${event.type}-received`);
     take(JSON.parse(event.data));
   };
 

@@ -9,6 +9,9 @@ import { selectionOf } from "./state/headline.js";
 /** Milliseconds within which the second key of a pair has to follow. */
 const PAIR_MS = 1200;
 
+/** Milliseconds after which what was set is on the page. */
+const FRAME_MS = 40;
+
 /** @param {Store} store @param {Actions} act */
 export function keyboard(store, act) {
   let wentAt = -Infinity;
@@ -48,8 +51,8 @@ export function keyboard(store, act) {
         step(store, act, -1);
         break;
       case "Enter":
-        // A focused control answers for itself.
-        if (target.matches("button, a, [role=tab]") && !target.matches(".say")) return;
+        // A focused control answers for itself; an open verdict's answer is to look closer.
+        if (target.matches("button, a") && !target.matches('.say[aria-expanded="true"]')) return;
         if (!closer(store, act)) return;
         break;
       default:
@@ -85,7 +88,10 @@ function step(store, act, by) {
   if (!picture || picture.verdicts.length === 0) return;
   const at = picture.verdicts.findIndex((verdict) => verdict.id === route.verdict);
   const next = at < 0 ? (by > 0 ? 0 : picture.verdicts.length - 1) : Math.max(0, Math.min(picture.verdicts.length - 1, at + by));
-  act.go({ verdict: picture.verdicts[next].id });
+  const { id } = picture.verdicts[next];
+  act.go({ verdict: id });
+  // Once it is rendered: focus follows, so that Enter and Tab go on from there.
+  setTimeout(() => document.getElementById(`verdict-${id}`)?.focus(), FRAME_MS);
 }
 
 /** @param {Store} store @param {Actions} act */

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { html, render } from "./ui.js";
 import { keyboard } from "./keyboard.js";
 import { tab } from "./tab.js";
-import { changesBetween, CHANGES_MAX } from "./state/changes.js";
+import { changesBetween, withNews } from "./state/changes.js";
 import { applyDelta, epoch, readPicture } from "./state/picture.js";
 import { HOME, readRoute, sameSelection, writeRoute } from "./state/route.js";
 import { createStore } from "./state/store.js";
@@ -18,6 +18,9 @@ import { Page } from "./views/page.js";
 /** Milliseconds between questions for an open link's details, and for the demo's story. */
 const DETAIL_MS = 4000;
 const DEMO_MS = 700;
+
+/** Measures kept for whoever looks; a page open for weeks must not keep them all. */
+const MEASURES_MAX = 500;
 
 const THEMES = /** @type {const} */ (["auto", "light", "dark"]);
 
@@ -83,6 +86,15 @@ const act = {
       toast(`The plug did not move: ${/** @type {Error} */ (error).message}`);
     }
   },
+  /** @param {"pause"|"resume"|"restart"} action */
+  async script(action) {
+    try {
+      await api.steer(action);
+      store.set({ demo: await api.demo() });
+    } catch (error) {
+      toast(`The demo goes its own way: ${/** @type {Error} */ (error).message}`);
+    }
+  },
   /** @param {string} token */
   async login(token) {
     try {
@@ -117,13 +129,11 @@ function start() {
   }, () => null);
   unfollow = api.follow({
     picture(document) {
-      performance.mark("picture-received");
       take(readPicture(document));
     },
     delta(delta) {
       const { picture } = store.get();
       if (!picture) return;
-      performance.mark("delta-received");
       take(applyDelta(picture, delta));
     },
     heartbeat(generatedAt) {
@@ -140,8 +150,7 @@ function start() {
 /** @param {Picture} picture */
 function take(picture) {
   const before = store.get().picture;
-  const news = changesBetween(before, picture);
-  const changes = news.length === 0 ? store.get().changes : [...news, ...store.get().changes].slice(0, CHANGES_MAX);
+  const changes = withNews(store.get().changes, changesBetween(before, picture));
   heard(picture.generatedAt);
   store.set({ picture, changes });
 }
@@ -226,14 +235,14 @@ store.watch((state) => {
   if (state.picture) measureUpdate();
 });
 
-/** Marks when data is on the screen, for whoever measures. */
+/** Marks from an event's arrival to its elements on the page, for whoever measures. */
 function measureUpdate() {
-  const name = performance.getEntriesByName("first-data").length === 0 ? "first-data" : "update-painted";
-  if (name === "first-data") performance.mark(name);
+  if (performance.getEntriesByName("first-data").length === 0) performance.mark("first-data");
   for (const received of ["picture-received", "delta-received"]) {
     if (performance.getEntriesByName(received, "mark").length === 0) continue;
     performance.measure(received.replace("received", "rendered"), received);
     performance.clearMarks(received);
+    if (performance.getEntriesByType("measure").length > MEASURES_MAX) performance.clearMeasures();
   }
 }
 

@@ -38,6 +38,8 @@ export function paintMatrix(canvas, cells, layout, palette, hover) {
   const { cell, left, top } = layout;
   const across = cells.columns.length;
   const gap = cell >= 6 ? 1 : 0;
+  to.fillStyle = palette.site;
+  to.fillRect(left, top, across * cell, cells.rows.length * cell);
   // One colour after the other: a change of fill costs more than a rectangle.
   for (let state = 0; state < STATES.length; state += 1) {
     const words = linkWords(STATES[state]);
@@ -58,6 +60,7 @@ export function paintMatrix(canvas, cells, layout, palette, hover) {
   to.globalAlpha = 1;
   groups(to, cells, layout, palette);
   if (layout.named) names(to, cells, layout, palette, hover);
+  else axes(to, cells, layout, palette);
   if (hover) {
     to.strokeStyle = palette.focus;
     to.lineWidth = 2;
@@ -84,6 +87,22 @@ function groups(to, cells, layout, palette) {
   });
   to.stroke();
   to.globalAlpha = 1;
+}
+
+/** Where names have no room, the sites along each side. @param {CanvasRenderingContext2D} to @param {Cells} cells @param {Layout} layout @param {Palette} palette */
+function axes(to, cells, layout, palette) {
+  const sites = (/** @type {{group:string}[]} */ list) => [...new Set(list.map((one) => one.group))].slice(0, 6).join(", ");
+  to.font = `550 12px ${palette.font}`;
+  to.fillStyle = palette.soft;
+  to.textAlign = "left";
+  to.textBaseline = "alphabetic";
+  to.fillText(`to ${sites(cells.columns)} →`, layout.left, layout.top - 9);
+  to.save();
+  to.translate(layout.left - 10, layout.top);
+  to.rotate(-Math.PI / 2);
+  to.textAlign = "right";
+  to.fillText(`← from ${sites(cells.rows)}`, 0, 0);
+  to.restore();
 }
 
 /** @param {CanvasRenderingContext2D} to @param {Cells} cells @param {Layout} layout @param {Palette} palette @param {{row:number,column:number}|null} hover */

@@ -65,8 +65,9 @@ export function createTopology(canvas, on) {
   // ---- geometry -------------------------------------------------------------------------
 
   const inset = () => {
-    const side = Math.min(large ? 130 : 84, Math.max(34, width * 0.09));
-    return { x: side, top: model?.crowded ? 44 : Math.min(70, height * 0.14), bottom: model?.crowded ? 26 : Math.min(62, height * 0.13) };
+    const pad = sitePad() + 8;
+    const name = large ? 34 : 22;
+    return { x: Math.max(pad, Math.min(110, width * 0.08)), top: pad + name, bottom: pad + under() };
   };
 
   /** @param {number} x @param {number} y @returns {Point} */
@@ -75,6 +76,10 @@ export function createTopology(canvas, on) {
     const flat = { x: edge.x + x * (width - 2 * edge.x), y: edge.top + y * (height - edge.top - edge.bottom) };
     return { x: flat.x * view.zoom + view.x, y: flat.y * view.zoom + view.y };
   };
+
+  /** Room around the nodes of a site, and what their names need below. */
+  const sitePad = () => nodeRadius() + (model?.crowded ? 10 : large ? 42 : width < 480 ? 20 : 27);
+  const under = () => (model?.crowded ? 0 : large ? 16 : 14);
 
   const nodeRadius = () => {
     if (!model) return 0;
@@ -101,8 +106,7 @@ export function createTopology(canvas, on) {
 
   /** @param {string} site */
   const siteBox = (site) => {
-    const r = nodeRadius();
-    const pad = model?.crowded ? r + 10 : r + (large ? 42 : 27);
+    const pad = sitePad();
     let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
     model?.spots.forEach((spot, at) => {
       if (spot.site !== site) return;
@@ -111,8 +115,7 @@ export function createTopology(canvas, on) {
       y0 = Math.min(y0, points[at].y);
       y1 = Math.max(y1, points[at].y);
     });
-    const under = model?.crowded ? 0 : large ? 16 : 10;
-    return { site, x: x0 - pad, y: y0 - pad, w: x1 - x0 + 2 * pad, h: y1 - y0 + 2 * pad + under };
+    return { site, x: x0 - pad, y: y0 - pad, w: x1 - x0 + 2 * pad, h: y1 - y0 + 2 * pad + under() };
   };
 
   /** @param {Line} line */
@@ -292,7 +295,7 @@ export function createTopology(canvas, on) {
     to.save();
     to.globalAlpha = focus ? 0.16 : bundle.state === UP ? 0.3 : 0.42;
     to.strokeStyle = bundle.state === UP ? colours.good : bundle.up > 0 ? colours.good : colours[words.tone];
-    to.lineWidth = 1 + Math.min(3.5, Math.log2(1 + bundle.total) / 2.6);
+    to.lineWidth = 1 + Math.min(2, Math.log2(1 + bundle.total) / 5);
     if (bundle.up === 0) to.setLineDash(STROKES[STATES[bundle.state]].dash);
     to.beginPath();
     to.moveTo(a.x + a.w / 2, a.y + a.h / 2);
@@ -308,9 +311,11 @@ export function createTopology(canvas, on) {
     const words = linkWords(name);
     const bold = large ? 1.8 : 1;
     to.save();
-    to.globalAlpha = how === "dim" ? stroke.alpha * 0.16 : how === "on" ? 1 : stroke.alpha;
+    // In a crowd many links that are a little ill must not hide the one that is dead.
+    const plain = model?.crowded && lane.state !== 3 ? stroke.alpha * 0.5 : stroke.alpha;
+    to.globalAlpha = how === "dim" ? plain * 0.24 : how === "on" ? 1 : plain;
     to.strokeStyle = colours[words.tone];
-    to.lineWidth = (stroke.width + (how === "on" ? 1 : 0)) * (model?.crowded ? 0.8 : bold);
+    to.lineWidth = (stroke.width + (how === "on" ? 1 : 0)) * (model?.crowded ? 0.65 : bold);
     to.setLineDash(stroke.dash.map((length) => length * bold));
     to.lineCap = name === "not_probed" || name === "left" ? "round" : "butt";
     to.beginPath();
@@ -440,11 +445,10 @@ export function createTopology(canvas, on) {
     to.fillStyle = spot.state === "down" ? colours.bad : colours.ink;
     to.fillText(text, at.x, y);
     if (spot.me && !large) {
-      const half = to.measureText(text).width / 2;
-      to.font = `500 10px ${colours.font}`;
+      to.font = `500 10.5px ${colours.font}`;
+      to.strokeText("this node", at.x, y + 15);
       to.fillStyle = colours.soft;
-      to.textAlign = "left";
-      to.fillText("this node", at.x + half + 5, y + 2.5);
+      to.fillText("this node", at.x, y + 15);
     }
   };
 

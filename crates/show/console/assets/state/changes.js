@@ -11,6 +11,9 @@ import { selectionOf } from "./headline.js";
 /** Lines kept. An hour of a restless grid; doubled, nobody would scroll there. */
 export const CHANGES_MAX = 60;
 
+/** Milliseconds within which a verdict's new sentence is the same news. */
+const REPHRASED_MS = 15_000;
+
 /** Links that change alike up to which each is named. */
 const NAMED_MAX = 2;
 
@@ -21,21 +24,33 @@ export function changesBetween(before, after) {
   return [...verdictNews(before, after, at), ...nodeNews(before, after, at), ...linkNews(before, after, at)];
 }
 
+/**
+ * The lines after the news. A verdict that is said better within moments replaces itself.
+ * @param {Change[]} lines Newest first. @param {Change[]} news @returns {Change[]}
+ */
+export function withNews(lines, news) {
+  if (news.length === 0) return lines;
+  const said = new Set(news.map((change) => change.key).filter((key) => key !== null));
+  const at = news[0].at;
+  const kept = lines.filter((line) => line.key === null || !said.has(line.key) || at - line.at > REPHRASED_MS);
+  return [...news, ...kept].slice(0, CHANGES_MAX);
+}
+
 /** @param {Picture} before @param {Picture} after @param {number} at @returns {Change[]} */
 function verdictNews(before, after, at) {
-  const old = new Set(before.verdicts.map((verdict) => verdict.id));
+  const old = new Map(before.verdicts.map((verdict) => [verdict.id, verdict.sentence]));
   const now = new Set(after.verdicts.map((verdict) => verdict.id));
   /** @type {Change[]} */
   const news = [];
   for (const verdict of after.verdicts) {
-    if (old.has(verdict.id)) continue;
+    if (old.get(verdict.id) === verdict.sentence) continue;
     const words = verdictWords(verdict.kind);
-    news.push({ at, tone: words.tone, shape: words.shape, text: verdict.sentence, selection: selectionOf(after, verdict) });
+    news.push({ at, key: verdict.id, tone: words.tone, shape: words.shape, text: verdict.sentence, selection: selectionOf(after, verdict) });
   }
   for (const verdict of before.verdicts) {
     if (now.has(verdict.id)) continue;
     const text = `Over: ${verdictWords(verdict.kind).text.toLowerCase()}, ${verdict.subject}`;
-    news.push({ at, tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
+    news.push({ at, key: null, tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
   }
   return news;
 }
@@ -49,10 +64,10 @@ function nodeNews(before, after, at) {
     const state = nodeWords(node.state);
     if (was === undefined) {
       const text = `${node.id} joined${node.site ? ` in ${node.site}` : ""}`;
-      news.push({ at, tone: state.tone, shape: "ring", text, selection: { kind: "node", id: node.id } });
+      news.push({ at, key: null, tone: state.tone, shape: "ring", text, selection: { kind: "node", id: node.id } });
     } else if (before.nodes[was].state !== node.state) {
       const text = `${node.id}: ${nodeWords(before.nodes[was].state).text} → ${state.text}`;
-      news.push({ at, tone: state.tone, shape: state.shape, text, selection: { kind: "node", id: node.id } });
+      news.push({ at, key: null, tone: state.tone, shape: state.shape, text, selection: { kind: "node", id: node.id } });
     }
   }
   return news;
@@ -76,13 +91,13 @@ function linkNews(before, after, at) {
     const words = linkWords(STATES[state]);
     if (links.length > NAMED_MAX || state === UNKNOWN) {
       const text = `${counted(links.length, "link")} ${links.length === 1 ? "is" : "are"} now ${words.text}`;
-      news.push({ at, tone: words.tone, shape: words.shape, text, selection: null });
+      news.push({ at, key: null, tone: words.tone, shape: words.shape, text, selection: null });
       continue;
     }
     for (const link of links) {
       const from = after.nodes[after.links.from[link]].id;
       const to = after.nodes[after.links.to[link]].id;
-      news.push({ at, tone: words.tone, shape: words.shape, text: `${from} → ${to} ${words.text}`, selection: { kind: "link", from, to } });
+      news.push({ at, key: null, tone: words.tone, shape: words.shape, text: `${from} → ${to} ${words.text}`, selection: { kind: "link", from, to } });
     }
   }
   return news;

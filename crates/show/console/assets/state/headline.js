@@ -1,7 +1,7 @@
 // @ts-check
 // The first thing anyone reads: how the grid is, in one sentence; and what stands beside it.
 
-import { counted, isFault, STATES, verdictWords, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
+import { counted, isFault, STATES, verdictWords, DOWN, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
 import { epoch } from "./picture.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
@@ -34,8 +34,9 @@ function count(picture) {
   for (let at = 0; at < links.count; at += 1) {
     byState[links.state[at]] += 1;
     if (links.rttP50[at] > (slowest < 0 ? -1 : links.rttP50[slowest])) slowest = at;
-    const lost = Math.max(links.lossForward[at] || 0, links.lossReturn[at] || 0);
-    if (lost > lossMost && links.state[at] <= 2) {
+    // Each direction's own loss; what is down has no loss to compare.
+    const lost = links.lossForward[at] || 0;
+    if (lost > lossMost && links.state[at] !== DOWN) {
       lossMost = lost;
       lossiest = at;
     }

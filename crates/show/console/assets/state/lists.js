@@ -13,24 +13,24 @@ import { siteMatrix } from "./matrix.js";
 export const ROWS_PER_PAGE = 100;
 
 /**
- * Indices of links, the worst first, then by name.
+ * Indices of links, the worst first, else in the order of the document (by name).
  * @param {Picture} picture @param {[string,string]|null} scope @param {boolean} troubled
  */
 export function linkRows(picture, scope, troubled) {
   const { links, nodes } = picture;
   const inScope = scope ? nodes.map((node) => [siteOf(node) === scope[0], siteOf(node) === scope[1]]) : null;
-  /** @type {number[]} */
-  const rows = [];
+  /** @type {number[][]} */
+  const byRank = Array.from({ length: RANKS }, () => []);
   for (let at = 0; at < links.count; at += 1) {
     if (troubled && links.state[at] === UP) continue;
     if (inScope && !(inScope[links.from[at]][0] && inScope[links.to[at]][1])) continue;
-    rows.push(at);
+    byRank[faultRank(links.state[at])].push(at);
   }
-  // Names are compared only where states tie; nodes come sorted, so their order stands in.
-  rows.sort((a, b) =>
-    faultRank(links.state[b]) - faultRank(links.state[a]) || links.from[a] - links.from[b] || links.to[a] - links.to[b]);
-  return rows;
+  return byRank.reverse().flat();
 }
+
+/** One more than the highest rank. */
+const RANKS = 8;
 
 /** Trouble first, then what is unknown, then the rest. @param {number} state */
 function faultRank(state) {

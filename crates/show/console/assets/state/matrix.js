@@ -40,12 +40,11 @@ function countSites(picture) {
   const size = sites.length;
   /** @type {(SiteCell|null)[]} */
   const cells = new Array(size * size).fill(null);
-  /** @type {number[][]} */
-  const times = cells.map(() => []);
   const { links } = picture;
+  const where = new Uint32Array(links.count);
   for (let at = 0; at < links.count; at += 1) {
-    const where = nodeSite[links.from[at]] * size + nodeSite[links.to[at]];
-    const cell = (cells[where] ??= {
+    where[at] = nodeSite[links.from[at]] * size + nodeSite[links.to[at]];
+    const cell = (cells[where[at]] ??= {
       state: NOT_PROBED, total: 0, up: 0, known: 0, byState: new Array(STATES.length).fill(0), rttP50: null,
     });
     const state = links.state[at];
@@ -54,20 +53,24 @@ function countSites(picture) {
     if (state !== NOT_PROBED && state !== LEFT) cell.total += 1;
     if (state !== NOT_PROBED && state !== LEFT && state !== UNKNOWN) cell.known += 1;
     if (state === UP) cell.up += 1;
-    const rtt = links.rttP50[at];
-    if (rtt === rtt) times[where].push(rtt);
   }
-  cells.forEach((cell, where) => {
-    if (cell) cell.rttP50 = median(times[where]);
-  });
+  medians(cells, where, links.rttP50);
   return { sites, nodes, cells };
 }
 
-/** @param {number[]} values @returns {number|null} */
-export function median(values) {
-  if (values.length === 0) return null;
-  const sorted = Float64Array.from(values).sort();
-  return sorted[Math.floor(sorted.length / 2)];
+/** Sorts all round trips in one array, each cell's in its own stretch of it.
+ * @param {(SiteCell|null)[]} cells @param {Uint32Array} where @param {Float64Array} rtt */
+function medians(cells, where, rtt) {
+  const start = new Uint32Array(cells.length + 1);
+  for (let at = 0; at < where.length; at += 1) if (rtt[at] === rtt[at]) start[where[at] + 1] += 1;
+  for (let cell = 0; cell < cells.length; cell += 1) start[cell + 1] += start[cell];
+  const times = new Float64Array(start[cells.length]);
+  const next = start.slice();
+  for (let at = 0; at < where.length; at += 1) if (rtt[at] === rtt[at]) times[next[where[at]]++] = rtt[at];
+  cells.forEach((cell, at) => {
+    const own = times.subarray(start[at], start[at + 1]).sort();
+    if (cell && own.length > 0) cell.rttP50 = own[Math.floor(own.length / 2)];
+  });
 }
 
 /**

@@ -4,7 +4,7 @@
 import { findLink, linkAt, linksOf, readLink, siteOf } from "./picture.js";
 import { linkRows } from "./lists.js";
 import { siteMatrix } from "./matrix.js";
-import { WEIGHT } from "./words.js";
+import { rtt, WEIGHT } from "./words.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Link} Link */
@@ -12,6 +12,9 @@ import { WEIGHT } from "./words.js";
 
 /** Links named in a panel; the rest is counted, and stands in the list. */
 export const PEERS_MAX = 60;
+
+/** Marks of flows; a burst probes up to 64. */
+const FLOWS_MAX = 64;
 
 /**
  * A node with each peer's two links, the worst first.
@@ -92,13 +95,37 @@ export function sitePanel(picture, site) {
  */
 export function flowMarks(link, data) {
   if (Array.isArray(data?.flows) && data.flows.length > 0) {
-    return data.flows.slice(0, 64).map((/** @type {any} */ flow) => {
-      const sent = Number(flow.sent) || 0;
-      const lost = (Number(flow.lost_forward) || 0) + (Number(flow.lost_return) || 0);
-      return { alive: flow.alive === true, title: `port ${flow.port}: ${flow.alive ? "answers" : "no answer"}, ${sent} sent, ${lost} lost` };
-    });
+    return data.flows.slice(0, FLOWS_MAX).map((/** @type {any} */ flow) => ({
+      alive: flow.alive === true,
+      title: [
+        `port ${flow.port}: ${flow.alive ? "answers" : "no answer"}`,
+        Number.isFinite(flow.rtt_us_last) && flow.alive ? rtt(flow.rtt_us_last) : "",
+        Number.isFinite(flow.sent) ? `${flow.sent} sent, ${flow.answered ?? 0} answered` : "",
+        flow.lost_forward > 0 ? `${flow.lost_forward} lost on the way there` : "",
+        flow.lost_return > 0 ? `${flow.lost_return} lost on the way back` : "",
+      ].filter(Boolean).join(", "),
+    }));
   }
-  return Array.from({ length: Math.min(64, link.total) }, (_, at) => ({
+  return Array.from({ length: Math.min(FLOWS_MAX, link.total) }, (_, at) => ({
     alive: at < link.ok, title: at < link.ok ? "answers" : "no answer",
   }));
+}
+
+/**
+ * The observer's samples, oldest first, as two series; `null` where it has none.
+ * @param {any} data
+ * @returns {{rtt:(number|null)[], loss:(number|null)[], stepS:number}|null}
+ */
+export function historyOf(data) {
+  const samples = Array.isArray(data?.history) ? data.history : [];
+  if (samples.length === 0) return null;
+  const number = (/** @type {any} */ value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+  return {
+    rtt: samples.map((/** @type {any} */ sample) => number(sample?.rtt_us_p50)),
+    loss: samples.map((/** @type {any} */ sample) => {
+      const known = [sample?.loss, sample?.loss_forward, sample?.loss_return].map(number).filter((value) => value !== null);
+      return known.length === 0 ? null : Math.max(...known);
+    }),
+    stepS: number(data.history_step_s) ?? 1,
+  };
 }

@@ -174,22 +174,14 @@ export function applyDelta(picture, delta) {
     }
   }
 
-  const place = placeOf(picture);
-  const isNew = (/** @type {LinkView} */ view) => {
-    const from = picture.index.get(view.from);
-    const to = picture.index.get(view.to);
-    return from === undefined || to === undefined || !place.has(from * PAIR + to);
-  };
-  const sameLinks = !compacted && goneLinks.length === 0 && !changedLinks.some(isNew);
+  const places = changedLinks.map((view) => placeOf(picture, view));
+  const sameLinks = !compacted && goneLinks.length === 0 && !places.includes(-1);
   let links = picture.links;
   if (!sameLinks) {
     links = rebuilt(picture, index, changedLinks, goneLinks);
   } else if (changedLinks.length > 0) {
     links = copied(picture.links);
-    for (const view of changedLinks) {
-      const key = /** @type {number} */ (index.get(view.from)) * PAIR + /** @type {number} */ (index.get(view.to));
-      writeLink(links, /** @type {number} */ (place.get(key)), view);
-    }
+    changedLinks.forEach((view, at) => writeLink(links, places[at], view));
   }
   return {
     digest: delta.digest ?? picture.digest,
@@ -200,6 +192,13 @@ export function applyDelta(picture, delta) {
     links,
     verdicts: delta.verdicts ?? picture.verdicts,
   };
+}
+
+/** @param {Picture} picture @param {LinkView} view @returns {number} -1 where the link is new. */
+function placeOf(picture, view) {
+  const from = picture.index.get(view.from);
+  const to = picture.index.get(view.to);
+  return from === undefined || to === undefined ? -1 : linkAt(picture, from, to);
 }
 
 /**
@@ -256,28 +255,17 @@ function copyLink(source, at, target, to) {
   target.more[to] = source.more[at];
 }
 
+const NONE = new Uint32Array(0);
+
 /** Two indices in one key. More nodes than any grid holds, and `PAIR * PAIR` stays exact. */
 const PAIR = 1 << 20;
 
-/** Derived once for as long as the same links exist: keyed by the column that says so.
- * @type {WeakMap<Uint32Array, Map<number,number>>} */
-const places = new WeakMap();
-
-/** @param {Picture} picture */
-function placeOf(picture) {
-  const { links } = picture;
-  let place = places.get(links.from);
-  if (!place) {
-    place = new Map();
-    for (let at = 0; at < links.count; at += 1) place.set(links.from[at] * PAIR + links.to[at], at);
-    places.set(links.from, place);
-  }
-  return place;
-}
-
 /** Index of the link between two nodes (indices), or -1. @param {Picture} picture @param {number} from @param {number} to */
 export function linkAt(picture, from, to) {
-  return placeOf(picture).get(from * PAIR + to) ?? -1;
+  // A node has at most some hundred links: looking through them beats keeping a table of all.
+  const ends = picture.links.to;
+  for (const at of linksOf(picture, from).out) if (ends[at] === to) return at;
+  return -1;
 }
 
 /** @param {Picture} picture @param {number} at @returns {Link} */
@@ -308,7 +296,8 @@ export function findLink(picture, from, to) {
   return at < 0 ? null : readLink(picture, at);
 }
 
-/** @type {WeakMap<Uint32Array, {out:Uint32Array[], into:Uint32Array[]}>} */
+/** Derived once for as long as the same links exist: keyed by the column that says so.
+ * @type {WeakMap<Uint32Array, {out:Uint32Array[], into:Uint32Array[]}>} */
 const adjacency = new WeakMap();
 
 /** Indices of the links that leave and that reach a node. @param {Picture} picture @param {number} node */
@@ -319,8 +308,7 @@ export function linksOf(picture, node) {
     found = { out: grouped(links.from, links.count), into: grouped(links.to, links.count) };
     adjacency.set(links.from, found);
   }
-  const none = new Uint32Array(0);
-  return { out: found.out[node] ?? none, into: found.into[node] ?? none };
+  return { out: found.out[node] ?? NONE, into: found.into[node] ?? NONE };
 }
 
 /** @param {Uint32Array} ends @param {number} count @returns {Uint32Array[]} */

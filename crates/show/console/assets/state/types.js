@@ -154,19 +154,20 @@
  * @property {number} uptime_s
  * @property {string} [role]
  * @property {string} [user]
+ * @property {"none"|"loopback"|"token"|"session"|"node"} [proof]
  * @property {boolean} [demo]
  */
 
 /**
  * @typedef {object} Demo
- * @property {string} [step]
- * @property {string} [title]
+ * @property {string|null} [step]
+ * @property {string|null} [title]
  * @property {{t_s:number, who:"demo"|"andon", text:string}[]} log
  * @property {{id:string,label:string,active:boolean,kind:string}[]} faults
  * @property {"running"|"paused"|"off"|"done"} [script]
  */
 
-/** @typedef {{at:number, tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change */
+/** @typedef {{at:number, key:string|null, tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change */
 
 /**
  * @typedef {object} State

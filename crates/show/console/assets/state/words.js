@@ -130,7 +130,7 @@ export function clock(ms, now) {
   if (ms === null || !Number.isFinite(ms)) return NOT_MEASURED;
   const time = new Date(ms);
   const day = time.toDateString() === new Date(now).toDateString() ? "" : `${time.toLocaleDateString()} `;
-  return day + time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return day + time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
 /** @param {number} count @param {string} one @param {string} [many] */

@@ -10,13 +10,13 @@ import { Glyph } from "./glyph.js";
 import { Map } from "./map.js";
 
 /** Verdicts that are readable at once from five metres. */
-const VERDICTS_MAX = 4;
+const VERDICTS_MAX = 3;
 
 /** @param {{state:import("../state/types.js").State, act:import("../main.js").Actions}} props */
 export function Board({ state, act }) {
   const { picture } = state;
   const fresh = freshness(state.connection, state.clock);
-  const time = new Date(Number.isFinite(state.wall) ? state.wall : Date.now()).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const time = new Date(Number.isFinite(state.wall) ? state.wall : Date.now()).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   if (!picture) {
     return html`<main class="board mute"><header><h1>Andon</h1><p class="clock">${time}</p></header><p class="waiting">${fresh.text} …</p></main>`;
   }

@@ -6,11 +6,14 @@ import { html, useState } from "../ui.js";
 /** @typedef {import("../state/types.js").Demo} Demo */
 /** @typedef {import("../main.js").Actions} Actions */
 
+/** Which plugs stand together, by kind of fault. */
 const GROUPS = /** @type {Record<string,string>} */ ({
-  link: "Links", cut: "Cut a link", one_way: "One direction", lossy: "Lossy link", loss: "Lossy link", slow: "Slow link",
-  delay: "Slow link", latency: "Slow link", node: "Nodes", freeze: "Freeze a node", frozen: "Freeze a node", kill: "Kill a node",
-  dead: "Kill a node", site: "Cut off a site", site_cut: "Cut off a site", flow: "Some flows",
+  cut_one_way: "Links", cut: "Links", loss: "Links", flows: "Links", delay: "Links",
+  freeze: "Nodes", kill: "Nodes", site: "Sites",
 });
+
+/** Lines kept in the open story. */
+const LINES_MAX = 40;
 
 /** @param {{demo:Demo, act:Actions}} props */
 export function DemoRibbon({ demo, act }) {
@@ -24,19 +27,21 @@ export function DemoRibbon({ demo, act }) {
     const name = GROUPS[fault.kind] ?? fault.kind.replaceAll("_", " ");
     groups.set(name, [...(groups.get(name) ?? []), fault]);
   }
-  return html`<section class="demo" aria-label="Demo">
+  return html`<section class=${`demo${shown ? " open" : ""}`} aria-label="Demo">
     <div class="ribbon">
       <span class="badge">Demo</span>
       <div class="story" aria-live="polite">
         ${lines.length === 0 && html`<p>${demo.title ?? "Five nodes in three sites, on this machine."}</p>`}
         ${lines.map((line) => html`<p class=${line.who} key=${`${line.t_s}${line.text}`}><b>${line.who === "demo" ? "We" : "Andon"}</b><span>${line.text}</span><time>${stamp(line.t_s)}</time></p>`)}
       </div>
+      ${(demo.script === "running" || demo.script === "paused") && html`<button class="button" onClick=${() => act.script(demo.script === "running" ? "pause" : "resume")}>${demo.script === "running" ? "Pause" : "Go on"}</button>`}
+      ${demo.script === "done" && html`<button class="button" onClick=${() => act.script("restart")}>Play again</button>`}
       <button class="button" aria-expanded=${shown} onClick=${() => setOpen(!shown)}>${active > 0 ? `${active} plug${active === 1 ? "" : "s"} pulled` : "Pull a plug"}</button>
     </div>
     ${shown && html`<div class="plugs">
       <div class="groups">${[...groups].map(([name, faults]) => html`<fieldset><legend>${name}</legend>${faults.map((fault) => html`<button class="plug" aria-pressed=${fault.active} onClick=${() => act.fault(fault.id, !fault.active)}>
         <span class="switch" aria-hidden="true"></span>${fault.label}</button>`)}</fieldset>`)}</div>
-      ${demo.log.length > 0 && html`<ol class="log" aria-label="What happened so far">${demo.log.slice(-14).reverse().map((line) => html`<li class=${line.who}><time>${stamp(line.t_s)}</time><b>${line.who === "demo" ? "We" : "Andon"}</b><span>${line.text}</span></li>`)}</ol>`}
+      ${demo.log.length > 0 && html`<ol class="log" aria-label="What happened so far">${demo.log.slice(-LINES_MAX).reverse().map((line) => html`<li class=${line.who}><time>${stamp(line.t_s)}</time><b>${line.who === "demo" ? "We" : "Andon"}</b><span>${line.text}</span></li>`)}</ol>`}
     </div>`}
   </section>`;
 }

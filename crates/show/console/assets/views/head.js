@@ -73,7 +73,7 @@ function Card({ verdict, picture, state, act }) {
   const open = state.route.verdict === verdict.id;
   const selection = selectionOf(picture, verdict);
   return html`<li class=${`verdict ${view.tone}${open ? " open" : ""}`}>
-    <button class="say" aria-expanded=${open} onClick=${() => act.go({ verdict: open ? null : verdict.id })}>
+    <button class="say" id=${`verdict-${verdict.id}`} aria-expanded=${open} onClick=${() => act.go({ verdict: open ? null : verdict.id })}>
       <${Glyph} shape=${view.shape} tone=${view.tone} />
       <span class="kind">${view.text}</span>
       <span class="sentence">${verdict.sentence}</span>

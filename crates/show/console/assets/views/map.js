@@ -24,7 +24,7 @@ export function Map({ state, picture, act, large }) {
   const { selection, verdict } = state.route;
   const model = useMemo(() => mapModel(picture, selection), [picture, JSON.stringify(selection)]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!canvas.current || !frame.current) return undefined;
     const made = createTopology(canvas.current, {
       hover: (hit, x, y) => setHover(hit && { hit, x, y }),
@@ -41,10 +41,7 @@ export function Map({ state, picture, act, large }) {
   }, []);
 
   useLayoutEffect(() => {
-    // The effect above has not run yet the first time; the next frame then shows it.
-    const show = () => topology.current?.show(model, picture, readPalette(), highlighted(state, picture), large);
-    if (topology.current) show();
-    else requestAnimationFrame(show);
+    topology.current?.show(model, picture, readPalette(), highlighted(state, picture), large);
   }, [model, picture, JSON.stringify(selection), verdict, state.theme, large]);
 
   useEffect(() => {

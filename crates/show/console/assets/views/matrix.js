@@ -18,6 +18,12 @@ import { Chip, Glyph } from "./glyph.js";
 /** Rows and columns up to which a matrix is a table of buttons. */
 const TABLE_MAX = 14;
 
+/** Sites from which a cell's total has no room beside what is up. */
+const SITES_ROOMY = 8;
+
+/** Share of ill links below which a cell is mostly well and says so by its ground. */
+const FEW = 0.05;
+
 /** @param {{state:State, picture:Picture, act:Actions}} props */
 export function Matrix({ state, picture, act }) {
   const { scope } = state.route;
@@ -31,7 +37,8 @@ function Sites({ picture, state, act }) {
   const matrix = siteMatrix(picture);
   const { sites, cells } = matrix;
   const chosen = state.route.selection;
-  return html`<div class="matrix"><div class="scroll"><table class="cells sites">
+  const many = sites.length > SITES_ROOMY;
+  return html`<div class="matrix"><div class="scroll"><table class=${`cells sites${many ? " many" : ""}`}>
     <caption>Links from each site (rows) to each site (columns). A cell shows its worst link and how many are up.</caption>
     <thead><tr><th class="corner"><span>from ↓ to →</span></th>${sites.map((site) => html`<th scope="col">${site}</th>`)}</tr></thead>
     <tbody>${sites.map((from, row) => html`<tr>
@@ -41,10 +48,11 @@ function Sites({ picture, state, act }) {
         if (!cell) return html`<td class="empty"></td>`;
         const words = linkWords(STATES[cell.state]);
         const marked = chosen?.kind === "pair" && chosen.from === from && chosen.to === to;
-        return html`<td><button class=${`cell ${words.tone}${marked ? " chosen" : ""}${from === to ? " within" : ""}`}
+        const few = words.tone === "warn" && cell.total - cell.up < FEW * cell.total;
+        return html`<td><button class=${`cell ${words.tone}${marked ? " chosen" : ""}${few ? " few" : ""}`}
           aria-label=${`${from} to ${to}: worst ${words.text}, ${cell.up} of ${cell.total} links up, usual round trip ${rtt(cell.rttP50)}`}
           onClick=${() => act.select({ kind: "pair", from, to })} onDblClick=${() => act.go({ scope: [from, to] })}>
-          <${Glyph} ...${words} /><span class="count">${cell.up}<small>/${cell.total}</small></span><span class="rtt">${rttShort(cell.rttP50)}</span>
+          <${Glyph} ...${words} /><span class="count">${cell.up}${!many && html`<small>/${cell.total}</small>`}</span><span class="rtt">${rttShort(cell.rttP50)}</span>
         </button></td>`;
       })}</tr>`)}</tbody>
   </table></div></div>`;
@@ -84,7 +92,7 @@ function NodeTable({ picture, matrix, state, act }) {
         return html`<td class=${side}><button class=${`cell ${words.tone}${marked ? " chosen" : ""}`}
           aria-label=${`${link.from} to ${link.to}: ${words.text}, ${flows(link.ok, link.total)} flows, round trip ${rtt(link.rttP50)}`}
           onClick=${() => act.select({ kind: "link", from: link.from, to: link.to })}>
-          <${Glyph} ...${words} /><span class="rtt">${link.state === "up" || link.state === "degraded" ? rttShort(link.rttP50) : words.text}</span>
+          <${Glyph} ...${words} /><span class="rtt">${link.rttP50 !== null && (link.state === "up" || link.state === "degraded") ? rtt(link.rttP50) : words.text}</span>
         </button></td>`;
       })}</tr>`)}</tbody>
   </table></div>`;

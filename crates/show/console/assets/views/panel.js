@@ -2,9 +2,9 @@
 // The panel beside the grid: one node, link, site or pair of sites, in full.
 
 import { html, useEffect, useRef } from "../ui.js";
-import { flowMarks, linkPanel, nodePanel, pairPanel, sitePanel } from "../state/panel.js";
+import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel } from "../state/panel.js";
 import { epoch } from "../state/picture.js";
-import { clock, counted, flows, held, linkWords, loss, nodeWords, reachWords, reason, rtt, STATES, transport, NOT_MEASURED } from "../state/words.js";
+import { clock, counted, flows, held, linkWords, loss, nodeWords, reachWords, reason, rtt, span, STATES, transport, NOT_MEASURED } from "../state/words.js";
 import { paintSparkline } from "../draw/sparkline.js";
 import { readPalette } from "../draw/palette.js";
 import { Chip, Glyph } from "./glyph.js";
@@ -113,7 +113,7 @@ function LinkPanel({ state, picture, act, from, to }) {
     <h3>Flows<span>${flows(link.ok, link.total)}${link.total > 0 ? " answer" : ""}</span></h3>
     <p class="flows" aria-label=${`${flows(link.ok, link.total)} flows answer`}>${marks.map((mark) => html`<span class=${mark.alive ? "ok" : "cut"} title=${mark.title}>${mark.alive ? "" : "✕"}</span>`)}</p>
     <h3>Round trip<span>${rtt(link.rttP50)}${usual !== null && link.rttP50 !== null ? `, usually ${rtt(usual)}` : ""}</span></h3>
-    <${History} history=${data?.history} baseline=${usual} theme=${state.theme} />
+    <${History} data=${data} baseline=${usual} theme=${state.theme} />
     ${detail?.problem && html`<p class="aside">${from} cannot be asked right now (${detail.problem}); this is what it last published.</p>`}
     <dl class="facts">
       <${Fact} name="RTT p50">${rtt(link.rttP50)}</${Fact}>
@@ -139,21 +139,21 @@ function Direction({ link, here = false, act }) {
     <span class="lost">loss ${loss(link.lossForward)}</span></button>`;
 }
 
-/** @param {{history:any, baseline:number|null, theme:string}} props */
-function History({ history, baseline, theme }) {
+/** @param {{data:any, baseline:number|null, theme:string}} props */
+function History({ data, baseline, theme }) {
   const canvas = useRef(/** @type {HTMLCanvasElement|null} */ (null));
-  const values = Array.isArray(history?.rtt_p50_us) ? history.rtt_p50_us : [];
+  const history = historyOf(data);
   useEffect(() => {
-    if (!canvas.current || values.length === 0) return;
-    const bars = values.map((/** @type {any} */ _, /** @type {number} */ at) => Math.max(history.loss_forward?.[at] ?? 0, history.loss_return?.[at] ?? 0));
-    paintSparkline(canvas.current, { values, bars, baseline }, readPalette(), canvas.current.clientWidth, canvas.current.clientHeight);
-  }, [history, theme]);
-  if (values.length === 0) return null;
-  const span = (values.length * (history.step_s ?? 1)) / 60;
-  const known = values.filter((/** @type {number|null} */ value) => value !== null);
+    if (!canvas.current || !history) return;
+    const series = { values: history.rtt, bars: history.loss, baseline };
+    paintSparkline(canvas.current, series, readPalette(), canvas.current.clientWidth, canvas.current.clientHeight);
+  }, [data, theme]);
+  if (!history) return null;
+  const seconds = history.rtt.length * history.stepS;
+  const known = history.rtt.filter((value) => value !== null);
   const words = known.length === 0 ? NOT_MEASURED : `${rtt(Math.min(...known))} to ${rtt(Math.max(...known))}`;
-  return html`<figure class="history"><canvas ref=${canvas} role="img" aria-label=${`Round trip over the last ${span.toFixed(0)} minutes: ${words}`}></canvas>
-    <figcaption><span>${span < 1.5 ? `last ${Math.round(span * 60)} s` : `last ${span.toFixed(0)} min`}</span><span>${words}</span></figcaption></figure>`;
+  return html`<figure class="history"><canvas ref=${canvas} role="img" aria-label=${`Round trip over the last ${span(seconds * 1000)}: ${words}`}></canvas>
+    <figcaption><span>last ${span(seconds * 1000)}</span><span>${words}</span></figcaption></figure>`;
 }
 
 /** @param {Props & {id:string}} props */

@@ -28,6 +28,6 @@ export function Top({ state, act }) {
       <svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="6" /><path d="M8 2a6 6 0 0 1 0 12z" class="solid" /></svg>
     </button>
     <button class="plain help-open" onClick=${() => act.dialog("help")} aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)">?</button>
-    ${me?.user && html`<button class="plain user" onClick=${act.logout} title=${`${me.user}, ${me.role ?? ""}. Log out`} aria-label=${`Log out ${me.user}`}>${me.user.slice(0, 1).toUpperCase()}</button>`}
+    ${me?.proof === "session" && me.user && html`<button class="plain user" onClick=${act.logout} title=${`${me.user}, ${me.role ?? ""}. Log out`} aria-label=${`Log out ${me.user}`}>${me.user.slice(0, 1).toUpperCase()}</button>`}
   </header>`;
 }

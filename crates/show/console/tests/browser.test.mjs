@@ -1,0 +1,229 @@
+// The console in a real browser against a real demo: `ANDON_URL=http://127.0.0.1:8777 node
+// browser.test.mjs [folder for screenshots]`. Finds everything by role and text, as people do.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const url = (process.env.ANDON_URL ?? "http://127.0.0.1:8777").replace(/\/$/, "");
+const folder = process.argv[2] ?? "screenshots";
+const browserPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** Milliseconds for a fault to be seen and shown; the promise is 2.5 s, a loaded machine gets more. */
+const SEEN_MS = 15_000;
+
+const problems = [];
+const steps = [];
+mkdirSync(folder, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: browserPath,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+
+/** A page that reports whatever goes wrong on it. */
+async function open(path, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(SEEN_MS);
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") problems.push(`console ${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => problems.push(`page error: ${error.stack}`));
+  page.on("request", (request) => {
+    const asked = new URL(request.url());
+    if (asked.protocol !== "data:" && asked.origin !== new URL(url).origin) problems.push(`asked another host: ${request.url()}`);
+  });
+  await page.goto(url + path);
+  return page;
+}
+
+const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
+const fault = (page, id, active) =>
+  page.evaluate(
+    ([name, on]) => fetch("/api/v1/demo/fault", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id: name, active: on }) }).then((answer) => answer.status),
+    [id, active],
+  );
+
+async function step(name, check) {
+  const began = performance.now();
+  try {
+    await check();
+    steps.push(`ok      ${name} (${Math.round(performance.now() - began)} ms)`);
+  } catch (error) {
+    steps.push(`FAILED  ${name}`);
+    problems.push(`${name}: ${error.message}`);
+  }
+}
+
+let page;
+
+await step("a healthy grid says so in words, in the title and in figures", async () => {
+  page = await open("/");
+  await page.getByRole("heading", { level: 1, name: "All well" }).waitFor();
+  await page.getByText("5 nodes in 3 sites, 20 links").waitFor();
+  await page.getByRole("img", { name: /^Map of 5 nodes in 3 sites; 0 nodes and 0 links are not up/ }).waitFor();
+  assert.match(await page.title(), /all well/);
+  await page.waitForTimeout(400);
+  await shot(page, "grid");
+});
+
+await step("the map is painted", async () => {
+  const colours = await page.locator(".map canvas").evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Set();
+    for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 0) seen.add((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
+    return seen.size;
+  });
+  assert.ok(colours > 20, `the map shows ${colours} colours`);
+});
+
+await step("the matrix is a table of links by name", async () => {
+  await page.keyboard.press("g");
+  await page.keyboard.press("x");
+  const table = page.getByRole("table");
+  await table.waitFor();
+  assert.equal(await table.getByRole("button", { name: /flows, round trip/ }).count(), 20);
+  assert.equal(await table.getByRole("rowheader").count(), 5);
+  await shot(page, "matrix");
+  assert.match(page.url(), /view=matrix/);
+});
+
+await step("the list holds every link as a row, nodes too", async () => {
+  await page.keyboard.press("g");
+  await page.keyboard.press("l");
+  await page.getByRole("columnheader", { name: "Loss there" }).waitFor();
+  assert.equal(await page.getByRole("row").count(), 21);
+  await page.getByRole("button", { name: "Nodes", exact: true }).click();
+  await page.getByRole("columnheader", { name: "Reached by" }).waitFor();
+  assert.equal(await page.getByRole("row").count(), 6);
+  await shot(page, "list");
+});
+
+await step("a plug pulled on the page becomes a verdict and a changed headline", async () => {
+  await page.keyboard.press("g");
+  await page.keyboard.press("m");
+  await page.getByRole("button", { name: /^Cut \S+ → \S+$/ }).first().click();
+  await page.getByRole("heading", { level: 1, name: "One thing is wrong" }).waitFor();
+  await page.getByRole("list", { name: "Verdicts" }).getByRole("button", { name: /Link down/ }).waitFor();
+  await page.waitForFunction(() => /1 wrong/.test(document.title));
+  await page.getByRole("complementary", { name: "What changed" }).getByRole("listitem").first().waitFor();
+  await page.waitForTimeout(1500);
+  await shot(page, "verdict");
+});
+
+await step("the verdict opens by keyboard, then the link it is about", async () => {
+  await page.keyboard.press("j");
+  await page.getByRole("button", { name: /Link down/, expanded: true }).waitFor();
+  await page.getByText(/told from \d+ observations?/).waitFor();
+  await page.keyboard.press("Enter");
+  const panel = page.getByRole("complementary", { name: /^Details of \S+ → \S+/ });
+  await panel.waitFor();
+  await panel.getByText("0 of 8 answer").waitFor();
+  assert.equal(await panel.getByRole("group", { name: "Both directions" }).getByRole("button").count(), 2);
+  await panel.getByRole("img", { name: /^Round trip over the last/ }).waitFor();
+  assert.match(page.url(), /from=.*to=.*verdict=/);
+  await shot(page, "link");
+  await page.reload();
+  await panel.waitFor();
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+});
+
+await step("search finds a node, and its panel opens", async () => {
+  await page.keyboard.press("/");
+  const field = page.getByRole("combobox", { name: "Search the grid" });
+  await field.waitFor();
+  const id = await page.evaluate(() => fetch("/api/v1/picture").then((answer) => answer.json()).then((picture) => picture.nodes[0].id));
+  await field.fill(id);
+  await page.getByRole("option").first().waitFor();
+  await shot(page, "search");
+  await page.keyboard.press("Enter");
+  await page.getByRole("complementary", { name: `Details of ${id}` }).waitFor();
+  await page.waitForTimeout(300);
+  await shot(page, "node");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+  await page.keyboard.press("Escape");
+});
+
+await step("dark as the system asks, light as the person chooses", async () => {
+  const dark = await open("/", { colorScheme: "dark" });
+  await dark.getByRole("heading", { level: 1 }).waitFor();
+  const ground = () => dark.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const before = await ground();
+  await dark.waitForTimeout(500);
+  await shot(dark, "dark");
+  await dark.keyboard.press("t");
+  await dark.waitForTimeout(200);
+  assert.notEqual(await ground(), before);
+  await dark.context().close();
+});
+
+await step("390 pixels are enough: nothing scrolls sideways", async () => {
+  const narrow = await open("/", { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 });
+  await narrow.getByRole("heading", { level: 1 }).waitFor();
+  for (const path of ["/", "/?view=matrix", "/?view=list"]) {
+    await narrow.goto(url + path);
+    await narrow.getByRole("heading", { level: 1 }).waitFor();
+    await narrow.waitForTimeout(300);
+    const wide = await narrow.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${path} is ${wide} pixels wide`);
+  }
+  await narrow.goto(`${url}/`);
+  await narrow.waitForTimeout(600);
+  await narrow.screenshot({ path: join(folder, "narrow.png"), fullPage: true });
+  await narrow.context().close();
+});
+
+await step("the board shows state, verdicts, map and clock, and no controls", async () => {
+  const board = await open("/board", { viewport: { width: 1920, height: 1080 } });
+  await board.getByRole("heading", { level: 1, name: "One thing is wrong" }).waitFor();
+  await board.getByRole("list", { name: "Verdicts" }).getByRole("listitem").first().waitFor();
+  await board.getByText(/^\d\d:\d\d:\d\d$/).waitFor();
+  assert.equal(await board.getByRole("button").count(), 0);
+  await board.waitForTimeout(500);
+  await shot(board, "board");
+  await board.context().close();
+});
+
+await step("mended, the page says so by itself", async () => {
+  for (const active of await page.evaluate(() => fetch("/api/v1/demo").then((answer) => answer.json()).then((demo) => demo.faults.filter((one) => one.active).map((one) => one.id)))) {
+    assert.equal(await fault(page, active, false), 200);
+  }
+  await page.getByRole("heading", { level: 1, name: "All well" }).waitFor({ timeout: 3 * SEEN_MS });
+});
+
+await step("a page whose node is out of reach says how old its picture is", async () => {
+  const alone = await open("/");
+  await alone.addInitScript(() => {
+    const Real = window.EventSource;
+    window.EventSource = class extends Real {
+      constructor(...options) {
+        super(...options);
+        window.lastStream = this;
+      }
+    };
+  });
+  await alone.reload();
+  await alone.getByText("live", { exact: true }).waitFor();
+  const before = problems.length;
+  await alone.route("**/api/v1/**", (route) => route.abort());
+  await alone.evaluate(() => window.lastStream.dispatchEvent(new Event("error")));
+  await alone.getByRole("alert").getByText(/The picture is .* old, reconnecting/).waitFor();
+  await alone.waitForFunction(() => /^stale/.test(document.title));
+  await alone.waitForTimeout(2500);
+  await shot(alone, "stale");
+  await alone.unroute("**/api/v1/**");
+  await alone.getByText("live", { exact: true }).waitFor();
+  // The browser itself reports each refused attempt; that is what was provoked.
+  problems.splice(before, problems.length, ...problems.slice(before).filter((problem) => !/ERR_FAILED/.test(problem)));
+  await alone.context().close();
+});
+
+await browser.close();
+for (const line of steps) console.log(line);
+for (const problem of problems) console.log(`PROBLEM ${problem}`);
+console.log(`screenshots: ${folder}`);
+process.exit(problems.length === 0 ? 0 : 1);
