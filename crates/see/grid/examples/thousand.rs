@@ -91,6 +91,14 @@ fn main() {
     world.run(Duration::from_secs(5));
     let quiet = (sent(&world) - quiet_from) / 5 / count as u64;
 
+    // Somebody joins and fetches all of it.
+    world.add(&[0, 1]);
+    let joined = world.run_until(
+        Duration::from_secs(60),
+        Duration::from_millis(50),
+        World::agrees,
+    );
+
     let rounds = |time: Duration| time.as_secs_f64() / 0.2;
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!(
@@ -103,6 +111,7 @@ fn main() {
         rounds(median),
         rounds(worst)
     );
+    println!("| a newcomer holds the whole picture after | {joined:?} | |");
     println!("| largest packet | {} B | 1,400 B |", world.largest);
     println!("| sent per node when quiet | {quiet} B/s | 20,000 B/s |");
     println!("| rows of one picture | {row_bytes} B | |");

@@ -23,6 +23,7 @@ mod outside;
 pub mod payload;
 pub mod plan;
 pub mod publish;
+mod reading;
 pub mod reconcile;
 pub mod row;
 mod rumours;

@@ -1,12 +1,9 @@
 //! What one node holds of the grid: the newest content of every row, and the slices read from
 //! them. A row is proved once, on entry, and never goes backwards.
 
-use crate::payload::{self, Entry};
+use crate::reading::read_slice;
 use crate::row::{self, Claim, Row, RowIndex, RowKey, RowVersion};
-use andon_model::{
-    HostHealth, Identity, Instant, LinkReport, NodeKey, Peer, Picture, PictureDigest, Presence,
-    Slice,
-};
+use andon_model::{Instant, NodeKey, Picture, PictureDigest, Presence, Slice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -456,10 +453,14 @@ impl Store {
             let Some(owner) = self.owners.get(&key) else {
                 continue;
             };
-            let reading = read_slice(key, owner);
+            let reading = read_slice(&owner.rows);
             self.counters.invalid_rows += reading.invalid.len() as u64;
             self.counters.unread_entries += reading.unread_entries;
-            events.extend(reading.invalid.into_iter().map(StoreEvent::Invalid));
+            let invalid = reading
+                .invalid
+                .into_iter()
+                .map(|index| RowKey { owner: key, index });
+            events.extend(invalid.map(StoreEvent::Invalid));
             let before = self.slices.get(&key).map(|slice| slice.identity.presence);
             let Some(slice) = reading.slice else {
                 // The first rows of a later life may come before its identity: what was shown
@@ -516,95 +517,4 @@ impl Store {
                 .map(move |(index, row)| (*key, index - first, row.payload()))
         })
     }
-}
-
-struct Reading {
-    slice: Option<Slice>,
-    invalid: Vec<RowKey>,
-    unread_entries: u64,
-}
-
-fn read_slice(key: NodeKey, owner: &Owner) -> Reading {
-    let mut reading = Reading {
-        slice: None,
-        invalid: Vec::new(),
-        unread_entries: 0,
-    };
-    let identity: Option<Identity> = read_one(key, owner, row::IDENTITY, &mut reading);
-    let host: Option<HostHealth> = read_one(key, owner, row::HOST, &mut reading);
-    let targets = read_list(key, owner, row::TARGETS, &mut reading);
-    let neighbours = read_list(key, owner, row::NEIGHBOURS, &mut reading);
-    let reports: Vec<(u64, LinkReport)> = read_list(key, owner, row::LINKS, &mut reading);
-    let Some(identity) = identity else {
-        return reading;
-    };
-    let mut links: BTreeMap<Peer, (u64, LinkReport)> = BTreeMap::new();
-    for (version, report) in reports {
-        // While a link moves from one row to another, both may hold it: the newer row is right.
-        if links
-            .get(&report.to)
-            .is_none_or(|(held, _)| *held < version)
-        {
-            links.insert(report.to.clone(), (version, report));
-        }
-    }
-    reading.slice = Some(Slice {
-        public_key: owner.public_key,
-        epoch: owner.epoch,
-        version: owner.version_max(),
-        identity,
-        host: host.unwrap_or_default(),
-        links: links
-            .into_iter()
-            .map(|(to, (_, report))| (to, report))
-            .collect(),
-        targets: targets.into_iter().map(|(_, target)| target).collect(),
-        neighbours: neighbours
-            .into_iter()
-            .map(|(_, neighbour)| neighbour)
-            .collect(),
-    });
-    reading
-}
-
-fn read_one<T: Entry>(
-    key: NodeKey,
-    owner: &Owner,
-    index: RowIndex,
-    reading: &mut Reading,
-) -> Option<T> {
-    let value = payload::decode(owner.rows.get(&index)?.payload());
-    if value.is_none() {
-        reading.invalid.push(RowKey { owner: key, index });
-    }
-    value
-}
-
-fn read_list<T: Entry>(
-    key: NodeKey,
-    owner: &Owner,
-    (first, count): (RowIndex, u16),
-    reading: &mut Reading,
-) -> Vec<(u64, T)> {
-    let mut entries = Vec::new();
-    for (index, row) in owner.rows.range(first..first + count) {
-        let version = row.version().version;
-        match payload::decode_list::<T>(row.payload()) {
-            Some(list) => {
-                reading.unread_entries += list.unread as u64;
-                if list.unread > 0 && list.entries.is_empty() {
-                    reading.invalid.push(RowKey {
-                        owner: key,
-                        index: *index,
-                    });
-                }
-                entries.extend(list.entries.into_iter().map(|entry| (version, entry)));
-            }
-            None => reading.invalid.push(RowKey {
-                owner: key,
-                index: *index,
-            }),
-        }
-    }
-    entries
 }
