@@ -26,9 +26,11 @@ export function paintSparkline(canvas, series, palette, width, height) {
   });
   to.globalAlpha = 1;
   if (known.length === 0) return;
-  const most = Math.max(...known, baseline ?? 0) * 1.15;
-  const least = Math.min(...known, baseline ?? Infinity) * 0.85;
-  const y = (/** @type {number} */ value) => height - 4 - ((value - least) / (most - least || 1)) * (height - 10);
+  // One outlier must not flatten the rest: what lies far above is cut at the upper edge.
+  const sorted = known.toSorted((a, b) => a - b);
+  const most = Math.max(sorted[Math.floor((sorted.length - 1) * 0.95)] * 1.4, (baseline ?? 0) * 1.15);
+  const least = Math.min(sorted[0], baseline ?? Infinity) * 0.85;
+  const y = (/** @type {number} */ value) => height - 4 - (Math.min(value - least, most - least) / (most - least || 1)) * (height - 10);
   if (baseline !== null) {
     to.strokeStyle = palette.mute;
     to.setLineDash([2, 4]);

@@ -2,7 +2,7 @@
 // What happened between two pictures, in a few lines. Many links that change alike are told
 // as one line: a dead node is one piece of news, not forty.
 
-import { counted, linkWords, nodeWords, STATES, verdictWords, UNKNOWN, NOT_PROBED } from "./words.js";
+import { counted, isFault, linkWords, nodeWords, STATES, verdictWords, UNKNOWN, NOT_PROBED } from "./words.js";
 import { selectionOf } from "./headline.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
@@ -25,15 +25,18 @@ export function changesBetween(before, after) {
 }
 
 /**
- * The lines after the news. A verdict that is said better within moments replaces itself.
+ * The lines after the news. A verdict said anew is no news: within moments it corrects its
+ * own line, later (its figures wander) it changes nothing.
  * @param {Change[]} lines Newest first. @param {Change[]} news @returns {Change[]}
  */
 export function withNews(lines, news) {
   if (news.length === 0) return lines;
-  const said = new Set(news.map((change) => change.key).filter((key) => key !== null));
-  const at = news[0].at;
-  const kept = lines.filter((line) => line.key === null || !said.has(line.key) || at - line.at > REPHRASED_MS);
-  return [...news, ...kept].slice(0, CHANGES_MAX);
+  const better = new Map(news.filter((change) => change.again).map((change) => [change.key, change]));
+  const kept = lines.map((line) => {
+    const said = line.key === null ? undefined : better.get(line.key);
+    return said && said.at - line.at <= REPHRASED_MS ? { ...said, at: line.at } : line;
+  });
+  return [...news.filter((change) => !change.again), ...kept].slice(0, CHANGES_MAX);
 }
 
 /** @param {Picture} before @param {Picture} after @param {number} at @returns {Change[]} */
@@ -43,9 +46,13 @@ function verdictNews(before, after, at) {
   /** @type {Change[]} */
   const news = [];
   for (const verdict of after.verdicts) {
-    if (old.get(verdict.id) === verdict.sentence) continue;
+    const said = old.get(verdict.id);
+    if (said === verdict.sentence) continue;
     const words = verdictWords(verdict.kind);
-    news.push({ at, key: verdict.id, tone: words.tone, shape: words.shape, text: verdict.sentence, selection: selectionOf(after, verdict) });
+    // Figures in a remark's sentence wander; its subject says enough.
+    const text = isFault(verdict.kind) ? verdict.sentence : `${words.text}: ${verdict.subject}`;
+    const again = said !== undefined;
+    news.push({ at, key: verdict.id, again, tone: words.tone, shape: words.shape, text, selection: selectionOf(after, verdict) });
   }
   for (const verdict of before.verdicts) {
     if (now.has(verdict.id)) continue;

@@ -167,7 +167,8 @@
  * @property {"running"|"paused"|"off"|"done"} [script]
  */
 
-/** @typedef {{at:number, key:string|null, tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change */
+/** @typedef {{at:number, key:string|null, again?:boolean, tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change
+ * `key`: id of the verdict that it tells of; `again`: the same verdict, said anew. */
 
 /**
  * @typedef {object} State

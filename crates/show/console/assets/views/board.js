@@ -5,7 +5,7 @@
 import { html } from "../ui.js";
 import { headline, verdictView } from "../state/headline.js";
 import { freshness } from "../state/connection.js";
-import { held } from "../state/words.js";
+import { held, isFault } from "../state/words.js";
 import { Glyph } from "./glyph.js";
 import { Map } from "./map.js";
 
@@ -22,8 +22,9 @@ export function Board({ state, act }) {
   }
   const head = headline(picture);
   const stale = fresh.state !== "live";
-  const shown = picture.verdicts.slice(0, VERDICTS_MAX);
-  const more = picture.verdicts.length - shown.length;
+  const faults = picture.verdicts.filter((verdict) => isFault(verdict.kind));
+  const shown = faults.slice(0, VERDICTS_MAX);
+  const more = faults.length - shown.length;
   return html`<main class=${`board ${stale ? "mute" : head.tone}`}>
     <header>
       <${Glyph} shape=${stale ? "dashed" : head.shape} tone=${stale ? "mute" : head.tone} big />
@@ -32,7 +33,7 @@ export function Board({ state, act }) {
     </header>
     ${stale && html`<p class="stale" role="alert">${fresh.text}</p>`}
     <div class=${`wall${shown.length === 0 ? " calm" : ""}`}>
-      ${shown.length > 0 && html`<ol aria-label="Verdicts">${shown.map((verdict) => {
+      ${shown.length > 0 && html`<ol aria-label="Verdicts" class=${shown.length < 3 ? "few" : ""}>${shown.map((verdict) => {
         const view = verdictView(verdict);
         return html`<li class=${view.tone} key=${verdict.id}><${Glyph} shape=${view.shape} tone=${view.tone} /><div><p class="sentence">${verdict.sentence}</p><p class="since">${held(view.since, state.wall)}</p></div></li>`;
       })}${more > 0 && html`<li class="more">and ${more} more</li>`}</ol>`}

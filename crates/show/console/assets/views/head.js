@@ -3,7 +3,7 @@
 
 import { html, useState } from "../ui.js";
 import { headline, summary, verdictView, selectionOf } from "../state/headline.js";
-import { clock, counted, held, loss, rtt } from "../state/words.js";
+import { clock, counted, held, isFault, loss, rtt, verdictWords } from "../state/words.js";
 import { readLink, epoch } from "../state/picture.js";
 import { Glyph } from "./glyph.js";
 
@@ -14,6 +14,9 @@ import { Glyph } from "./glyph.js";
 
 /** Verdicts shown before "show all": more would push the map off the screen. */
 const VERDICTS_FIRST = 4;
+
+/** Remarks listed when opened; nobody reads more. */
+const REMARKS_MAX = 50;
 
 /** @param {{state:State, picture:Picture, act:Actions}} props */
 export function Head({ state, picture, act }) {
@@ -57,14 +60,32 @@ function figure(text) {
 /** @param {{state:State, picture:Picture, act:Actions}} props */
 function Verdicts({ state, picture, act }) {
   const [all, setAll] = useState(false);
+  const [remarksOpen, setRemarksOpen] = useState(false);
   if (picture.verdicts.length === 0) return null;
-  const chosen = picture.verdicts.findIndex((verdict) => verdict.id === state.route.verdict);
-  const shown = all || chosen >= VERDICTS_FIRST ? picture.verdicts : picture.verdicts.slice(0, VERDICTS_FIRST);
-  const more = picture.verdicts.length - shown.length;
+  const faults = picture.verdicts.filter((verdict) => isFault(verdict.kind));
+  const remarks = picture.verdicts.filter((verdict) => !isFault(verdict.kind));
+  const chosen = (/** @type {Verdict} */ verdict) => verdict.id === state.route.verdict;
+  const shown = all || faults.findIndex(chosen) >= VERDICTS_FIRST ? faults : faults.slice(0, VERDICTS_FIRST);
+  const more = faults.length - shown.length;
+  const card = (/** @type {Verdict} */ verdict) => html`<${Card} key=${verdict.id} verdict=${verdict} picture=${picture} state=${state} act=${act} />`;
+  const open = remarksOpen || remarks.some(chosen);
   return html`<ol class="verdicts" aria-label="Verdicts">
-    ${shown.map((verdict) => html`<${Card} key=${verdict.id} verdict=${verdict} picture=${picture} state=${state} act=${act} />`)}
-    ${more > 0 && html`<li class="more"><button onClick=${() => setAll(true)}>Show ${counted(more, "more verdict")}</button></li>`}
+    ${shown.map(card)}
+    ${more > 0 && html`<li class="more" key="more"><button onClick=${() => setAll(true)}>Show ${counted(more, "more verdict")}</button></li>`}
+    ${remarks.length > 0 && html`<li class="remarks" key="remarks"><button aria-expanded=${open} onClick=${() => setRemarksOpen(!open)}>
+      <${Glyph} shape="ring" tone="mute" /><strong>${counted(remarks.length, "remark")}</strong><span>${remarkWords(remarks)}</span></button></li>`}
+    ${open && remarks.slice(0, REMARKS_MAX).map(card)}
   </ol>`;
+}
+
+/** Kinds of remarks with their subjects. @param {Verdict[]} remarks */
+function remarkWords(remarks) {
+  /** @type {Record<string, string[]>} */
+  const byKind = {};
+  for (const remark of remarks) (byKind[verdictWords(remark.kind).text] ??= []).push(remark.subject);
+  return Object.entries(byKind)
+    .map(([kind, subjects]) => `${kind}: ${subjects.slice(0, 3).join(", ")}${subjects.length > 3 ? ` and ${subjects.length - 3} more` : ""}`)
+    .join(" · ");
 }
 
 /** @param {{verdict:Verdict, picture:Picture, state:State, act:Actions}} props */

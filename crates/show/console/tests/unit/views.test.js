@@ -110,6 +110,8 @@ test("news: many links that change alike are one line, and a verdict said better
   let lines = withNews([], changesBetween({ ...before }, said("first words", 1000)));
   lines = withNews(lines, changesBetween(said("first words", 1000), said("better words", 2000)));
   assert.deepEqual(lines.map((line) => line.text), ["better words"]);
+  lines = withNews(lines, changesBetween(said("better words", 2000), said("31 %", 60_000)));
+  assert.deepEqual(lines.map((line) => line.text), ["better words"]);
   const many = Array.from({ length: 2 * CHANGES_MAX }, () => ({ at: 0, key: null }));
   assert.equal(withNews(many, many).length, CHANGES_MAX);
 });
