@@ -110,6 +110,19 @@ mod tests {
         assert!(named >= 2, "a script and a style at least, found {named}");
     }
 
+    /// Otherwise the browser learns of them one import after the other, a round trip each.
+    #[test]
+    fn the_page_names_every_module_ahead() {
+        let page = asset("/").expect("the page is embedded");
+        let text = std::str::from_utf8(&page.bytes).expect("the page is UTF-8");
+        for name in Files::iter().filter(|name| name.ends_with(".js") && name != "state/types.js") {
+            assert!(
+                text.contains(&format!("=\"/{name}\"")),
+                "{name} is not preloaded"
+            );
+        }
+    }
+
     #[test]
     fn every_module_that_a_module_imports_is_embedded() {
         for name in

@@ -3,7 +3,7 @@
 // tells what was pointed at; it decides nothing. It moves only when something changed.
 
 import { drawShape, fit } from "./palette.js";
-import { linkWords, nodeWords, STATES, UP } from "../state/words.js";
+import { DOWN, linkWords, nodeWords, STATES, UP } from "../state/words.js";
 
 /** @typedef {import("./palette.js").Palette} Palette */
 /** @typedef {import("../state/map.js").MapModel} MapModel */
@@ -60,6 +60,8 @@ export function createTopology(canvas, on) {
   /** @type {Lane[]} */
   let lanes = [];
   let frame = 0;
+  const layer = document.createElement("canvas");
+  let stale = true;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ---- geometry -------------------------------------------------------------------------
@@ -214,15 +216,25 @@ export function createTopology(canvas, on) {
   const paint = () => {
     frame = 0;
     if (!model || !palette || width === 0) return;
+    if (stale) paintLayer(model, palette);
+    stale = false;
     const to = fit(canvas, width, height);
+    to.clearRect(0, 0, width, height);
+    to.drawImage(layer, 0, 0, width, height);
+    paintPulses(to);
+  };
+
+  /** All that stands still, so that a spreading ring costs one copy and not a thousand lines.
+   * @param {MapModel} model @param {Palette} palette */
+  const paintLayer = (model, palette) => {
+    const to = fit(layer, width, height);
     to.clearRect(0, 0, width, height);
     const focus = pointed();
     for (const box of boxes) paintSite(to, palette, box, focus);
     if (model.crowded) for (const bundle of model.bundles) paintBundle(to, palette, bundle, focus);
     for (const lane of lanes) paintLane(to, palette, lane, isPointed(lane, focus));
-    model.spots.forEach((spot, at) => paintNode(to, /** @type {Palette} */ (palette), spot, points[at], focus));
-    boxes.forEach((box) => paintSiteName(to, /** @type {Palette} */ (palette), box, focus));
-    paintPulses(to);
+    model.spots.forEach((spot, at) => paintNode(to, palette, spot, points[at], focus));
+    boxes.forEach((box) => paintSiteName(to, palette, box, focus));
   };
 
   /** What stands out: what the pointer is on, or else what is chosen. `null`: all alike. @returns {About|null} */
@@ -312,7 +324,7 @@ export function createTopology(canvas, on) {
     const bold = large ? 1.8 : 1;
     to.save();
     // In a crowd many links that are a little ill must not hide the one that is dead.
-    const plain = model?.crowded && lane.state !== 3 ? stroke.alpha * 0.5 : stroke.alpha;
+    const plain = model?.crowded && lane.state !== DOWN ? stroke.alpha * 0.5 : stroke.alpha;
     to.globalAlpha = how === "dim" ? plain * 0.24 : how === "on" ? 1 : plain;
     to.strokeStyle = colours[words.tone];
     to.lineWidth = (stroke.width + (how === "on" ? 1 : 0)) * (model?.crowded ? 0.65 : bold);
@@ -471,7 +483,7 @@ export function createTopology(canvas, on) {
       to.stroke();
       to.restore();
     }
-    if (pulses.length > 0) ask();
+    if (pulses.length > 0 && !frame) frame = requestAnimationFrame(paint);
   };
 
   /** @param {Picture} before @param {Picture} after */
@@ -487,7 +499,7 @@ export function createTopology(canvas, on) {
     if (before.links.from !== after.links.from) return;
     for (let at = 0; at < after.links.count && pulses.length < 24; at += 1) {
       const state = after.links.state[at];
-      if (state === before.links.state[at] || state > 3) continue;
+      if (state === before.links.state[at] || state > DOWN || (model?.crowded && state !== DOWN)) continue;
       const colour = palette[linkWords(STATES[state]).tone];
       pulses.push({
         x: () => {
@@ -500,6 +512,7 @@ export function createTopology(canvas, on) {
   };
 
   const ask = () => {
+    stale = true;
     if (!frame) frame = requestAnimationFrame(paint);
   };
 
@@ -590,6 +603,7 @@ export function createTopology(canvas, on) {
       clamp();
       measure();
       if (frame) cancelAnimationFrame(frame);
+      stale = true;
       paint();
     },
     /** @param {number} factor */

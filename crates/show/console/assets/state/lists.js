@@ -10,7 +10,7 @@ import { siteMatrix } from "./matrix.js";
 /** @typedef {import("./types.js").NodeView} NodeView */
 
 /** Rows on one page. More would cost a frame and help nobody. */
-export const ROWS_PER_PAGE = 100;
+export const ROWS_PER_PAGE = 50;
 
 /**
  * Indices of links, the worst first, else in the order of the document (by name).

@@ -19,7 +19,8 @@ const LINES_MAX = 40;
 export function DemoRibbon({ demo, act }) {
   const active = demo.faults.filter((fault) => fault.active).length;
   const [open, setOpen] = useState(/** @type {boolean|null} */ (null));
-  const shown = open ?? (demo.script === "off");
+  // Without a script the plugs are the show; on a narrow screen they would hide the grid.
+  const shown = open ?? (demo.script === "off" && innerWidth > 900);
   const lines = demo.log.slice(-2);
   /** @type {Map<string, Demo["faults"]>} */
   const groups = new Map();
