@@ -453,9 +453,12 @@ export function createTopology(canvas, on) {
     to.strokeStyle = colours.site;
     const text = spot.id.length > 22 ? `${spot.id.slice(0, 21)}…` : spot.id;
     const y = at.y + r + (large ? 9 : 6);
-    to.strokeText(text, at.x, y);
+    // A long name at the edge moves inwards rather than out of sight.
+    const half = to.measureText(text).width / 2 + 4;
+    const x = view.zoom > 1 ? at.x : Math.max(half, Math.min(width - half, at.x));
+    to.strokeText(text, x, y);
     to.fillStyle = spot.state === "down" ? colours.bad : colours.ink;
-    to.fillText(text, at.x, y);
+    to.fillText(text, x, y);
     if (spot.me && !large) {
       to.font = `500 10.5px ${colours.font}`;
       to.strokeText("this node", at.x, y + 15);

@@ -69,7 +69,13 @@ export function headline(picture) {
   const sum = summary(picture);
   const faults = picture.verdicts.filter((verdict) => isFault(verdict.kind));
   const remarks = picture.verdicts.length - faults.length;
-  const size = `${counted(sum.present, "node")} in ${counted(sum.sites, "site")}, ${counted(sum.links, "link")}`;
+  const size = [
+    `${counted(sum.present, "node")} in ${counted(sum.sites, "site")}`,
+    counted(sum.links, "link"),
+    sum.targets > 0 && counted(sum.targets, "target"),
+    sum.neighbours > 0 && counted(sum.neighbours, "GridBug neighbour"),
+    sum.left > 0 && `${sum.left} left on purpose`,
+  ].filter(Boolean).join(", ");
   const beside = remarks === 0 ? size : `${size}, ${counted(remarks, "remark")}`;
   if (faults.some((verdict) => verdict.kind === "isolated")) {
     return {
