@@ -1,5 +1,5 @@
-//! `/metrics`: Prometheus' text format. Links are those that this node observes, so that
-//! scraping every node gives each link once.
+//! `/metrics`: Prometheus' text format, or OpenMetrics 1.0 for who asks for it. Links are those
+//! that this node observes, so that scraping every node gives each link once.
 
 use crate::error::ApiError;
 use crate::gate::Caller;
@@ -10,34 +10,114 @@ use crate::{access, access::Role};
 use andon_model::{LinkState, LinkView, NodeState, PictureView};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use hyper::header;
+use hyper::header::{self, HeaderMap};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// How the figures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Format {
+    /// Prometheus' own text format, which every scraper reads.
+    #[default]
+    Text,
+    /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>, which differs in how families
+    /// are named and in that a page cut short is recognised.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What the `Accept` headers want: OpenMetrics where it is named and plain text is not
+    /// liked better. A wildcard gets plain text: it comes from people and from `curl`.
+    fn wanted(headers: &HeaderMap) -> Self {
+        let (mut text, mut open) = (0.0, 0.0_f32);
+        let accepted = headers.get_all(header::ACCEPT).iter();
+        let ranges = accepted
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        for range in ranges {
+            let mut parts = range.split(';').map(str::trim);
+            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut quality, mut version) = (1.0, "1.0.0");
+            for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "q" => quality = value.trim().parse().unwrap_or(0.0),
+                    "version" => version = value.trim().trim_matches('"'),
+                    _ => {}
+                }
+            }
+            match media_type.as_str() {
+                "application/openmetrics-text" if version == "1.0.0" => open = open.max(quality),
+                "text/plain" => text = f32::max(text, quality),
+                _ => {}
+            }
+        }
+        if open > 0.0 && open >= text {
+            Self::OpenMetrics
+        } else {
+            Self::Text
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The name of a family whose samples have the name `sample`, and its type.
+    fn family<'a>(self, sample: &'a str, kind: &'a str) -> (&'a str, &'a str) {
+        if self == Self::Text {
+            return (sample, kind);
+        }
+        match kind {
+            // A counter's samples end in `_total`, an info's in `_info`; their families do not.
+            "counter" => match sample.strip_suffix("_total") {
+                Some(family) => (family, kind),
+                None => (sample, "unknown"),
+            },
+            "gauge" => sample
+                .strip_suffix("_info")
+                .map_or((sample, kind), |family| (family, "info")),
+            _ => (sample, kind),
+        }
+    }
+}
 
 /// Figures for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
-    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "Prometheus text format, or OpenMetrics 1.0 where Accept asks for it", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.need(Role::Viewer)?;
-    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], render(&shared)).into_response())
+    let format = Format::wanted(&headers);
+    let head = [
+        (header::CONTENT_TYPE, format.media_type()),
+        (header::VARY, "accept"),
+    ];
+    Ok((head, render(&shared, format)).into_response())
 }
 
-fn render(shared: &Shared) -> String {
+fn render(shared: &Shared, format: Format) -> String {
     let view = shared.view.borrow().clone();
-    let mut page = Page::default();
+    let mut page = Page {
+        format,
+        ..Page::default()
+    };
     build(&mut page, shared, &view);
     grid(&mut page, &view);
     own_links(&mut page, &view);
     http(&mut page, shared);
     node(&mut page, shared);
     process(&mut page);
+    if format == Format::OpenMetrics {
+        page.text.push_str("# EOF\n");
+    }
     page.text
 }
 
@@ -206,13 +286,13 @@ fn http(page: &mut Page, shared: &Shared) {
         page.sample(name, &[], value);
     }
     page.family(
-        "andon_http_connections",
+        "andon_http_connections_open",
         "gauge",
         "TCP connections held by the API.",
     );
-    page.sample("andon_http_connections", &[], shared.slots.open());
-    page.family("andon_http_streams", "gauge", "Event streams open.");
-    page.sample("andon_http_streams", &[], shared.hub.open());
+    page.sample("andon_http_connections_open", &[], shared.slots.open());
+    page.family("andon_http_streams_open", "gauge", "Event streams open.");
+    page.sample("andon_http_streams_open", &[], shared.hub.open());
     page.family(
         "andon_uptime_seconds",
         "gauge",
@@ -289,6 +369,7 @@ fn process(page: &mut Page) {
 
 #[derive(Default)]
 struct Page {
+    format: Format,
     text: String,
     /// A family twice would make the whole page unreadable.
     seen: BTreeMap<String, ()>,
@@ -297,8 +378,12 @@ struct Page {
 impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.seen.insert(name.to_owned(), ());
-        let help = help.replace('\\', "\\\\").replace('\n', " ");
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        let (family, kind) = self.format.family(name, kind);
+        let mut help = help.replace('\\', "\\\\").replace('\n', " ");
+        if self.format == Format::OpenMetrics {
+            help = help.replace('"', "\\\"");
+        }
+        let _ = writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind}");
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
@@ -335,5 +420,49 @@ fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    #[track_caller]
+    fn check(accept: &'static str, expected: Format) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+        assert_eq!(Format::wanted(&headers), expected, "{accept}");
+    }
+
+    #[test]
+    fn who_names_openmetrics_gets_it_and_all_others_get_text() {
+        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Text);
+        check("*/*", Format::Text);
+        check("", Format::Text);
+        check("text/html,application/xhtml+xml,*/*;q=0.8", Format::Text);
+        check("text/plain;version=0.0.4", Format::Text);
+        check("application/openmetrics-text", Format::OpenMetrics);
+        check(
+            "Application/OpenMetrics-Text; version=1.0.0; charset=utf-8",
+            Format::OpenMetrics,
+        );
+        // As Prometheus 2 and 3 ask.
+        check(
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            Format::OpenMetrics,
+        );
+        check(
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=1.0.0;q=0.4,*/*;q=0.1",
+            Format::OpenMetrics,
+        );
+        check(
+            "text/plain;q=0.9,application/openmetrics-text;q=0.5",
+            Format::Text,
+        );
+        check("application/openmetrics-text;q=0", Format::Text);
+        check("application/openmetrics-text;q=rubbish", Format::Text);
+        check("application/openmetrics-text;version=0.0.1", Format::Text);
+        check("application/openmetrics-text;;=;q;=,", Format::OpenMetrics);
     }
 }

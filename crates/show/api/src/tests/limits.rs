@@ -151,7 +151,7 @@ async fn three_thousand_idle_connections_lock_nobody_out() {
             .unwrap();
         line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
-    assert!(value("andon_http_connections") <= 256);
+    assert!(value("andon_http_connections_open") <= 256);
     assert!(value("andon_http_connections_evicted_total") >= 2700);
 }
 

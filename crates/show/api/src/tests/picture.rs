@@ -410,6 +410,62 @@ async fn the_metrics_satisfy_promtool_and_tell_the_links() {
 }
 
 #[tokio::test]
+async fn who_asks_for_openmetrics_gets_openmetrics() {
+    let world = World::start();
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0")];
+    let reply = world.ask("GET", "/metrics", &accept, "").await;
+    assert_eq!(
+        reply.headers["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    let metrics = reply.text();
+    for line in [
+        "# TYPE andon_build info",
+        "andon_build_info{version=\"1.2.3\",node=\"a\",site=\"here\"} 1",
+        "# TYPE andon_gossip_packets counter",
+        "andon_gossip_packets_total{direction=\"out\"} 9",
+        "# TYPE process_cpu_seconds counter",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}\n{metrics}"
+        );
+    }
+    assert!(metrics.ends_with("\n# EOF\n"));
+    // Each family once, its samples right behind it and named as its type wants.
+    let mut families = std::collections::BTreeSet::new();
+    let (mut family, mut kind) = ("", "");
+    for line in metrics.lines().filter(|line| *line != "# EOF") {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().unwrap();
+            assert!(families.insert(family), "{line}");
+            assert!(!family.ends_with("_total") && !family.ends_with("_info"));
+        } else if let Some(typed) = line.strip_prefix("# TYPE ") {
+            kind = typed
+                .strip_prefix(family)
+                .and_then(|rest| rest.strip_prefix(' '))
+                .unwrap();
+        } else {
+            let end = line.find(['{', ' ']).unwrap();
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                "gauge" | "summary" => "",
+                _ => panic!("{kind}: {line}"),
+            };
+            assert_eq!(line[..end], format!("{family}{suffix}"));
+        }
+    }
+    assert!(families.len() > 40);
+    let text = world.get("/metrics").await;
+    assert_eq!(
+        text.headers["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert!(!text.text().contains("# EOF"));
+}
+
+#[tokio::test]
 async fn every_route_is_described() {
     let world = World::start();
     let document = world.get("/api/v1/openapi.json").await.json();
