@@ -4,7 +4,7 @@
 
 use andon_model::Instant;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -19,8 +19,13 @@ const FRAME_BYTES_MAX: usize = 1_400;
 const QUEUE_FRAMES_MAX: usize = 256;
 /// Connections held at once; doubled, strangers could hold twice the descriptors.
 const CONNECTIONS_MAX: usize = 1_024;
+/// Connections on which no member was met yet. Below what the grid core holds, so that strangers
+/// cannot fill that; a member is known within a round trip and needs its place no longer.
+const STRANGERS_MAX: usize = 128;
 /// A connection on which nothing valid was heard for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Time for a stranger to show that it is of the grid.
+const STRANGER_MAX: Duration = Duration::from_secs(10);
 /// How long an answer to a dial is waited for.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -58,6 +63,15 @@ struct Connection {
     opened: Instant,
     dialled: bool,
     remote: SocketAddr,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Opened by somebody who has not shown yet to be of the grid.
+    Stranger,
+    /// Opened by us, or a member speaks on it.
+    Known,
 }
 
 /// All frame connections of a node.
@@ -69,17 +83,41 @@ pub struct Frames {
     pub dropped: u64,
     /// Connections refused because there were too many.
     pub refused: u64,
+    /// Strangers' connections closed to make room for others.
+    pub evicted: u64,
 }
 
 impl Frames {
     /// No connections yet; what happens on them goes to `events`.
     pub fn new(events: mpsc::Sender<FrameEvent>) -> Self {
-        Self { events, connections: BTreeMap::new(), next: 1, dropped: 0, refused: 0 }
+        Self { events, connections: BTreeMap::new(), next: 1, dropped: 0, refused: 0, evicted: 0 }
     }
 
-    /// Takes over a connection whose first byte was [`FRAMES_MAGIC`].
-    pub fn accept(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) {
+    /// Takes over a connection whose first byte was [`FRAMES_MAGIC`]. Returns another that was
+    /// closed to make room; no event tells of it.
+    pub fn accept(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) -> Option<u64> {
+        let evicted = self.stranger_to_evict();
+        if let Some(connection) = evicted {
+            self.evicted += 1;
+            self.close(connection);
+        }
         self.start(now, remote, false, async move { Ok(stream) });
+        evicted
+    }
+
+    /// Where there are too many strangers: the oldest of the address that holds most places, so
+    /// that one host cannot push out another.
+    fn stranger_to_evict(&self) -> Option<u64> {
+        let mut by_host: BTreeMap<IpAddr, Vec<u64>> = BTreeMap::new();
+        let strangers = self.connections.iter().filter(|(_, c)| c.standing == Standing::Stranger);
+        for (connection, held) in strangers {
+            by_host.entry(held.remote.ip()).or_default().push(*connection);
+        }
+        let count: usize = by_host.values().map(Vec::len).sum();
+        if count < STRANGERS_MAX {
+            return None;
+        }
+        by_host.into_values().max_by_key(Vec::len)?.first().copied()
     }
 
     /// Opens a connection, unless one to that address stands or is being opened.
@@ -122,7 +160,9 @@ impl Frames {
             let _ = events.send(FrameEvent::Disconnected { connection }).await;
         });
         let task = task.abort_handle();
-        self.connections.insert(connection, Connection { queue, task, opened: now, dialled, remote });
+        let standing = if dialled { Standing::Known } else { Standing::Stranger };
+        self.connections
+            .insert(connection, Connection { queue, task, opened: now, dialled, remote, standing });
     }
 
     /// Sends a datagram; a full or ended connection drops and counts it.
@@ -145,17 +185,27 @@ impl Frames {
         self.connections.remove(&connection);
     }
 
-    /// Closes connections that strangers opened and on which no member was met in time.
-    pub fn close_strangers(&mut self, now: Instant, is_member: impl Fn(u64) -> bool) {
+    /// Closes connections that strangers opened and on which no member was met in time, and
+    /// returns them: no event tells of it.
+    pub fn close_strangers(&mut self, now: Instant, is_member: impl Fn(u64) -> bool) -> Vec<u64> {
+        let mut closed = Vec::new();
         self.connections.retain(|&connection, held| {
-            let stranger = !held.dialled
-                && now.since(held.opened) > Duration::from_secs(10)
-                && !is_member(connection);
-            if stranger {
+            let known = held.dialled || is_member(connection);
+            held.standing = if known { Standing::Known } else { Standing::Stranger };
+            let late = !known && now.since(held.opened) > STRANGER_MAX;
+            if late {
                 held.task.abort();
+                closed.push(connection);
             }
-            !stranger
+            !late
         });
+        closed
+    }
+
+    /// Whether a connection stands or is being opened: an event of one that does not was on its
+    /// way when it was closed.
+    pub fn holds(&self, connection: u64) -> bool {
+        self.connections.contains_key(&connection)
     }
 
     /// How many stand or are being opened.
@@ -212,5 +262,39 @@ async fn carry(
     tokio::select! {
         ended = incoming => ended,
         ended = sending => ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn strangers_neither_fill_the_places_nor_push_out_another_host() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (events, mut happened) = mpsc::channel(16_384);
+        let mut frames = Frames::new(events);
+        let (mut far_ends, mut gone) = (Vec::new(), Vec::new());
+        for number in 0..3 * STRANGERS_MAX as u16 {
+            far_ends.push(TcpStream::connect(address).await.unwrap());
+            let stream = listener.accept().await.unwrap().0;
+            let host = if number == 0 { [10, 0, 0, 2] } else { [10, 0, 0, 1] };
+            let remote = SocketAddr::from((host, 1 + number));
+            gone.extend(frames.accept(Instant(1_000_000), stream, remote));
+        }
+        assert_eq!((frames.len(), frames.evicted), (STRANGERS_MAX, 2 * STRANGERS_MAX as u64));
+        assert!(frames.holds(1), "the only one of its host");
+        assert!(gone.iter().all(|connection| !frames.holds(*connection)));
+        // A member keeps its place; the others are told of, each once.
+        let late = Instant(1_000_000) + STRANGER_MAX * 2;
+        gone.extend(frames.close_strangers(late, |connection| connection == 1));
+        assert_eq!(frames.len(), 1);
+        gone.sort_unstable();
+        assert_eq!(gone, (2..=3 * STRANGERS_MAX as u64).collect::<Vec<_>>());
+        drop(frames);
+        while let Ok(event) = happened.try_recv() {
+            assert!(matches!(event, FrameEvent::Connected { dialled: false, .. }), "{event:?}");
+        }
     }
 }

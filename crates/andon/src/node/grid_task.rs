@@ -80,7 +80,7 @@ pub struct GridTask {
     wire_stats: andon_probe::WireStats,
     picture_changed: bool,
     membership: Membership,
-    remembered: (Instant, Vec<KnownPeer>),
+    remembered: (Option<Instant>, Vec<KnownPeer>),
 }
 
 /// What the probe plan depends on.
@@ -123,7 +123,7 @@ impl GridTask {
             wire_stats: andon_probe::WireStats::default(),
             picture_changed: true,
             membership: Membership::default(),
-            remembered: (clock.now(), Vec::new()),
+            remembered: (None, Vec::new()),
         }
     }
 
@@ -134,8 +134,8 @@ impl GridTask {
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
         loop {
             let wake = self.grid.next_wake().map(|at| self.clock.deadline(at));
+            // No branch goes first: a flood of one kind must not keep the others waiting.
             tokio::select! {
-                biased;
                 () = cancel.cancelled() => break,
                 Some((from, bytes)) = self.sources.wire.gossip.recv() => {
                     self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
@@ -153,7 +153,8 @@ impl GridTask {
                 Ok(()) = self.sources.neighbours.changed() => self.publish(),
                 Ok(()) = self.sources.found_seeds.changed() => self.take_seeds(),
                 Some((stream, remote)) = self.sources.accepted.recv() => {
-                    self.frames.accept(self.clock.now(), stream, remote);
+                    let evicted = self.frames.accept(self.clock.now(), stream, remote);
+                    evicted.into_iter().for_each(|connection| self.disconnected(connection));
                 }
                 Some(command) = self.sources.commands.recv() => self.answer(command),
                 Some(()) = hang_up(&mut hangup) => self.reload(),
@@ -243,15 +244,21 @@ impl GridTask {
         addresses
     }
 
+    fn disconnected(&mut self, connection: u64) {
+        self.feed(GridInput::Disconnected { connection: ConnectionId(connection) });
+    }
+
     fn frame(&mut self, event: FrameEvent) {
         match event {
+            FrameEvent::Connected { connection, .. } | FrameEvent::Datagram { connection, .. }
+                if !self.frames.holds(connection) => {}
             FrameEvent::Connected { connection, remote, dialled } => {
                 let connection = ConnectionId(connection);
                 self.feed(GridInput::Connected { connection, remote, dialled });
             }
             FrameEvent::Disconnected { connection } => {
                 self.frames.ended(connection);
-                self.feed(GridInput::Disconnected { connection: ConnectionId(connection) });
+                self.disconnected(connection);
             }
             FrameEvent::Datagram { connection, remote, bytes } => {
                 if bytes.first().is_some_and(|first| *first >= 0x80) {
@@ -418,10 +425,13 @@ impl GridTask {
         self.plan();
         self.help_those_who_cannot_reach_us(now, &picture);
         self.forget_the_long_dead(now, &picture);
-        self.remember_peers(now, &picture);
+        if self.remembered.0.is_none_or(|at| now.since(at) >= REMEMBER_EVERY) {
+            self.remember_peers(now, &picture);
+        }
         let connections: BTreeSet<u64> =
             self.grid.routes().values().filter_map(|r| r.connection).map(|c| c.0).collect();
-        self.frames.close_strangers(now, |connection| connections.contains(&connection));
+        let closed = self.frames.close_strangers(now, |connection| connections.contains(&connection));
+        closed.into_iter().for_each(|connection| self.disconnected(connection));
         self.wire_stats = *self.sources.wire.stats.borrow();
         let figures = stats::figures(&self.grid.counters(), &self.wire_stats, &self.frames);
         self.sources.stats.send_replace(Arc::new(figures));
@@ -461,9 +471,6 @@ impl GridTask {
     }
 
     fn remember_peers(&mut self, now: Instant, picture: &Picture) {
-        if now.since(self.remembered.0) < REMEMBER_EVERY {
-            return;
-        }
         let routes = self.grid.routes();
         let others = picture.slices.values().filter(|slice| slice.key() != self.grid.me());
         let peers: Vec<KnownPeer> = others
@@ -476,13 +483,17 @@ impl GridTask {
         if peers.is_empty() || peers == self.remembered.1 {
             return;
         }
-        if let Err(error) = self.data_dir.remember_peers(&peers) {
-            tracing::warn!(%error, "peers cannot be written to the data directory; the node goes on");
+        self.remembered.0 = Some(now);
+        match self.data_dir.remember_peers(&peers) {
+            Ok(()) => self.remembered.1 = peers,
+            Err(error) => {
+                tracing::warn!(%error, "peers cannot be written to the data directory; the node goes on");
+            }
         }
-        self.remembered = (now, peers);
     }
 
     async fn leave(&mut self) {
+        self.remember_peers(self.clock.now(), &self.grid.picture());
         self.feed(GridInput::Leave);
         let deadline = tokio::time::Instant::now() + LEAVE_TIME;
         loop {

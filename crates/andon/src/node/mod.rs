@@ -83,7 +83,13 @@ pub async fn run(
     let listen = tcp.local_addr().map_err(NodeError::Prober)?;
     let tls = andon_api::TlsIdentity::load_or_create(data_dir.path(), &start::certificate_names(&settings))?;
     let access = Arc::new(andon_api::Access::open(data_dir.path())?);
-    let audit = andon_api::AuditLog::open(&data_dir.path().join("audit.jsonl"), clock.utc())?;
+    let (audit, broken) = andon_api::AuditLog::open_or_set_aside(
+        &data_dir.path().join(andon_api::audit::AUDIT_FILE),
+        clock.utc(),
+    )?;
+    if let Some(error) = broken {
+        tracing::error!(%error, "the audit log does not hold; it was set aside and another begun, find out who changed it");
+    }
     let keys = start::key_ring(&settings).ok_or(NodeError::NoKey)?;
 
     let cancel = CancellationToken::new();

@@ -35,6 +35,7 @@ pub fn figures(grid: &GridCounters, wire: &WireStats, frames: &Frames) -> NodeSt
         ("andon_probe_limited_total", "Probes of others left unanswered, since their source asked too often.", wire.limited),
         ("andon_probe_kernel_drops_total", "Datagrams the kernel dropped since they were read too slowly.", wire.kernel_drops),
         ("andon_frames_dropped_total", "Frames dropped since a connection was too slow.", frames.dropped),
+        ("andon_frames_evicted_total", "Strangers' frame connections closed to make room for others.", frames.evicted),
         ("andon_frames_refused_total", "Frame connections refused since there were too many.", frames.refused),
     ];
     let gauges: &[(&'static str, &'static str, f64)] = &[
