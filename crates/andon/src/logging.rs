@@ -21,7 +21,9 @@ pub fn start() -> Result<(), String> {
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Its complaint about a log that cannot be written goes to the same place, and panics there.
+        .log_internal_errors(false);
     let started = if terminal {
         builder
             .with_ansi(std::env::var_os("NO_COLOR").is_none())
