@@ -1,4 +1,5 @@
-//! Which address this node is seen at from outside: what most peers say.
+//! Which addresses this node is seen at from outside: what most peers say, for each family of
+//! addresses, since a peer of one family says nothing of the other.
 
 use andon_model::NodeKey;
 use std::collections::BTreeMap;
@@ -11,31 +12,34 @@ const OBSERVERS_MAX: usize = 32;
 #[derive(Default)]
 pub struct OutsideVotes {
     votes: BTreeMap<NodeKey, SocketAddr>,
-    elected: Option<SocketAddr>,
+    /// Of IPv4 and of IPv6.
+    elected: [Option<SocketAddr>; 2],
 }
 
 impl OutsideVotes {
-    /// Takes a vote. Returns the address where it is another one than before; a tie changes nothing.
+    /// Takes a vote. Returns the address of that family where it is another one than before; a
+    /// tie changes nothing.
     pub fn vote(&mut self, by: NodeKey, address: SocketAddr) -> Option<SocketAddr> {
         if self.votes.len() >= OBSERVERS_MAX && !self.votes.contains_key(&by) {
             self.votes.pop_first();
         }
         self.votes.insert(by, address);
         let mut counts: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-        for address in self.votes.values() {
+        let is_six = address.is_ipv6();
+        for address in self.votes.values().filter(|vote| vote.is_ipv6() == is_six) {
             *counts.entry(*address).or_default() += 1;
         }
-        let held = self
-            .elected
+        let elected = &mut self.elected[usize::from(is_six)];
+        let held = elected
             .and_then(|address| counts.get(&address).copied())
             .unwrap_or(0);
         let (address, count) = counts
             .into_iter()
             .max_by_key(|(address, count)| (*count, *address))?;
-        if count <= held || self.elected == Some(address) {
+        if count <= held || *elected == Some(address) {
             return None;
         }
-        self.elected = Some(address);
+        *elected = Some(address);
         Some(address)
     }
 }
@@ -55,6 +59,8 @@ mod tests {
         assert_eq!(votes.vote(NodeKey(2), outer), None);
         assert_eq!(votes.vote(NodeKey(3), outer), Some(outer));
         assert_eq!(votes.vote(NodeKey(3), outer), None);
+        let six: SocketAddr = "[2001:db8::1]:1".parse().unwrap();
+        assert_eq!(votes.vote(NodeKey(4), six), Some(six), "another family");
         for liar in 100..1_000 {
             votes.vote(NodeKey(liar), outer);
         }
