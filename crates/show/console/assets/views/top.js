@@ -19,7 +19,7 @@ export function Top({ state, act }) {
     <p class="whose">
       ${id && html`<span class="seen-from">as seen from </span><strong>${id}</strong>${me?.site && html`<span class="where">${me.site}</span>`}`}
     </p>
-    <p class=${`fresh ${fresh.state}`} role="status" aria-label=${`Connection: ${fresh.text}`}><span class="dot"></span>${fresh.text}</p>
+    <p class=${`fresh ${fresh.state}`}><span class="dot"></span>${fresh.text}</p>
     <button class="search-open" onClick=${() => act.dialog("search")}>
       <svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="7" cy="7" r="4.5" /><path d="M10.5 10.5L14 14" /></svg>
       <span>Search</span><kbd>/</kbd>
