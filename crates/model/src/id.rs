@@ -41,7 +41,10 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
         let plain = found.is_ascii_alphanumeric();
         let joined = index > 0 && matches!(found, '.' | '_' | '-');
         if !plain && !joined {
-            return Err(NameError::Character { found, position: index + 1 });
+            return Err(NameError::Character {
+                found,
+                position: index + 1,
+            });
         }
     }
     Ok(())
@@ -161,7 +164,9 @@ impl Serialize for NodeKey {
 impl<'de> Deserialize<'de> for NodeKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        u64::from_str_radix(&text, 16).map(NodeKey).map_err(serde::de::Error::custom)
+        u64::from_str_radix(&text, 16)
+            .map(NodeKey)
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -197,7 +202,16 @@ mod tests {
 
     #[test]
     fn names_that_could_harm_a_screen_are_refused() {
-        for bad in ["", " a", "-a", "<b>", "a\u{202e}b", "a\nb", "ä", &"a".repeat(65)] {
+        for bad in [
+            "",
+            " a",
+            "-a",
+            "<b>",
+            "a\u{202e}b",
+            "a\nb",
+            "ä",
+            &"a".repeat(65),
+        ] {
             assert!(NodeId::new(bad).is_err(), "{bad:?}");
         }
         for good in ["a", "web-1", "fra1.example.com", "A_b", &"a".repeat(64)] {

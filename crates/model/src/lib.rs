@@ -15,9 +15,12 @@ pub mod verdict;
 pub mod view;
 
 pub use id::{NameError, NodeId, NodeKey, SiteId, TargetId};
-pub use link::{FlowCount, Heard, LinkReason, LinkReport, LinkState, LossPair, Peer, RttUs, Transport};
+pub use link::{
+    FlowCount, Heard, LinkReason, LinkReport, LinkReports, LinkState, LossPair, Peer, RttUs,
+    Transport,
+};
 pub use picture::{Picture, PictureDigest};
 pub use slice::{HostHealth, Identity, Neighbour, Presence, ProbeKind, Reach, Slice, TargetSpec};
 pub use time::{Instant, Timestamp};
 pub use verdict::{Evidence, Verdict, VerdictKind};
-pub use view::{LinkView, NodeKind, NodeState, NodeView, PictureView, Position};
+pub use view::{LinkView, Name, NodeKind, NodeState, NodeView, PictureView, Position};

@@ -7,7 +7,9 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// State of a link in its direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum LinkState {
@@ -101,7 +103,9 @@ pub enum Transport {
 /// Whether the far node's own probes arrive here. This is what tells the directions of a
 /// failing link apart: no answer while the far end's probes still arrive means that the way
 /// *there* is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Heard {
@@ -118,7 +122,9 @@ pub enum Heard {
 }
 
 /// Flows of a link that answer, of those probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
+)]
 pub struct FlowCount {
     /// Flows that answer.
     #[n(0)]
@@ -142,7 +148,9 @@ pub struct LossPair {
 }
 
 /// Round-trip time in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
+)]
 pub struct RttUs {
     /// Median; `None` where nothing was measured.
     #[n(0)]
@@ -217,5 +225,75 @@ impl LinkReport {
             via: false,
             detail: None,
         }
+    }
+}
+
+/// Reports of one observer, by where they lead: a sorted list, since a thousand nodes hold
+/// sixty thousand of them and only read them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LinkReports(Vec<LinkReport>);
+
+impl LinkReports {
+    /// The report towards a peer.
+    pub fn get(&self, to: &Peer) -> Option<&LinkReport> {
+        let at = self.0.binary_search_by(|report| report.to.cmp(to)).ok()?;
+        self.0.get(at)
+    }
+
+    /// Puts a report in the place of one towards the same peer.
+    pub fn insert(&mut self, report: LinkReport) {
+        match self.0.binary_search_by(|held| held.to.cmp(&report.to)) {
+            Ok(at) => self.0[at] = report,
+            Err(at) => self.0.insert(at, report),
+        }
+    }
+
+    /// Takes the report towards a peer out.
+    pub fn remove(&mut self, to: &Peer) -> Option<LinkReport> {
+        let at = self.0.binary_search_by(|held| held.to.cmp(to)).ok()?;
+        Some(self.0.remove(at))
+    }
+
+    /// Whether there is a report towards a peer.
+    pub fn contains_key(&self, to: &Peer) -> bool {
+        self.get(to).is_some()
+    }
+
+    /// All peers, in order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Peer> {
+        self.0.iter().map(|report| &report.to)
+    }
+
+    /// All reports, in the order of their peers.
+    pub fn values(&self) -> std::slice::Iter<'_, LinkReport> {
+        self.0.iter()
+    }
+
+    /// Peers with their reports, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Peer, &LinkReport)> {
+        self.0.iter().map(|report| (&report.to, report))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Of several reports towards one peer the last counts.
+impl FromIterator<LinkReport> for LinkReports {
+    fn from_iter<I: IntoIterator<Item = LinkReport>>(reports: I) -> Self {
+        let by_peer: std::collections::BTreeMap<Peer, LinkReport> = reports
+            .into_iter()
+            .map(|report| (report.to.clone(), report))
+            .collect();
+        let mut sorted: Vec<LinkReport> = by_peer.into_values().collect();
+        sorted.shrink_to_fit();
+        Self(sorted)
     }
 }

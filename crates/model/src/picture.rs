@@ -26,7 +26,9 @@ impl Serialize for PictureDigest {
 impl<'de> Deserialize<'de> for PictureDigest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        u128::from_str_radix(&text, 16).map(PictureDigest).map_err(serde::de::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(PictureDigest)
+            .map_err(serde::de::Error::custom)
     }
 }
 

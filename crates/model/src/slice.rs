@@ -1,7 +1,7 @@
 //! What one node publishes; only its owner writes it.
 
 use crate::id::{NodeId, NodeKey, SiteId, TargetId};
-use crate::link::{LinkReport, Peer};
+use crate::link::LinkReports;
 use crate::time::Timestamp;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Whether a node takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Presence {
@@ -23,7 +25,9 @@ pub enum Presence {
 }
 
 /// How others can reach a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Reach {
@@ -213,7 +217,7 @@ pub struct Slice {
     /// How its host fares.
     pub host: HostHealth,
     /// What it observes.
-    pub links: BTreeMap<Peer, LinkReport>,
+    pub links: LinkReports,
     /// Targets that it declares.
     pub targets: Vec<TargetSpec>,
     /// GridBug neighbours that it talks to.

@@ -439,7 +439,7 @@ impl GridTask {
 
     fn help_those_who_cannot_reach_us(&mut self, now: Instant, picture: &Picture) {
         let routes = self.grid.routes();
-        for key in self.reachability.to_dial(now, picture, self.grid.me()) {
+        for key in self.reachability.helped(now, picture, self.grid.me()) {
             let Some(route) = routes.get(&key) else { continue };
             if let (None, Some(address)) = (route.connection, route.addresses.first()) {
                 self.frames.dial(now, *address);

@@ -4,8 +4,8 @@
 use super::clock::Clock;
 use crate::config::settings::{Advertise, NodeSettings};
 use andon_api::{GridBugAnswer, GridBugHandler, GridBugRequest};
-use andon_gridbug::{Config, GridSummary, SummaryLink};
-use andon_model::{LinkState, Neighbour, NodeKind, PictureView, Timestamp};
+use andon_gridbug::{Config, GridSummary};
+use andon_model::{Neighbour, PictureView};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ async fn tell(
         if let Some(address) = own.and_then(|node| node.addresses.first()) {
             handle.set_host(address);
         }
-        handle.set_grid(summary(&view));
+        handle.set_grid(GridSummary::from(&*view));
         tracing::trace!(port, nodes = view.nodes.len(), "neighbours may ask for our grid");
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -88,36 +88,5 @@ async fn tell(
             () = cancel.cancelled() => return,
             changed = views.changed() => if changed.is_err() { return },
         }
-    }
-}
-
-fn summary(view: &PictureView) -> GridSummary {
-    let ours = |id: &str| {
-        view.nodes.iter().any(|node| node.id == id && node.kind == NodeKind::Andon)
-    };
-    let own_links = view.links.iter().filter(|link| ours(&link.from) && ours(&link.to));
-    GridSummary {
-        nodes: view
-            .nodes
-            .iter()
-            .filter(|node| node.kind == NodeKind::Andon)
-            .map(|node| node.id.clone())
-            .collect(),
-        links: own_links
-            .map(|link| SummaryLink {
-                from: link.from.clone(),
-                to: link.to.clone(),
-                alive: alive(link.state),
-                at: link.since.unwrap_or(Timestamp(0)),
-            })
-            .collect(),
-    }
-}
-
-fn alive(state: LinkState) -> Option<bool> {
-    match state {
-        LinkState::Up | LinkState::Partial | LinkState::Degraded => Some(true),
-        LinkState::Down => Some(false),
-        LinkState::Unknown | LinkState::NotProbed | LinkState::Left => None,
     }
 }

@@ -20,10 +20,10 @@ pub struct Reachability {
 
 impl Reachability {
     /// Peers that have been one-sided for long enough to help them.
-    pub fn to_dial(&mut self, now: Instant, picture: &Picture, me: NodeKey) -> Vec<NodeKey> {
+    pub fn helped(&mut self, now: Instant, picture: &Picture, me: NodeKey) -> Vec<NodeKey> {
         let Some(own) = picture.slices.get(&me) else { return Vec::new() };
         let mut still = BTreeMap::new();
-        for (peer, report) in &own.links {
+        for (peer, report) in own.links.iter() {
             let Peer::Node(key) = peer else { continue };
             if !answers(report.state) {
                 continue;

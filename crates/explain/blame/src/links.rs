@@ -6,7 +6,7 @@ use crate::roster::Roster;
 use crate::standing::Standing;
 use andon_model::id::to_plain_text;
 use andon_model::{
-    FlowCount, Heard, LinkReason, LinkReport, LinkState, LinkView, LossPair, RttUs, Timestamp,
+    FlowCount, Heard, LinkReason, LinkReport, LinkState, LinkView, LossPair, Name, RttUs, Timestamp,
 };
 
 /// Up to this many nodes, pairs that nobody probes are listed too, as `not_probed`: 2,450
@@ -37,7 +37,12 @@ pub fn views(roster: &Roster<'_>, standing: &Standing<'_>) -> Vec<LinkView> {
                     .report_on(far)
                     .is_some_and(|report| report.state != LinkState::NotProbed);
                 if far != observer && !other.left && !asked {
-                    links.push(bare(&member.id, &other.id, LinkState::NotProbed, None));
+                    links.push(bare(
+                        member.name.clone(),
+                        other.name.clone(),
+                        LinkState::NotProbed,
+                        None,
+                    ));
                 }
             }
         }
@@ -53,13 +58,14 @@ fn view(
     report: &LinkReport,
 ) -> LinkView {
     let (from, to) = (&roster.members[observer], &roster.members[far]);
+    let (from_name, to_name) = (from.name.clone(), to.name.clone());
     if from.left || to.left {
-        return bare(&from.id, &to.id, LinkState::Left, None);
+        return bare(from_name, to_name, LinkState::Left, None);
     }
     if !standing.alive[observer] {
         return bare(
-            &from.id,
-            &to.id,
+            from_name,
+            to_name,
             LinkState::Unknown,
             standing.since[observer],
         );
@@ -69,7 +75,7 @@ fn view(
     } else {
         None
     };
-    let mut view = of_report(&from.id, &to.id, report);
+    let mut view = of_report(from_name, to_name, report);
     let ways = ways(report, far_report);
     if report.state == LinkState::Down {
         view.loss.forward = share(ways.there).or(view.loss.forward);
@@ -100,10 +106,10 @@ fn share(way: Way) -> Option<f32> {
 }
 
 /// A view of what the observer reports, as it reports it.
-pub fn of_report(from: &str, to: &str, report: &LinkReport) -> LinkView {
+pub fn of_report(from: impl Into<Name>, to: impl Into<Name>, report: &LinkReport) -> LinkView {
     LinkView {
-        from: from.to_owned(),
-        to: to.to_owned(),
+        from: from.into(),
+        to: to.into(),
         state: report.state,
         reason: report.reason,
         round_trip: None,
@@ -121,15 +127,20 @@ pub fn of_report(from: &str, to: &str, report: &LinkReport) -> LinkView {
         detail: report
             .detail
             .as_deref()
-            .map(|text| to_plain_text(text, TEXT_BYTES_MAX)),
+            .map(|text| to_plain_text(text, TEXT_BYTES_MAX).into()),
     }
 }
 
 /// A view of which nothing but the state is known.
-pub fn bare(from: &str, to: &str, state: LinkState, since: Option<Timestamp>) -> LinkView {
+pub fn bare(
+    from: impl Into<Name>,
+    to: impl Into<Name>,
+    state: LinkState,
+    since: Option<Timestamp>,
+) -> LinkView {
     LinkView {
-        from: from.to_owned(),
-        to: to.to_owned(),
+        from: from.into(),
+        to: to.into(),
         state,
         reason: None,
         round_trip: None,

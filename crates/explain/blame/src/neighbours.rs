@@ -172,7 +172,7 @@ pub fn link_views(
             };
             let mut view = links::bare(&bug.id, to, state, None);
             view.transport = Some(Transport::GridBug);
-            view.detail = Some(REPORTED.to_owned());
+            view.detail = Some(REPORTED.into());
             links.push(view);
         }
     }

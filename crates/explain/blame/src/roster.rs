@@ -1,13 +1,15 @@
 //! Who is in the picture, by unique name and by index. All later steps speak of members by
 //! index: a thousand nodes with 64 links each leave no time to compare names.
 
-use andon_model::{LinkReport, NodeKey, Peer, Picture, Presence, SiteId, Slice};
+use andon_model::{LinkReport, Name, NodeKey, Peer, Picture, Presence, SiteId, Slice};
 use std::collections::BTreeMap;
 
 /// One node of the grid.
 pub struct Member<'a> {
     /// Unique within the document.
     pub id: String,
+    /// The same, shared by all links that name it.
+    pub name: Name,
     pub key: NodeKey,
     pub slice: &'a Slice,
     /// Index into [`Roster::sites`].
@@ -95,6 +97,7 @@ impl<'a> Roster<'a> {
                 let site = sites.binary_search(&&slice.identity.site).unwrap_or(0);
                 let left = slice.identity.presence == Presence::Left;
                 Member {
+                    name: Name::from(&id),
                     id,
                     key,
                     slice,

@@ -37,7 +37,7 @@ pub fn gather<'a>(roster: &mut Roster<'a>, standing: &Standing<'a>) -> Vec<Targe
         for spec in &member.slice.targets {
             found.entry(&spec.id).or_default().0.get_or_insert(spec);
         }
-        for (peer, report) in &member.slice.links {
+        for (peer, report) in member.slice.links.iter() {
             if let Peer::Target(id) = peer {
                 found.entry(id).or_default().1.push((observer, report));
             }

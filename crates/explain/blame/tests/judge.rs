@@ -443,10 +443,10 @@ fn hostile_slices_are_judged_without_harm() {
     let slice = scenario.slices.get_mut(&a).unwrap();
     for number in 0..10_000 {
         let to = Peer::Node(NodeKey(number));
-        slice.links.insert(to.clone(), healthy(to));
+        slice.links.insert(healthy(to));
     }
     let oneself = Peer::Node(a);
-    slice.links.insert(oneself.clone(), healthy(oneself));
+    slice.links.insert(healthy(oneself));
     let absurd = |report: &mut andon_model::LinkReport| {
         report.state = LinkState::Degraded;
         report.reason = Some(LinkReason::Loss);

@@ -49,10 +49,7 @@ pub fn read_slice(rows: &BTreeMap<RowIndex, Arc<Row>>) -> Reading {
             .unwrap_or(0),
         identity,
         host: host.unwrap_or_default(),
-        links: links
-            .into_iter()
-            .map(|(to, (_, report))| (to, report))
-            .collect(),
+        links: links.into_values().map(|(_, report)| report).collect(),
         targets: targets.into_iter().map(|(_, target)| target).collect(),
         neighbours: neighbours
             .into_iter()

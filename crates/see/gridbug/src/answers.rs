@@ -75,8 +75,8 @@ impl From<&PictureView> for GridSummary {
             probed && nodes.contains(link.from.as_str()) && nodes.contains(link.to.as_str())
         });
         let links = links.map(|link| SummaryLink {
-            from: link.from.clone(),
-            to: link.to.clone(),
+            from: link.from.to_string(),
+            to: link.to.to_string(),
             alive: match link.state {
                 LinkState::Up | LinkState::Partial | LinkState::Degraded => Some(true),
                 LinkState::Down => Some(false),

@@ -5,9 +5,9 @@
 use andon_blame::judge;
 use andon_model::slice::Identity;
 use andon_model::{
-    FlowCount, Heard, HostHealth, LinkReason, LinkReport, LinkState, LossPair, Neighbour, NodeId,
-    NodeKey, NodeState, Peer, Picture, PictureDigest, PictureView, Presence, ProbeKind, Reach,
-    RttUs, SiteId, Slice, TargetId, TargetSpec, Timestamp, Transport,
+    FlowCount, Heard, HostHealth, LinkReason, LinkReport, LinkReports, LinkState, LossPair,
+    Neighbour, NodeId, NodeKey, NodeState, Peer, Picture, PictureDigest, PictureView, Presence,
+    ProbeKind, Reach, RttUs, SiteId, Slice, TargetId, TargetSpec, Timestamp, Transport,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,9 +41,7 @@ pub fn grid(nodes: &str) -> Scenario {
     for slice in scenario.slices.values_mut() {
         let own = slice.key();
         for key in keys.iter().filter(|key| **key != own) {
-            slice
-                .links
-                .insert(Peer::Node(*key), healthy(Peer::Node(*key)));
+            slice.links.insert(healthy(Peer::Node(*key)));
         }
     }
     scenario
@@ -89,7 +87,7 @@ impl Scenario {
             version: 1,
             identity,
             host: HostHealth::default(),
-            links: BTreeMap::new(),
+            links: LinkReports::default(),
             targets: Vec::new(),
             neighbours: Vec::new(),
         };
@@ -109,12 +107,8 @@ impl Scenario {
             .filter(|key| *key != twin)
             .collect();
         for other in others {
-            self.slice(twin)
-                .links
-                .insert(Peer::Node(other), healthy(Peer::Node(other)));
-            self.slice(other)
-                .links
-                .insert(Peer::Node(twin), healthy(Peer::Node(twin)));
+            self.slice(twin).links.insert(healthy(Peer::Node(other)));
+            self.slice(other).links.insert(healthy(Peer::Node(twin)));
         }
         self
     }
@@ -136,8 +130,10 @@ impl Scenario {
     /// Changes what `from` reports of `to`, if it reports anything.
     pub fn report(mut self, from: &str, to: &str, change: impl FnOnce(&mut LinkReport)) -> Self {
         let (from, to) = (self.key(from), self.key(to));
-        if let Some(report) = self.slice(from).links.get_mut(&Peer::Node(to)) {
-            change(report);
+        let links = &mut self.slice(from).links;
+        if let Some(mut report) = links.remove(&Peer::Node(to)) {
+            change(&mut report);
+            links.insert(report);
         }
         self
     }
@@ -247,10 +243,11 @@ impl Scenario {
     pub fn unprobed(mut self, from: &str, to: &str) -> Self {
         let (from, to) = (self.key(from), self.key(to));
         self.slice(from).links.remove(&Peer::Node(to));
-        self.slice(to)
-            .links
-            .entry(Peer::Node(from))
-            .and_modify(|report| report.heard = Heard::NotExpected);
+        let links = &mut self.slice(to).links;
+        if let Some(mut report) = links.remove(&Peer::Node(from)) {
+            report.heard = Heard::NotExpected;
+            links.insert(report);
+        }
         self
     }
 
@@ -305,9 +302,7 @@ impl Scenario {
                     report.reason = Some(LinkReason::Answer);
                     report.since = at;
                 }
-                self.slice(key)
-                    .links
-                    .insert(Peer::Target(target.clone()), report);
+                self.slice(key).links.insert(report);
             }
         }
         let spec = TargetSpec {
