@@ -367,9 +367,12 @@ impl Grid {
         }
         self.move_epoch(now, claim.epoch());
         self.sign_of_clone(now);
-        self.output(GridOutput::Notice(GridNotice::ClockWentBack {
-            epoch: self.epoch,
-        }));
+        let epoch = self.epoch;
+        self.tell(
+            now,
+            Subject::ClockWentBack,
+            GridNotice::ClockWentBack { epoch },
+        );
     }
 
     fn sign_of_clone(&mut self, now: Instant) {

@@ -19,6 +19,8 @@ pub enum Subject {
     InvalidRow(NodeKey),
     /// This node's identity is in use twice.
     Cloned,
+    /// Rows of this node came in from a later life.
+    ClockWentBack,
     /// The own slice does not fit.
     TooLarge,
     /// The store is full.
