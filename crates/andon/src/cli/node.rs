@@ -66,7 +66,7 @@ pub fn run(args: NodeArgs) -> Result<ExitCode, Failure> {
 
 /// Reads the same sources again, for SIGHUP.
 fn reload(inputs: Inputs) -> crate::node::Reload {
-    Box::new(move || match load(&inputs) {
+    std::sync::Arc::new(move || match load(&inputs) {
         Ok(loaded) if loaded.settings.keys.is_empty() => Err("the key file is gone".into()),
         Ok(loaded) => Ok(loaded.settings),
         Err(problems) => Err(problems.to_string()),

@@ -7,7 +7,7 @@ use super::frames::{FrameEvent, Frames};
 use super::reach::Reachability;
 use super::{start, stats};
 use super::wire_link::WireLink;
-use super::{LEAVE_TIME, Reload};
+use super::{Ended, LEAVE_TIME, Reload};
 use crate::config::settings::{Advertise, NodeSettings, Seed};
 use andon_api::{ApiCommand, NodeStats};
 use andon_grid::{
@@ -81,6 +81,7 @@ pub struct GridTask {
     picture_changed: bool,
     membership: Membership,
     remembered: (Option<Instant>, Vec<KnownPeer>),
+    ended: Ended,
 }
 
 /// What the probe plan depends on.
@@ -124,11 +125,13 @@ impl GridTask {
             picture_changed: true,
             membership: Membership::default(),
             remembered: (None, Vec::new()),
+            ended: Ended::Asked,
         }
     }
 
-    /// Runs until cancelled, then says good-bye.
-    pub async fn run(mut self, cancel: CancellationToken) {
+    /// Runs until cancelled, or until this identity turns out to be in use twice; then says
+    /// good-bye, and has ended the probe thread when it returns.
+    pub async fn run(mut self, cancel: CancellationToken) -> Ended {
         self.start();
         let mut tick = tokio::time::interval(TICK);
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
@@ -162,8 +165,13 @@ impl GridTask {
                 _ = tick.tick() => self.tick(),
             }
             self.drain();
+            if self.ended == Ended::Copied {
+                break;
+            }
         }
         self.leave().await;
+        self.sources.wire.handle.stop();
+        self.ended
     }
 
     fn start(&mut self) {
@@ -366,15 +374,20 @@ impl GridTask {
 
     fn notice(&mut self, notice: GridNotice) {
         match notice {
-            GridNotice::ClonedIdentity => {
-                tracing::error!(
-                    "another machine runs with a copy of this node's identity; this node takes a \
-                     new identity at its next start, restart it"
-                );
-                if let Err(error) = self.data_dir.new_identity() {
-                    tracing::error!(%error, "the new identity cannot be written");
+            GridNotice::ClonedIdentity => match self.data_dir.new_identity() {
+                Ok(_) => {
+                    tracing::error!(
+                        "another node runs with a copy of this one's data directory; this node \
+                         takes a new identity and goes on as a new node"
+                    );
+                    self.ended = Ended::Copied;
                 }
-            }
+                Err(error) => tracing::error!(
+                    %error,
+                    "another node runs with a copy of this one's data directory, and a new identity \
+                     cannot be written: stop one of them"
+                ),
+            },
             notice => stats::log_notice(&notice),
         }
     }

@@ -61,27 +61,55 @@ pub enum NodeError {
     /// No key, no grid.
     #[error("no grid key is configured\n  make one with `andon keygen > grid.key` and name it with --key-file")]
     NoKey,
+    /// The task that holds the picture ended by itself.
+    #[error("the grid task stopped: {0}")]
+    Grid(String),
     /// The API ended by itself.
     #[error("the API stopped: {0}")]
     Api(String),
 }
 
 /// Asks anew for the settings (flags, environment, file), for SIGHUP.
-pub type Reload = Box<dyn Fn() -> Result<NodeSettings, String> + Send>;
+pub type Reload = Arc<dyn Fn() -> Result<NodeSettings, String> + Send + Sync>;
+
+/// Why a life of the node ended politely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It was asked to.
+    Asked,
+    /// Another node runs with a copy of its identity: it goes on as somebody else.
+    Copied,
+}
 
 /// Runs a node until `shutdown` completes, then leaves the grid politely.
 pub async fn run(
-    settings: NodeSettings,
+    mut settings: NodeSettings,
     reload: Reload,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     start::raise_descriptor_limit();
+    tokio::pin!(shutdown);
+    while live(&settings, &reload, shutdown.as_mut()).await? == Ended::Copied {
+        // SIGHUP may have changed them since the start.
+        if let Ok(fresh) = reload() {
+            settings = fresh;
+        }
+    }
+    Ok(())
+}
+
+/// One life of a node: from its sockets to their end.
+async fn live(
+    settings: &NodeSettings,
+    reload: &Reload,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Ended, NodeError> {
     let clock = Clock::start();
     let data_dir = DataDir::open(&settings.data_dir)?;
     let seed = data_dir.identity()?;
     let (udp, tcp) = start::bind(settings.listen)?;
     let listen = tcp.local_addr().map_err(NodeError::Prober)?;
-    let tls = andon_api::TlsIdentity::load_or_create(data_dir.path(), &start::certificate_names(&settings))?;
+    let tls = andon_api::TlsIdentity::load_or_create(data_dir.path(), &start::certificate_names(settings))?;
     let access = Arc::new(andon_api::Access::open(data_dir.path())?);
     let (audit, broken) = andon_api::AuditLog::open_or_set_aside(
         &data_dir.path().join(andon_api::audit::AUDIT_FILE),
@@ -90,7 +118,7 @@ pub async fn run(
     if let Some(error) = broken {
         tracing::error!(%error, "the audit log does not hold; it was set aside and another begun, find out who changed it");
     }
-    let keys = start::key_ring(&settings).ok_or(NodeError::NoKey)?;
+    let keys = start::key_ring(settings).ok_or(NodeError::NoKey)?;
 
     let cancel = CancellationToken::new();
     let (frames_tx, accepted) = mpsc::channel(64);
@@ -104,7 +132,7 @@ pub async fn run(
 
     let grid = start::grid(&seed, keys.clone(), clock);
     let me: NodeKey = grid.me();
-    let wire = wire_link::start(start::wire_config(&settings, udp, &keys, me)).map_err(NodeError::Prober)?;
+    let wire = wire_link::start(start::wire_config(settings, udp, &keys, me)).map_err(NodeError::Prober)?;
     let (targets, targets_task) = andon_target::spawn(
         andon_target::Me { key: me, id: settings.id.clone(), site: settings.site.clone() },
         move || clock.utc(),
@@ -113,9 +141,9 @@ pub async fn run(
     );
     let (view_tx, view_rx) =
         watch::channel(Arc::new(view_task::derive(&Picture::default(), me, clock.utc())));
-    let gridbug = gridbug::start(&settings, listen, clock, neighbours_tx, view_rx.clone(), &cancel);
+    let gridbug = gridbug::start(settings, listen, clock, neighbours_tx, view_rx.clone(), &cancel);
     let grid_task = GridTask::new(
-        &settings,
+        settings,
         listen,
         tls.fingerprint(),
         clock,
@@ -130,7 +158,7 @@ pub async fn run(
             target_reports,
             targets,
             neighbours,
-            reload,
+            reload: Arc::clone(reload),
             picture: picture_tx,
             stats: stats_tx,
         },
@@ -139,7 +167,7 @@ pub async fn run(
         start::announce_first_link(listen, &*access.first_link()?);
     }
     let api = andon_api::serve(
-        start::api_config(&settings),
+        start::api_config(settings),
         andon_api::Sources {
             listener: tcp,
             frames: frames_tx,
@@ -156,13 +184,14 @@ pub async fn run(
 
     let seeds_task = tokio::spawn(seeds::follow(seeds_rx, found_tx, cancel.child_token()));
     let view_task = tokio::spawn(view_task::run(picture_rx, view_tx, me, clock, cancel.child_token()));
-    let grid_task = tokio::spawn(grid_task.run(cancel.child_token()));
+    let mut grid_task = tokio::spawn(grid_task.run(cancel.child_token()));
     let mut api = tokio::spawn(api);
     tracing::info!(id = %settings.id, site = %settings.site, %listen, key = %me, "node started");
 
     tokio::pin!(shutdown);
     let ended = tokio::select! {
-        () = &mut shutdown => Ok(()),
+        () = &mut shutdown => Ok(Ended::Asked),
+        ended = &mut grid_task => ended.map_err(|panic| NodeError::Grid(panic.to_string())),
         ended = &mut api => Err(match ended {
             Ok(Ok(())) => NodeError::Api("it ended early".into()),
             Ok(Err(error)) => NodeError::Api(error.to_string()),
@@ -170,7 +199,9 @@ pub async fn run(
         }),
     };
     cancel.cancel();
-    let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
+    if !grid_task.is_finished() {
+        let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
+    }
     let rest = async { tokio::join!(seeds_task, view_task, targets_task) };
     let _ = tokio::time::timeout(LEAVE_TIME, rest).await;
     if ended.is_ok() {
