@@ -1,7 +1,8 @@
 //! From picture to view: judged whenever the picture changes, and placed on the map.
 
 use super::clock::Clock;
-use andon_model::{NodeKey, Picture, PictureView, Timestamp};
+use andon_model::{Instant, NodeKey, Picture, PictureView, Timestamp, VerdictKind};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -27,11 +28,13 @@ pub async fn run(
     clock: Clock,
     cancel: CancellationToken,
 ) {
+    let mut patience = Patience::default();
     loop {
         let picture = pictures.borrow_and_update().clone();
         let started = clock.now();
-        let view = derive(&picture, me, clock.utc());
+        let mut view = derive(&picture, me, clock.utc());
         drop(picture);
+        let look_again = patience.hold_back(started, &mut view);
         views.send_replace(Arc::new(view));
         let rest = (clock.now().since(started) * VIEW_SHARE).max(VIEW_INTERVAL_MIN);
         tokio::select! {
@@ -40,7 +43,100 @@ pub async fn run(
         }
         tokio::select! {
             () = cancel.cancelled() => return,
+            () = wait_until(look_again, clock) => {}
             changed = pictures.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Holds a verdict back until it has stood for a moment. In the first half second a dead node
+/// looks like several cut links, and a cut direction like a cut link, since the observers do
+/// not notice at the same instant. States of links and nodes are shown at once.
+#[derive(Default)]
+struct Patience {
+    first_seen: BTreeMap<String, Instant>,
+}
+
+impl Patience {
+    /// Takes out of the view what has not stood long enough; says when to look again.
+    fn hold_back(&mut self, now: Instant, view: &mut PictureView) -> Option<Instant> {
+        let seen_before = std::mem::take(&mut self.first_seen);
+        let mut look_again: Option<Instant> = None;
+        view.verdicts.retain(|verdict| {
+            let first = seen_before.get(&verdict.id).copied().unwrap_or(now);
+            self.first_seen.insert(verdict.id.clone(), first);
+            let speaks_at = first + hold(verdict.kind);
+            if speaks_at > now {
+                look_again = Some(look_again.map_or(speaks_at, |at| at.min(speaks_at)));
+            }
+            speaks_at <= now
+        });
+        look_again
+    }
+}
+
+/// How long a verdict of this kind has to stand: longer where a larger cause may follow.
+fn hold(kind: VerdictKind) -> Duration {
+    match kind {
+        VerdictKind::LinkDown | VerdictKind::LinkPartial | VerdictKind::Degraded => {
+            Duration::from_millis(700)
+        }
+        VerdictKind::NodeDown => Duration::from_millis(400),
+        VerdictKind::SiteCutOff
+        | VerdictKind::Isolated
+        | VerdictKind::TargetDown
+        | VerdictKind::IdConflict
+        | VerdictKind::ClockSkew
+        | VerdictKind::HostBusy => Duration::ZERO,
+    }
+}
+
+async fn wait_until(at: Option<Instant>, clock: Clock) {
+    match at {
+        Some(at) => tokio::time::sleep_until(clock.deadline(at)).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_model::Verdict;
+
+    fn view(kinds: &[VerdictKind]) -> PictureView {
+        let mut view = derive(&Picture::default(), NodeKey(1), Timestamp(0));
+        view.verdicts = kinds
+            .iter()
+            .map(|kind| Verdict {
+                id: format!("{kind:?}"),
+                kind: *kind,
+                subject: "a".into(),
+                sentence: String::new(),
+                confidence: 1.0,
+                evidence: Vec::new(),
+                since: Timestamp(0),
+                from: None,
+                to: None,
+            })
+            .collect();
+        view
+    }
+
+    #[test]
+    fn a_larger_cause_that_follows_at_once_is_the_only_one_spoken() {
+        let mut patience = Patience::default();
+        let at = |ms: u64| Instant(0) + Duration::from_millis(ms);
+        let spoken = |patience: &mut Patience, ms, kinds: &[VerdictKind]| {
+            let mut view = view(kinds);
+            let again = patience.hold_back(at(ms), &mut view);
+            (view.verdicts.iter().map(|v| v.kind).collect::<Vec<_>>(), again)
+        };
+        use VerdictKind::{LinkDown, NodeDown};
+        assert_eq!(spoken(&mut patience, 0, &[LinkDown]), (vec![], Some(at(700))));
+        assert_eq!(spoken(&mut patience, 200, &[NodeDown]), (vec![], Some(at(600))));
+        assert_eq!(spoken(&mut patience, 600, &[NodeDown]), (vec![NodeDown], None));
+        // What went away and came back begins anew.
+        assert_eq!(spoken(&mut patience, 700, &[LinkDown]), (vec![], Some(at(1_400))));
+        assert_eq!(spoken(&mut patience, 1_400, &[LinkDown]), (vec![LinkDown], None));
     }
 }

@@ -75,7 +75,7 @@ fn picture(state: impl Fn(u32, u32) -> LinkState) -> Result<Picture, andon_model
         let links = (1..=LINKS_PER_NODE).map(|step| {
             let far = (number + step * 17) % NODES;
             let peer = Peer::Node(key(far));
-            let mut report = LinkReport::unknown(peer.clone(), Transport::Udp, since);
+            let mut report = LinkReport::unknown(peer, Transport::Udp, since);
             report.state = state(number, far);
             report.reason = (report.state == LinkState::Degraded).then_some(LinkReason::Loss);
             report.flows = FlowCount { ok: 8, total: 8 };
@@ -84,7 +84,7 @@ fn picture(state: impl Fn(u32, u32) -> LinkState) -> Result<Picture, andon_model
             } else {
                 Heard::Arriving
             };
-            (peer, report)
+            report
         });
         let slice = Slice {
             public_key: public_key(number),

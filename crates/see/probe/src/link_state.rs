@@ -18,6 +18,10 @@ use andon_model::{
 };
 use std::time::Duration;
 
+/// A link is partial only if some flow answered within this time. A flow takes longer to be
+/// found dead (its confirmations are 100 ms apart), so that a link that dies as a whole is not
+/// called partial first.
+const OTHERS_LIVE_WITHIN: Duration = Duration::from_millis(150);
 /// Shortest patience with a probe. Halved, a busy far host would look like loss.
 const TIMEOUT_MIN: Duration = Duration::from_millis(400);
 /// Longest patience with a probe.
@@ -335,6 +339,13 @@ impl LinkCore {
             let proven = self
                 .active()
                 .any(|flow| flow.alive() == Some(false) && flow.lost_run() > 0);
+            // One flow is found dead first even where all die: only an answer that came just
+            // now proves that others live.
+            let well = matches!(state, LinkState::Up | LinkState::Degraded);
+            let silence = self.silence.since_answer(now.attentive);
+            if well && silence.is_none_or(|silence| silence > OTHERS_LIVE_WITHIN) {
+                return (state, self.reason);
+            }
             if proven || !fresh {
                 return (LinkState::Partial, Some(LinkReason::Loss));
             }

@@ -59,6 +59,26 @@ fn a_frozen_node_is_down_on_all_others_within_one_and_a_half_seconds() {
 }
 
 #[test]
+fn a_link_that_dies_as_a_whole_is_never_called_partial() {
+    for phase in 0..8 {
+        let mut world = healthy(3);
+        world.run(phase * 37);
+        let freezes = phase % 2 == 0;
+        if freezes {
+            world.frozen.insert(2);
+        } else {
+            world.dead.insert(2);
+        }
+        until(&mut world, 1_500, |w| {
+            for observer in [0, 1] {
+                assert_ne!(w.state(observer, 2), LinkState::Partial, "phase {phase}");
+            }
+            w.state(0, 2) == LinkState::Down && w.state(1, 2) == LinkState::Down
+        });
+    }
+}
+
+#[test]
 fn a_killed_node_refuses_and_is_down_sooner() {
     let mut world = healthy(3);
     world.dead.insert(2);
