@@ -583,7 +583,10 @@ impl Contacts {
             let is_wanted = contact.is_silent(now)
                 || (contact.is_probed && contact.reachable == Some(false))
                 || (udp_closed && (contact.is_probed || contact.unanswered > 0));
-            let may = contact.is_member && !contact.is_left && contact.connection.is_none();
+            let may = contact.is_member
+                && !contact.is_left
+                && contact.connection.is_none()
+                && contact.reach != Reach::Outbound;
             if !is_wanted || !may || contact.dialling.next > now || dials.len() >= dials_max {
                 continue;
             }

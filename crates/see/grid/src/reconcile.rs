@@ -328,6 +328,31 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_past_life_are_neither_wanted_nor_sent() {
+        let (old, new) = (store(&[(1, 0, 1, 5), (1, 9, 1, 6)]), store(&[(1, 0, 2, 1)]));
+        let ask = |from: &Store, to: &Store| {
+            let claims = summary(from, true).into_iter().map(|part| match part {
+                Part::Versions(range) => Part::Versions(range),
+                part => panic!("no list but {part:?}"),
+            });
+            answer(to, &claims.collect::<Vec<_>>(), 0).parts
+        };
+        let key = |index| {
+            new.rows_between(RowKey::FIRST, RowKey::LAST)
+                .next()
+                .map(|(key, _)| RowKey { index, ..key })
+        };
+        assert_eq!(ask(&new, &old), [Part::Want(key(0).unwrap())]);
+        let rows: Vec<Outgoing> = new
+            .row(key(0).unwrap())
+            .cloned()
+            .map(Part::Row)
+            .into_iter()
+            .collect();
+        assert_eq!(ask(&old, &new), rows);
+    }
+
+    #[test]
     fn what_is_buried_is_not_brought_back_and_news_of_it_are() {
         let (mut a, mut b) = (
             store(&[(1, 0, 1, 5), (2, 0, 1, 1)]),

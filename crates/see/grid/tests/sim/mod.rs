@@ -19,7 +19,7 @@ use andon_model::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ pub struct World {
     pub random: ChaCha8Rng,
     pub largest: usize,
     pub delivered: u64,
+    /// Pairs between which no datagram passes, lower index first.
+    pub cut: BTreeSet<(usize, usize)>,
     queue: BinaryHeap<(Reverse<u64>, Reverse<u64>)>,
     events: BTreeMap<u64, Event>,
     next_event: u64,
@@ -169,6 +171,7 @@ impl World {
             random: ChaCha8Rng::seed_from_u64(seed),
             largest: 0,
             delivered: 0,
+            cut: BTreeSet::new(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             next_event: 0,
@@ -310,7 +313,8 @@ impl World {
             return;
         };
         let (a, b) = (&self.nodes[from], &self.nodes[to]);
-        if a.udp_closed || b.udp_closed || b.unreachable || a.side != b.side {
+        let is_cut = self.cut.contains(&(from.min(to), from.max(to)));
+        if is_cut || a.udp_closed || b.udp_closed || b.unreachable || a.side != b.side {
             return;
         }
         if self.random.random_bool(self.net.loss) {
@@ -457,6 +461,11 @@ impl World {
     pub fn run(&mut self, span: Duration) {
         let until = self.now + span.as_micros() as u64;
         while self.step(until) {}
+    }
+
+    /// All machines are suspended for a while: time passes and nothing runs.
+    pub fn sleep(&mut self, span: Duration) {
+        self.now += span.as_micros() as u64;
     }
 
     /// Runs until `is_done`, asked about every `grain`; the time that took, or `None` after `limit`.
