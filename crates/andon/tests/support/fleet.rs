@@ -308,3 +308,8 @@ impl Drop for Node {
         let _ = self.child.wait();
     }
 }
+
+/// As most looks want them.
+pub fn refs(nodes: &[Node]) -> Vec<&Node> {
+    nodes.iter().collect()
+}

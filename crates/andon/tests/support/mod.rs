@@ -6,6 +6,7 @@ pub mod http;
 pub mod relay;
 pub mod server;
 pub mod sight;
+pub mod stream;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -115,4 +116,10 @@ pub fn skip(what: &str, why: &str) {
         &mut std::io::stderr(),
         format!("NOT TESTED: {what}: {why}\n").as_bytes(),
     );
+}
+
+/// A JSON string as text.
+#[track_caller]
+pub fn text(value: &serde_json::Value) -> String {
+    value.as_str().unwrap().to_owned()
 }
