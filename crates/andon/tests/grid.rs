@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "grid/hostile.rs"]
+mod hostile;
 #[path = "grid/joining.rs"]
 mod joining;
 #[path = "grid/life.rs"]

@@ -101,28 +101,39 @@ fn strangers_stay_outside_and_namesakes_are_told() {
 #[test]
 fn a_key_is_changed_on_living_nodes() {
     let fleet = Fleet::new("rotation");
-    let (old, new) = (fleet.key.clone(), keygen(&fleet.folder));
     let nodes = fleet.start(&["a", "b", "c"]);
     wait_for("three nodes that agree", || all_well(&refs(&nodes)));
     let watch = Watch::start(&refs(&nodes), whatever_is_down);
-    let steps = [
-        format!("{old}\n{new}\n"),
-        format!("{new}\n{old}\n"),
-        format!("{new}\n"),
+    let names = key_names(&nodes[0]);
+    let [old] = &names[..] else {
+        panic!("one key, not {names:?}")
+    };
+    let new_key = change_key(&nodes[0], &["add"]);
+    let new_file = fleet.folder.write("new.key", &new_key);
+    let names = key_names(&nodes[0]);
+    let new = &names[1];
+    let steps: [(&str, Vec<&str>); 3] = [
+        ("add", vec!["add", "--from", new_file.to_str().unwrap()]),
+        ("promote", vec!["promote", new]),
+        ("drop", vec!["drop", old]),
     ];
-    for (number, keys) in (1..).zip(&steps) {
+    for (number, (step, change)) in (1..).zip(&steps) {
         for node in &nodes {
-            std::fs::write(&node.plan.key_file, keys).unwrap();
+            let has_it_already = node.id == "a" && *step == "add";
+            if !has_it_already {
+                change_key(node, change);
+            }
             node.signal(Signal::SIGHUP);
-            wait_for(&format!("step {number} on {}", node.id), || {
+            wait_for(&format!("{step} on {}", node.id), || {
                 let read = node.log().matches("configuration read again").count();
                 hold(read == number, || format!("read {read} times"))
             });
         }
-        wait_for(&format!("all well after step {number}"), || {
+        wait_for(&format!("all well after {step}"), || {
             all_well(&refs(&nodes))
         });
     }
+    assert_eq!(key_names(&nodes[2]), [new.clone()]);
     wait_for("pictures of a while after", || {
         watch.has_looked(Duration::from_secs(3))
     });
@@ -144,11 +155,29 @@ fn a_key_is_changed_on_living_nodes() {
     assert_eq!(late.picture().unwrap().nodes.len(), 1);
 
     let late = late.kill();
-    std::fs::write(&late.key_file, format!("{new}\n")).unwrap();
+    std::fs::write(&late.key_file, &new_key).unwrap();
     let late = late.start();
     wait_for("it to join with the new key", || {
         all_well(&[&nodes[0], &nodes[1], &nodes[2], &late])
     });
+}
+
+/// `andon key` on a node's file; what it prints.
+#[track_caller]
+fn change_key(node: &Node, change: &[&str]) -> String {
+    let file = ["--key-file", node.plan.key_file.to_str().unwrap()];
+    let done = node.run(&[&["key"], change, &file].concat());
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Names of the keys in a node's file, the one that seals first.
+fn key_names(node: &Node) -> Vec<String> {
+    let listed = change_key(node, &["list"]);
+    let names = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    names.map(str::to_owned).collect()
 }
 
 #[test]
