@@ -261,6 +261,7 @@ impl GridTask {
             FrameEvent::Connected { connection, .. } | FrameEvent::Datagram { connection, .. }
                 if !self.frames.holds(connection) => {}
             FrameEvent::Connected { connection, remote, dialled } => {
+                tracing::debug!(connection, %remote, dialled, "frame connection stands");
                 let connection = ConnectionId(connection);
                 self.feed(GridInput::Connected { connection, remote, dialled });
             }
@@ -346,8 +347,14 @@ impl GridTask {
                 }
                 GridOutput::PictureChanged => self.picture_changed = true,
                 GridOutput::OutsideAddress(address) => self.seen_from_outside(address),
-                GridOutput::Close(connection) => self.frames.close(connection.0),
-                GridOutput::Dial(address) => self.frames.dial(self.clock.now(), address),
+                GridOutput::Close(connection) => {
+                    tracing::debug!(connection = connection.0, "frame connection of no use any more");
+                    self.frames.close(connection.0);
+                }
+                GridOutput::Dial(address) => {
+                    tracing::debug!(%address, "UDP is silent, a frame connection is opened");
+                    self.frames.dial(self.clock.now(), address);
+                }
                 GridOutput::Notice(notice) => self.notice(notice),
             }
         }
@@ -388,8 +395,18 @@ impl GridTask {
                      cannot be written: stop one of them"
                 ),
             },
+            GridNotice::Joined { key } => {
+                tracing::info!(id = self.id_of(key), node = %key, "node joined");
+            }
+            GridNotice::Left { key } => tracing::info!(id = self.id_of(key), node = %key, "node left"),
             notice => stats::log_notice(&notice),
         }
+    }
+
+    /// What people call it; empty while only its key is known.
+    fn id_of(&self, key: NodeKey) -> String {
+        let picture = self.grid.picture();
+        picture.slices.get(&key).map(|slice| slice.identity.id.to_string()).unwrap_or_default()
     }
 
     /// Tells the prober whom to probe, when that changed.

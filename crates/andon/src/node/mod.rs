@@ -164,7 +164,7 @@ async fn live(
         },
     );
     if access.is_new() {
-        start::announce_first_link(listen, &*access.first_link()?);
+        start::announce_first_link(listen, &access.first_link()?);
     }
     let api = andon_api::serve(
         start::api_config(settings),

@@ -68,7 +68,8 @@ pub fn log_notice(notice: &GridNotice) {
             let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
             tracing::error!(%id, ?keys, "several nodes carry this id; give each its own --id");
         }
-        GridNotice::ClonedIdentity => {}
+        // The grid task knows more of these and tells them itself.
+        GridNotice::ClonedIdentity | GridNotice::Joined { .. } | GridNotice::Left { .. } => {}
         GridNotice::ClockWentBack { epoch } => {
             tracing::warn!(epoch, "the clock went back since the last start; the node goes on above it");
         }
@@ -78,8 +79,6 @@ pub fn log_notice(notice: &GridNotice) {
         GridNotice::TooLarge { left_out } => {
             tracing::warn!(left_out, "something this node observes is too large to publish");
         }
-        GridNotice::Joined { key } => tracing::info!(node = %key, "node joined"),
-        GridNotice::Left { key } => tracing::info!(node = %key, "node left"),
         GridNotice::StoreFull { refused } => {
             tracing::error!(refused, "the picture is incomplete: a limit of the store was reached");
         }
