@@ -1,13 +1,14 @@
 //! Ways into the grid: seeds of every kind, a TCP port alone, both families of addresses.
 
-use crate::support::fleet::{Fleet, refs};
-use crate::support::relay::TcpOnly;
+use crate::support::fleet::{Fleet, Node, Plan, refs};
+use crate::support::relay::{Firewall, Udp};
 use crate::support::server::{Asked, Server};
 use crate::support::sight::{
     Watch, all_show, all_well, link, link_is, node, node_is, says_nothing, whatever_is_down,
 };
 use crate::support::{self, free_port, hold, skip, wait_for};
 use andon_model::{LinkState, NodeState, Reach, Transport};
+use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +87,7 @@ fn where_udp_is_closed_all_goes_through_the_tcp_port() {
     // Each advertises a port behind which only TCP passes; one is reached by via instead.
     let plan = |id: &str| {
         let plan = fleet.node(id);
-        let wall = TcpOnly::towards(plan.address);
+        let wall = Firewall::before(plan.address, Udp::Closed);
         (plan, wall)
     };
     let ((a, wall_a), (b, wall_b), (c, wall_c)) = (plan("a"), plan("b"), plan("c"));
@@ -161,6 +162,47 @@ fn where_udp_is_closed_all_goes_through_the_tcp_port() {
             link_is(view, "a", "hidden-1", LinkState::Up)
         })
     });
+}
+
+#[test]
+fn news_still_travel_when_udp_is_closed_and_links_heal_when_it_opens() {
+    let fleet = Fleet::new("udp");
+    let plans = ["a", "b", "c"].map(|id| fleet.node(id));
+    let walls = plans
+        .each_ref()
+        .map(|plan| Firewall::before(plan.address, Udp::Open));
+    let config_file = plans[0].config_file();
+    let start = |(plan, wall): (Plan, &Firewall)| {
+        let plan = plan.args(&["--advertise", &wall.address.to_string()]);
+        plan.join(walls[0].address).start()
+    };
+    let nodes: Vec<Node> = plans.into_iter().zip(&walls).map(start).collect();
+    let well_over_udp = || {
+        all_well(&refs(&nodes))?;
+        all_show(&refs(&nodes), |view| {
+            let other = view
+                .links
+                .iter()
+                .find(|link| link.transport != Some(Transport::Udp));
+            hold(other.is_none(), || format!("{} shows {other:?}", view.me))
+        })
+    };
+    wait_for("links over UDP", well_over_udp);
+    walls.iter().for_each(|wall| wall.set(Udp::Closed));
+    wait_for("the closing to be seen", || {
+        hold(well_over_udp().is_err(), || "all is well over UDP".into())
+    });
+    std::fs::write(config_file, "labels = { told = \"late\" }\n").unwrap();
+    nodes[0].signal(Signal::SIGHUP);
+    wait_for("news over TCP", || {
+        all_show(&refs(&nodes), |view| {
+            hold(node(view, "a")?.labels.contains_key("told"), || {
+                format!("{} was not told", view.me)
+            })
+        })
+    });
+    walls.iter().for_each(|wall| wall.set(Udp::Open));
+    wait_for("links over UDP again", well_over_udp);
 }
 
 #[test]

@@ -74,6 +74,8 @@ fn five_nodes_agree_lose_one_heal_and_let_one_go() {
             .collect()
     });
     going.leave();
+    let told = nodes[0].logged(&["INFO", "node joined", "\"id\":\"db-2\""]);
+    assert!(told.is_ok(), "{told:?}");
     wait_for("it to be shown as left", || {
         all_show(&refs(&nodes), |view| {
             node_is(view, "web-1", NodeState::Left)

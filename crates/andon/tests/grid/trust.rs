@@ -133,7 +133,7 @@ fn a_key_is_changed_on_living_nodes() {
             all_well(&refs(&nodes))
         });
     }
-    assert_eq!(key_names(&nodes[2]), [new.clone()]);
+    assert_eq!(key_names(&nodes[2]), std::slice::from_ref(new));
     wait_for("pictures of a while after", || {
         watch.has_looked(Duration::from_secs(3))
     });

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// cores, since the tests share two of them with each other and with builds.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+/// After so long people want to know what was missing.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// A folder of its own for each test, gone with it unless the test failed.
 pub struct Folder(PathBuf);
 
@@ -89,16 +92,23 @@ pub fn wait_every<T>(
     mut look: impl FnMut() -> Result<T, String>,
 ) -> T {
     let start = Instant::now();
+    let mut last = String::new();
     loop {
         match look() {
             Ok(found) => {
                 println!("{:6.2} s  {what}", start.elapsed().as_secs_f64());
+                if start.elapsed() > SLOW && !last.is_empty() {
+                    println!("          until then: {last:.300}");
+                }
                 return found;
             }
             Err(seen) if start.elapsed() > LIMIT => {
                 panic!("waited in vain for {what}; last: {seen}")
             }
-            Err(_) => std::thread::sleep(pause),
+            Err(seen) => {
+                last = seen;
+                std::thread::sleep(pause)
+            }
         }
     }
 }
