@@ -305,6 +305,12 @@ pub(crate) fn wrong_credential(shared: &Shared, denied: Denied) -> ApiError {
     }
 }
 
+/// For `crate::fuzz`.
+pub(crate) fn fuzz(headers: &HeaderMap, authorization: &header::HeaderValue) {
+    let _ = cookie(headers, "andon");
+    let _ = authorization.to_str().ok().and_then(bearer);
+}
+
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

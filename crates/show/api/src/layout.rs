@@ -446,8 +446,8 @@ mod tests {
             ("site1-2", "dns"),
         ] {
             view.links.push(LinkView {
-                from: from.to_owned(),
-                to: to.to_owned(),
+                from: from.into(),
+                to: to.into(),
                 state: LinkState::Up,
                 reason: None,
                 round_trip: None,

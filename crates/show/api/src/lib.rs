@@ -15,6 +15,7 @@
 pub mod access;
 pub mod audit;
 pub mod error;
+pub mod fuzz;
 pub mod identity;
 pub mod layout;
 pub mod peer;

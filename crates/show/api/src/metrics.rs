@@ -86,6 +86,11 @@ impl Format {
     }
 }
 
+/// For `crate::fuzz`.
+pub(crate) fn fuzz(headers: &HeaderMap) {
+    let _ = Format::wanted(headers);
+}
+
 /// Figures for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "Prometheus text format, or OpenMetrics 1.0 where Accept asks for it", body = String, content_type = "text/plain")))]

@@ -906,8 +906,8 @@ mod tests {
     fn link(from: &str, to: &str, state: LinkState) -> LinkView {
         let measured = state == LinkState::Up;
         LinkView {
-            from: from.to_owned(),
-            to: to.to_owned(),
+            from: from.into(),
+            to: to.into(),
             state,
             reason: None,
             round_trip: None,

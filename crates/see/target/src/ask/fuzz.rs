@@ -1,12 +1,13 @@
 //! Entries for fuzzers: every reader of bytes from the network that is our own.
 
-use super::{dns, icmp, stamp};
+use super::{dns, icmp, stamp, tls};
 
 /// Gives `bytes` to each reader. None may panic, whatever the bytes.
 pub fn readers(bytes: &[u8]) {
     dns::fuzz(bytes);
     stamp::fuzz(bytes);
     icmp::fuzz(bytes);
+    tls::fuzz(bytes);
 }
 
 #[cfg(test)]

@@ -329,6 +329,10 @@ fn describe(chain: &[CertificateDer<'_>]) -> Result<Certificate, Failure> {
     })
 }
 
+pub(super) fn fuzz(bytes: &[u8]) {
+    let _ = describe(&[CertificateDer::from(bytes)]);
+}
+
 fn common_name(name: &X509Name<'_>) -> Option<String> {
     let attribute = name
         .iter_common_name()

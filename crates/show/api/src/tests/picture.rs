@@ -108,7 +108,7 @@ async fn columns_tell_the_same_as_the_whole_picture() {
         };
         assert_eq!(
             (end("from"), end("to")),
-            (link.from.clone(), link.to.clone())
+            (link.from.to_string(), link.to.to_string())
         );
         let state = columns["links"]["state"][index].as_u64().unwrap() as usize;
         assert_eq!(columns["links"]["states"][state], "up");

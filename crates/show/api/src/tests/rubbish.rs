@@ -76,11 +76,11 @@ fn apply(mut view: PictureView, delta: &serde_json::Value) -> PictureView {
     view.nodes
         .retain(|old| !gone_nodes.contains(&old.id) && nodes.iter().all(|new| new.id != old.id));
     view.links.retain(|old| {
-        let key = (old.from.clone(), old.to.clone());
+        let key = (old.from.to_string(), old.to.to_string());
         !gone_links.contains(&key)
             && links
                 .iter()
-                .all(|new| (&new.from, &new.to) != (&key.0, &key.1))
+                .all(|new| (&new.from, &new.to) != (&old.from, &old.to))
     });
     view.nodes.extend(nodes);
     view.links.extend(links);

@@ -254,8 +254,8 @@ pub(crate) fn view_of(me: &str, ids: &[&str]) -> PictureView {
     for from in ids {
         for to in ids.iter().filter(|to| *to != from) {
             links.push(LinkView {
-                from: (*from).to_owned(),
-                to: (*to).to_owned(),
+                from: (*from).into(),
+                to: (*to).into(),
                 state: LinkState::Up,
                 reason: None,
                 round_trip: None,

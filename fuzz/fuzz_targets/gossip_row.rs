@@ -1,0 +1,4 @@
+//! One signed row.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| andon_grid::fuzz::fuzz_row(bytes));
