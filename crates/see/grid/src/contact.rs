@@ -117,12 +117,21 @@ impl Contact {
             .map(|(address, _)| address)
             .filter(|address| addresses.contains(address));
         match confirmed {
-            Some(address) if self.unanswered < 2 => Some(address),
+            Some(address) if self.unanswered < 2 => Some(self.stated(address).unwrap_or(address)),
             _ if addresses.is_empty() => None,
             _ => addresses
                 .get(self.unanswered as usize % addresses.len())
                 .copied(),
         }
+    }
+
+    /// Now and then, where only a learned address is known to answer: the one that the node
+    /// states. NAT may let our one port alone through at the learned one, and no probes.
+    fn stated(&self, confirmed: SocketAddr) -> Option<SocketAddr> {
+        let mut stated = self.via.iter().chain(&self.advertised);
+        let is_due = self.asks % UDP_RETRY == 0;
+        let first = stated.clone().next().copied();
+        first.filter(|_| is_due && !stated.any(|address| *address == confirmed))
     }
 
     fn is_silent(&self, now: Instant) -> bool {
