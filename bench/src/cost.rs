@@ -1,6 +1,7 @@
 //! What a node costs, and whether it stays quiet while nothing is wrong.
 
 use crate::fleet::{Bench, Fleet};
+use crate::http;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +58,11 @@ pub fn thousand(bench: &Bench) {
     std::thread::sleep(Duration::from_secs(8));
     let joined = Instant::now();
     let node = fleet.join(bench, crowd_port);
-    let nodes = || node.picture().and_then(|p| p["nodes"].as_array().map(Vec::len)).unwrap_or(0);
+    let nodes = || {
+        let figures = http::get_text(node.address, "/metrics").unwrap_or_default();
+        let up = figures.lines().find_map(|line| line.strip_prefix("andon_nodes{state=\"up\"} "));
+        up.and_then(|count| count.parse::<usize>().ok()).unwrap_or(0)
+    };
     let took = crate::fleet::wait(joined, PATIENCE * 4, || nodes() >= 1_000);
     std::thread::sleep(Duration::from_secs(45));
     let pid = node.pid().as_raw();

@@ -478,21 +478,23 @@ impl GridTask {
     }
 
     fn forget_the_long_dead(&mut self, now: Instant, picture: &Picture) {
-        let observers = |key: NodeKey| {
-            let reports = picture.slices.values().filter_map(move |slice| {
-                (slice.key() != key).then(|| slice.links.get(&Peer::Node(key)))?
-            });
-            reports.fold((0, 0), |(down, all), report| {
-                (down + usize::from(report.state == LinkState::Down), all + 1)
-            })
-        };
-        let mut down_since = BTreeMap::new();
-        for key in picture.slices.keys().filter(|key| **key != self.grid.me()) {
-            let (down, all) = observers(*key);
-            if all > 0 && down == all {
-                down_since.insert(*key, self.down_since.get(key).copied().unwrap_or(now));
+        let mut observed: BTreeMap<NodeKey, (usize, usize)> = BTreeMap::new();
+        for (owner, slice) in &picture.slices {
+            for report in slice.links.values() {
+                if let Peer::Node(key) = report.to
+                    && key != *owner
+                    && key != self.grid.me()
+                {
+                    let (down, all) = observed.entry(key).or_default();
+                    *down += usize::from(report.state == LinkState::Down);
+                    *all += 1;
+                }
             }
         }
+        let dead = observed.iter().filter(|(_, (down, all))| down == all);
+        let down_since: BTreeMap<NodeKey, Instant> = dead
+            .map(|(key, _)| (*key, self.down_since.get(key).copied().unwrap_or(now)))
+            .collect();
         for (key, _) in down_since.iter().filter(|(_, since)| now.since(**since) > FORGET_AFTER) {
             tracing::info!(node = %key, "a node that was down for three days is forgotten");
             self.grid.forget(now, *key);
