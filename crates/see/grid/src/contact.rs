@@ -129,7 +129,7 @@ impl Contact {
     /// states. NAT may let our one port alone through at the learned one, and no probes.
     fn stated(&self, confirmed: SocketAddr) -> Option<SocketAddr> {
         let mut stated = self.via.iter().chain(&self.advertised);
-        let is_due = self.asks % UDP_RETRY == 0;
+        let is_due = self.asks.is_multiple_of(UDP_RETRY);
         let first = stated.clone().next().copied();
         first.filter(|_| is_due && !stated.any(|address| *address == confirmed))
     }
