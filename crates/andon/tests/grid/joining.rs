@@ -246,14 +246,13 @@ fn both_families_of_addresses_join_one_grid() {
             says_nothing(view)
         })
     });
-    let view = nodes[3].picture().unwrap();
-    let mut addresses = node(&view, "both").unwrap().addresses.clone();
-    addresses.sort();
-    assert_eq!(
-        addresses,
-        [
-            at("127.0.0.1", port).to_string(),
-            at("[::1]", port).to_string()
-        ]
-    );
+    let both = [
+        at("127.0.0.1", port).to_string(),
+        at("[::1]", port).to_string(),
+    ];
+    wait_for("both addresses of the one in between", || {
+        let mut addresses = node(&nodes[3].picture()?, "both")?.addresses.clone();
+        addresses.sort();
+        hold(addresses == both, || format!("{addresses:?}"))
+    });
 }
