@@ -20,7 +20,10 @@ fn rss_mib(pid: i32) -> f64 {
 fn cpu_s(pid: i32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<f64> = after.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<f64> = after
+        .split_whitespace()
+        .filter_map(|f| f.parse().ok())
+        .collect();
     // The first field after the name is a letter and drops out: utime and stime are 10 and 11.
     (fields.get(10).unwrap_or(&f64::NAN) + fields.get(11).unwrap_or(&f64::NAN)) / 100.0
 }
@@ -28,7 +31,9 @@ fn cpu_s(pid: i32) -> f64 {
 /// Memory and CPU of the nodes of a quiet grid of five over a minute.
 pub fn cost(bench: &Bench) {
     let fleet = Fleet::start(bench, 5);
-    fleet.wait_healthy(Instant::now(), PATIENCE).expect("a healthy grid");
+    fleet
+        .wait_healthy(Instant::now(), PATIENCE)
+        .expect("a healthy grid");
     std::thread::sleep(Duration::from_secs(5));
     let pids: Vec<i32> = fleet.nodes.iter().map(|node| node.pid().as_raw()).collect();
     let before: Vec<f64> = pids.iter().map(|pid| cpu_s(*pid)).collect();
@@ -36,7 +41,11 @@ pub fn cost(bench: &Bench) {
     for ((pid, before), node) in pids.iter().zip(before).zip(&fleet.nodes) {
         let cpu = (cpu_s(*pid) - before) / 60.0 * 100.0;
         let rss = rss_mib(*pid);
-        let verdict = if cpu <= 1.0 && rss <= 12.0 { "ok" } else { "MISSED" };
+        let verdict = if cpu <= 1.0 && rss <= 12.0 {
+            "ok"
+        } else {
+            "MISSED"
+        };
         println!(
             "{}: {rss:.1} MiB RSS (limit 12)  {cpu:.2} % of a core (limit 1)  {verdict}",
             node.id
@@ -50,7 +59,14 @@ pub fn thousand(bench: &Bench) {
     let crowd_port = "127.0.0.1:19777";
     let crowd = std::env::current_exe().expect("this program's path");
     let mut crowd = std::process::Command::new(crowd)
-        .args(["crowd", "--changes-per-s", "0", "--listen", crowd_port, "--key-file"])
+        .args([
+            "crowd",
+            "--changes-per-s",
+            "0",
+            "--listen",
+            crowd_port,
+            "--key-file",
+        ])
         .arg(fleet.key_file())
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -60,8 +76,11 @@ pub fn thousand(bench: &Bench) {
     let node = fleet.join(bench, crowd_port);
     let nodes = || {
         let figures = http::get_text(node.address, "/metrics").unwrap_or_default();
-        let up = figures.lines().find_map(|line| line.strip_prefix("andon_nodes{state=\"up\"} "));
-        up.and_then(|count| count.parse::<usize>().ok()).unwrap_or(0)
+        let up = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("andon_nodes{state=\"up\"} "));
+        up.and_then(|count| count.parse::<usize>().ok())
+            .unwrap_or(0)
     };
     let took = crate::fleet::wait(joined, PATIENCE * 4, || nodes() >= 1_000);
     std::thread::sleep(Duration::from_secs(45));
@@ -82,7 +101,9 @@ pub fn thousand(bench: &Bench) {
 /// Counts verdicts and links that are not up while every core is kept busy.
 pub fn soak(bench: &Bench, minutes: u64) {
     let fleet = Fleet::start(bench, 5);
-    fleet.wait_healthy(Instant::now(), PATIENCE).expect("a healthy grid");
+    fleet
+        .wait_healthy(Instant::now(), PATIENCE)
+        .expect("a healthy grid");
     let stop = Arc::new(AtomicBool::new(false));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let burners: Vec<_> = (0..cores)
@@ -104,7 +125,9 @@ pub fn soak(bench: &Bench, minutes: u64) {
     while started.elapsed() < Duration::from_secs(minutes * 60) {
         std::thread::sleep(Duration::from_millis(500));
         for node in &fleet.nodes {
-            let Some(picture) = node.picture() else { continue };
+            let Some(picture) = node.picture() else {
+                continue;
+            };
             looks += 1;
             for verdict in picture["verdicts"].as_array().into_iter().flatten() {
                 let remark = matches!(verdict["kind"].as_str(), Some("host_busy" | "clock_skew"));
@@ -122,7 +145,10 @@ pub fn soak(bench: &Bench, minutes: u64) {
     }
     stop.store(true, Ordering::Relaxed);
     burners.into_iter().for_each(|burner| drop(burner.join()));
-    println!("soak of {minutes} min, {cores} cores busy, {looks} pictures looked at: {} false alarms (limit 0)", alarms.len());
+    println!(
+        "soak of {minutes} min, {cores} cores busy, {looks} pictures looked at: {} false alarms (limit 0)",
+        alarms.len()
+    );
     for (alarm, count) in alarms {
         println!("  {count:>6} x {alarm}");
     }

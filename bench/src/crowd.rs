@@ -3,10 +3,12 @@
 //! nodes say of each other is made up.
 
 use andon_grid::row::RowKey;
-use andon_grid::{Endpoint, Grid, GridConfig, GridInput, GridKey, GridOutput, KeyRing, OwnSlice, StoreLimits};
+use andon_grid::{
+    Endpoint, Grid, GridConfig, GridInput, GridKey, GridOutput, KeyRing, OwnSlice, StoreLimits,
+};
 use andon_model::{
-    FlowCount, Identity, Instant, LinkReport, LinkState, LossPair, NodeId, NodeKey, Peer,
-    Presence, Reach, RttUs, SiteId, Timestamp, Transport,
+    FlowCount, Identity, Instant, LinkReport, LinkState, LossPair, NodeId, NodeKey, Peer, Presence,
+    Reach, RttUs, SiteId, Timestamp, Transport,
 };
 use andon_probe::{WireCommand, WireConfig, WireEvent};
 use std::collections::BTreeMap;
@@ -36,7 +38,10 @@ struct Member {
 pub fn run(listen: SocketAddr, key_file: &Path, shape: &Shape) {
     let text = std::fs::read_to_string(key_file).expect("a key file");
     let key: GridKey = text.trim().parse().expect("a grid key");
-    let ring = KeyRing { primary: key, accepted: Vec::new() };
+    let ring = KeyRing {
+        primary: key,
+        accepted: Vec::new(),
+    };
     let start = std::time::Instant::now();
     let now = || Instant(u64::try_from(start.elapsed().as_micros()).unwrap_or(0) + 1_000_000);
 
@@ -65,19 +70,34 @@ pub fn run(listen: SocketAddr, key_file: &Path, shape: &Shape) {
         }),
     )
     .expect("the crowd's prober starts");
-    println!("a crowd of {} nodes in {} sites at {listen}; Ctrl-C ends it", shape.nodes, shape.sites);
+    println!(
+        "a crowd of {} nodes in {} sites at {listen}; Ctrl-C ends it",
+        shape.nodes, shape.sites
+    );
 
     let mut changed = 0_u64;
     loop {
         while let Some(output) = speaker.poll() {
-            if let GridOutput::Send { to: Endpoint::Udp(to), bytes } = output {
+            if let GridOutput::Send {
+                to: Endpoint::Udp(to),
+                bytes,
+            } = output
+            {
                 wire.send(WireCommand::SendGossip { to, bytes });
             }
         }
-        let wait = speaker.next_wake().map_or(Duration::from_millis(50), |at| at.since(now()));
+        let wait = speaker
+            .next_wake()
+            .map_or(Duration::from_millis(50), |at| at.since(now()));
         match rx.recv_timeout(wait.min(Duration::from_millis(50))) {
             Ok((from, bytes)) => {
-                speaker.handle(now(), GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                speaker.handle(
+                    now(),
+                    GridInput::Datagram {
+                        from: Endpoint::Udp(from),
+                        bytes,
+                    },
+                );
             }
             Err(_) => speaker.wake(now()),
         }
@@ -85,9 +105,14 @@ pub fn run(listen: SocketAddr, key_file: &Path, shape: &Shape) {
         while changed < due {
             let member = &mut members[(changed as usize * 37) % shape.nodes];
             flip(&mut member.slice);
-            member.grid.handle(now(), GridInput::Publish(Box::new(member.slice.clone())));
+            member
+                .grid
+                .handle(now(), GridInput::Publish(Box::new(member.slice.clone())));
             while member.grid.poll().is_some() {}
-            let fresh = member.grid.store().rows_between(RowKey::FIRST, RowKey::LAST);
+            let fresh = member
+                .grid
+                .store()
+                .rows_between(RowKey::FIRST, RowKey::LAST);
             let fresh: Vec<_> = fresh.map(|(_, row)| row.clone()).collect();
             speaker.adopt(now(), fresh.into_iter());
             changed += 1;
@@ -121,13 +146,22 @@ fn members(listen: SocketAddr, ring: &KeyRing, shape: &Shape, now: Instant) -> V
     let keys: Vec<NodeKey> = members.iter().map(|member| member.grid.me()).collect();
     for (index, member) in members.iter_mut().enumerate() {
         for step in 1..=shape.links.min(shape.nodes - 1) {
-            let to = if shape.links >= shape.nodes - 1 { index + step } else { index + step * 7 };
+            let to = if shape.links >= shape.nodes - 1 {
+                index + step
+            } else {
+                index + step * 7
+            };
             let far = to % shape.nodes % shape.sites != index % shape.sites;
             let key = Peer::Node(keys[to % shape.nodes]);
-            member.slice.links.insert(key.clone(), link(key, far, index + step));
+            member
+                .slice
+                .links
+                .insert(key.clone(), link(key, far, index + step));
         }
         member.slice.links.remove(&Peer::Node(keys[index]));
-        member.grid.handle(now, GridInput::Publish(Box::new(member.slice.clone())));
+        member
+            .grid
+            .handle(now, GridInput::Publish(Box::new(member.slice.clone())));
         while member.grid.poll().is_some() {}
     }
     members
@@ -135,7 +169,10 @@ fn members(listen: SocketAddr, ring: &KeyRing, shape: &Shape, now: Instant) -> V
 
 fn rows(members: &[Member]) -> impl Iterator<Item = std::sync::Arc<andon_grid::row::Row>> {
     members.iter().flat_map(|member| {
-        let rows = member.grid.store().rows_between(RowKey::FIRST, RowKey::LAST);
+        let rows = member
+            .grid
+            .store()
+            .rows_between(RowKey::FIRST, RowKey::LAST);
         rows.map(|(_, row)| row.clone()).collect::<Vec<_>>()
     })
 }
@@ -165,18 +202,30 @@ fn identity(id: &str, site: &str, address: SocketAddr) -> Identity {
 }
 
 fn link(to: Peer, far: bool, salt: usize) -> LinkReport {
-    let p50 = if far { 20_000 + (salt % 50) as u32 * 1_000 } else { 200 + (salt % 7) as u32 * 20 };
+    let p50 = if far {
+        20_000 + (salt % 50) as u32 * 1_000
+    } else {
+        200 + (salt % 7) as u32 * 20
+    };
     LinkReport {
         state: LinkState::Up,
         flows: FlowCount { ok: 8, total: 8 },
-        loss: LossPair { forward: Some(0.0), return_: Some(0.0) },
-        rtt_us: RttUs { p50: Some(p50), p99: Some(p50 * 3 / 2) },
+        loss: LossPair {
+            forward: Some(0.0),
+            return_: Some(0.0),
+        },
+        rtt_us: RttUs {
+            p50: Some(p50),
+            p99: Some(p50 * 3 / 2),
+        },
         rtt_baseline_us: Some(p50),
         ..LinkReport::unknown(to, Transport::Udp, utc())
     }
 }
 
 fn utc() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(0))
 }

@@ -42,10 +42,17 @@ fn free_port() -> u16 {
 impl Fleet {
     /// Starts `count` nodes in three sites, all joining the first.
     pub fn start(bench: &Bench, count: usize) -> Self {
-        let dir = std::env::temp_dir().join(format!("andon-bench-{}-{}", std::process::id(), free_port()));
+        let dir = std::env::temp_dir().join(format!(
+            "andon-bench-{}-{}",
+            std::process::id(),
+            free_port()
+        ));
         fs::create_dir_all(&dir).expect("a scratch directory");
         let key = dir.join("grid.key");
-        let keygen = Command::new(&bench.andon).arg("keygen").output().expect("andon keygen runs");
+        let keygen = Command::new(&bench.andon)
+            .arg("keygen")
+            .output()
+            .expect("andon keygen runs");
         fs::write(&key, keygen.stdout).expect("key written");
         let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
         let mut nodes = Vec::new();
@@ -55,7 +62,13 @@ impl Fleet {
             let log = File::create(dir.join(format!("{id}.log"))).expect("log");
             let mut command = Command::new(&bench.andon);
             command
-                .args(["node", "--id", &id, "--site", ["fra", "nyc", "sgp"][index % 3]])
+                .args([
+                    "node",
+                    "--id",
+                    &id,
+                    "--site",
+                    ["fra", "nyc", "sgp"][index % 3],
+                ])
                 .args(["--listen", &address.to_string()])
                 .arg("--key-file")
                 .arg(&key)
@@ -67,7 +80,11 @@ impl Fleet {
             if index > 0 {
                 command.args(["--join", &format!("127.0.0.1:{}", ports[0])]);
             }
-            nodes.push(Node { id, address, child: command.spawn().expect("andon node starts") });
+            nodes.push(Node {
+                id,
+                address,
+                child: command.spawn().expect("andon node starts"),
+            });
         }
         Self { nodes, dir }
     }
@@ -92,7 +109,11 @@ impl Fleet {
             .stderr(Stdio::null())
             .spawn()
             .expect("andon node starts");
-        Guest(Node { id: "guest".to_owned(), address, child })
+        Guest(Node {
+            id: "guest".to_owned(),
+            address,
+            child,
+        })
     }
 
     /// Waits until every node shows the same digest and all links up; the time it took.
@@ -100,14 +121,20 @@ impl Fleet {
         wait(since, limit, || {
             let pictures: Vec<Value> = self.nodes.iter().filter_map(Node::picture).collect();
             pictures.len() == self.nodes.len()
-                && pictures.iter().all(|p| p["digest"] == pictures[0]["digest"])
+                && pictures
+                    .iter()
+                    .all(|p| p["digest"] == pictures[0]["digest"])
                 && pictures.iter().all(|p| all_up(p, self.nodes.len()))
         })
     }
 }
 
 /// Polls `condition` every few milliseconds; the time since `since` when it first held.
-pub fn wait(since: Instant, limit: Duration, mut condition: impl FnMut() -> bool) -> Option<Duration> {
+pub fn wait(
+    since: Instant,
+    limit: Duration,
+    mut condition: impl FnMut() -> bool,
+) -> Option<Duration> {
     while since.elapsed() < limit {
         if condition() {
             return Some(since.elapsed());
@@ -176,9 +203,16 @@ pub fn report(what: &str, mut times: Vec<Duration>, missed: usize, limit: Durati
     times.sort();
     let at = |share: f64| {
         let last = times.len().saturating_sub(1);
-        times.get(((last as f64) * share).ceil() as usize).copied().unwrap_or_default()
+        times
+            .get(((last as f64) * share).ceil() as usize)
+            .copied()
+            .unwrap_or_default()
     };
-    let verdict = if missed == 0 && at(0.95) <= limit { "ok" } else { "MISSED" };
+    let verdict = if missed == 0 && at(0.95) <= limit {
+        "ok"
+    } else {
+        "MISSED"
+    };
     println!(
         "{what:<58} median {:>7.3} s  p95 {:>7.3} s  max {:>7.3} s  n {:>3}  not seen {missed}  limit {:>4.1} s  {verdict}",
         at(0.5).as_secs_f64(),

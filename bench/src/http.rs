@@ -14,7 +14,10 @@ pub fn get(address: SocketAddr, path: &str) -> Option<Value> {
 
 /// GET a text; `None` if there is no good answer in time.
 pub fn get_text(address: SocketAddr, path: &str) -> Option<String> {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"),
+    )
 }
 
 /// POST a JSON document.

@@ -8,6 +8,7 @@ mod cost;
 mod crowd;
 mod fleet;
 mod http;
+mod rates;
 mod timing;
 
 use clap::{Parser, Subcommand};
@@ -67,13 +68,18 @@ enum What {
     },
     /// Memory of one real node that holds the picture of a thousand.
     Thousand,
+    /// Pictures served a second, with wrk beside the node.
+    Rates,
     /// Everything but the soak.
     All,
 }
 
 fn main() {
     let options = Options::parse();
-    let bench = fleet::Bench { andon: options.andon, runs: options.runs };
+    let bench = fleet::Bench {
+        andon: options.andon,
+        runs: options.runs,
+    };
     match options.what {
         What::Cold => timing::cold(&bench),
         What::Kill => timing::kill(&bench),
@@ -81,10 +87,27 @@ fn main() {
         What::Cut => timing::cut(&bench),
         What::Cost => cost::cost(&bench),
         What::Soak { minutes } => cost::soak(&bench, minutes),
-        What::Crowd { listen, key_file, nodes, sites, links, changes_per_s } => {
-            crowd::run(listen, &key_file, &crowd::Shape { nodes, sites, links, changes_per_s });
+        What::Crowd {
+            listen,
+            key_file,
+            nodes,
+            sites,
+            links,
+            changes_per_s,
+        } => {
+            crowd::run(
+                listen,
+                &key_file,
+                &crowd::Shape {
+                    nodes,
+                    sites,
+                    links,
+                    changes_per_s,
+                },
+            );
         }
         What::Thousand => cost::thousand(&bench),
+        What::Rates => rates::rates(&bench),
         What::All => {
             timing::cold(&bench);
             timing::kill(&bench);
@@ -92,6 +115,7 @@ fn main() {
             timing::cut(&bench);
             cost::cost(&bench);
             cost::thousand(&bench);
+            rates::rates(&bench);
         }
     }
 }

@@ -23,14 +23,21 @@ pub fn cold(bench: &Bench) {
             None => missed += 1,
         }
     }
-    report("cold start of 5: same digest, all links up", times, missed, Duration::from_millis(1_500));
+    report(
+        "cold start of 5: same digest, all links up",
+        times,
+        missed,
+        Duration::from_millis(1_500),
+    );
 }
 
 /// Whether a survivor shows a lost node: links to it down, links from it unknown.
 fn shows_lost(picture: &Value, lost: &[&str]) -> bool {
     let is_lost = |id: &Value| lost.iter().any(|lost| id == lost);
     let links = picture["links"].as_array().cloned().unwrap_or_default();
-    let to_lost = links.iter().filter(|l| is_lost(&l["to"]) && !is_lost(&l["from"]));
+    let to_lost = links
+        .iter()
+        .filter(|l| is_lost(&l["to"]) && !is_lost(&l["from"]));
     let from_lost = links.iter().filter(|l| is_lost(&l["from"]));
     to_lost.clone().count() > 0
         && to_lost.into_iter().all(|l| l["state"] == "down")
@@ -53,14 +60,22 @@ pub fn kill(bench: &Bench) {
         victim.signal(Signal::SIGKILL);
         let seen = wait(killed, PATIENCE, || {
             let mut survivors = fleet.nodes.iter().filter(|node| node.id != victim.id);
-            survivors.all(|node| node.picture().is_some_and(|p| shows_lost(&p, &[&victim.id])))
+            survivors.all(|node| {
+                node.picture()
+                    .is_some_and(|p| shows_lost(&p, &[&victim.id]))
+            })
         });
         match seen {
             Some(time) => times.push(time),
             None => missed += 1,
         }
     }
-    report("kill -9 of 1 of 5: shown by every survivor", times, missed, Duration::from_secs(2));
+    report(
+        "kill -9 of 1 of 5: shown by every survivor",
+        times,
+        missed,
+        Duration::from_secs(2),
+    );
 }
 
 /// SIGSTOP of one and of two of five, and the healthy links' probe rate meanwhile.
@@ -79,9 +94,14 @@ pub fn freeze(bench: &Bench) {
             }
             std::thread::sleep(Duration::from_millis(3_000 + 137 * run as u64 % 1_000));
             let before = healthy_rate(&fleet.nodes[frozen..]);
-            let victims: Vec<&str> = fleet.nodes[..frozen].iter().map(|n| n.id.as_str()).collect();
+            let victims: Vec<&str> = fleet.nodes[..frozen]
+                .iter()
+                .map(|n| n.id.as_str())
+                .collect();
             let stopped = Instant::now();
-            fleet.nodes[..frozen].iter().for_each(|node| node.signal(Signal::SIGSTOP));
+            fleet.nodes[..frozen]
+                .iter()
+                .for_each(|node| node.signal(Signal::SIGSTOP));
             let seen = wait(stopped, PATIENCE, || {
                 let mut survivors = fleet.nodes[frozen..].iter();
                 survivors.all(|node| node.picture().is_some_and(|p| shows_lost(&p, &victims)))
@@ -100,7 +120,9 @@ pub fn freeze(bench: &Bench) {
         rates.sort_by(f64::total_cmp);
         let worst = rates.first().copied().unwrap_or(0.0) * 100.0;
         let verdict = if worst >= 99.0 { "ok" } else { "MISSED" };
-        println!("  probe rate of a healthy link meanwhile: worst {worst:.1} % of before  limit 99 %  {verdict}");
+        println!(
+            "  probe rate of a healthy link meanwhile: worst {worst:.1} % of before  limit 99 %  {verdict}"
+        );
     }
 }
 
@@ -114,7 +136,10 @@ fn healthy_rate(nodes: &[Node]) -> Option<f64> {
                 let path = format!("/api/v1/links/{}/{}", from.id, to.id);
                 let detail = http::get(from.address, &path)?;
                 let flows = detail["flows"].as_array()?;
-                total += flows.iter().filter_map(|flow| flow["sent"].as_f64()).sum::<f64>();
+                total += flows
+                    .iter()
+                    .filter_map(|flow| flow["sent"].as_f64())
+                    .sum::<f64>();
             }
         }
         Some(total)
@@ -138,7 +163,12 @@ pub fn cut(bench: &Bench) {
     std::thread::spawn(move || BufReader::new(output).lines().for_each(drop));
     let first: SocketAddr = ([127, 0, 0, 1], 19_877).into();
     let (times, missed) = cut_runs(bench, first);
-    report("one direction of one link cut: named by all 5", times, missed, Duration::from_millis(2_500));
+    report(
+        "one direction of one link cut: named by all 5",
+        times,
+        missed,
+        Duration::from_millis(2_500),
+    );
     let _ = nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(i32::try_from(demo.id()).expect("a pid fits")),
         Signal::SIGINT,
@@ -161,11 +191,17 @@ fn cut_runs(bench: &Bench, first: SocketAddr) -> (Vec<Duration>, usize) {
     let demo = http::get(first, "/api/v1/demo").unwrap_or_default();
     let faults = demo["faults"].as_array().cloned().unwrap_or_default();
     let one_way = faults.iter().find(|fault| fault["kind"] == "cut_one_way");
-    let Some(fault) = one_way else { return (times, bench.runs) };
+    let Some(fault) = one_way else {
+        return (times, bench.runs);
+    };
     for _ in 0..bench.runs {
         std::thread::sleep(Duration::from_secs(4));
         let cut = Instant::now();
-        http::post(first, "/api/v1/demo/fault", &json!({"id": fault["id"], "active": true}));
+        http::post(
+            first,
+            "/api/v1/demo/fault",
+            &json!({"id": fault["id"], "active": true}),
+        );
         let named = wait(cut, PATIENCE, || {
             nodes.iter().all(|node| {
                 let picture = http::get(*node, "/api/v1/picture").unwrap_or_default();
@@ -179,7 +215,11 @@ fn cut_runs(bench: &Bench, first: SocketAddr) -> (Vec<Duration>, usize) {
             Some(time) => times.push(time),
             None => missed += 1,
         }
-        http::post(first, "/api/v1/demo/fault", &json!({"id": fault["id"], "active": false}));
+        http::post(
+            first,
+            "/api/v1/demo/fault",
+            &json!({"id": fault["id"], "active": false}),
+        );
         wait(Instant::now(), PATIENCE, || healthy(&nodes));
     }
     (times, missed)

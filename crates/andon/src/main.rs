@@ -11,8 +11,10 @@ mod cli;
 mod config;
 mod demo;
 mod logging;
+mod memory;
 mod node;
 
 fn main() -> std::process::ExitCode {
+    memory::give_back_what_is_free();
     cli::main()
 }
