@@ -25,6 +25,11 @@ const BASELINE_ANSWERS: usize = 10;
 const RECENT: usize = 5;
 /// Slower by less than this is never a fault, whatever the ratio: a busy host adds as much.
 const SLOWER_US_MIN: u32 = 50_000;
+/// A slow target is usual again below twice its usual latency, or within this of it.
+const USUAL_AGAIN_US: u32 = 10_000;
+/// Answers in a row at which the median must be slow until the target is. Halved, one burst
+/// of work on the asking host is told as a slow target; doubled, a slow one is told late.
+const SLOW_IN_A_ROW: u32 = 4;
 
 /// One answer, as kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +81,7 @@ pub struct TargetState {
     failed_in_a_row: u32,
     good_in_a_row: u32,
     not_asked_in_a_row: u32,
+    slow_in_a_row: u32,
     phases: Phases,
     certificate: Option<Certificate>,
 }
@@ -91,6 +97,7 @@ impl TargetState {
             failed_in_a_row: 0,
             good_in_a_row: 0,
             not_asked_in_a_row: 0,
+            slow_in_a_row: 0,
             phases: Phases::default(),
             certificate: None,
         }
@@ -123,6 +130,11 @@ impl TargetState {
         let before = self.report.clone();
         self.count(answer.outcome);
         self.keep(now, &answer);
+        self.slow_in_a_row = match (self.exceeds_usual(), answer.rtt_us) {
+            (true, Some(_)) => self.slow_in_a_row.saturating_add(1),
+            (true, None) => self.slow_in_a_row, // No answer, no news of latency.
+            (false, _) => 0,
+        };
         let (state, reason) = self.judge(answer.outcome);
         if state != LinkState::Down && before.state == LinkState::Down {
             // Failures of an outage that is over are not the loss of what came after it.
@@ -240,18 +252,24 @@ impl TargetState {
             .flatten()
     }
 
-    /// Slow from three times the usual, until less than twice.
-    fn is_slow(&self) -> bool {
+    /// The recent median is slow: from three times the usual on, until less than twice. In
+    /// between, the answers of the window are mixed and their own median says nothing.
+    fn exceeds_usual(&self) -> bool {
         let (Some(recent), Some(usual)) = (self.recent_us(), self.baseline()) else {
             return false;
         };
         let already = self.report.reason == Some(LinkReason::Latency);
         let (factor, slower) = if already {
-            (2, SLOWER_US_MIN / 2)
+            (2, USUAL_AGAIN_US)
         } else {
             (3, SLOWER_US_MIN)
         };
         recent > usual.saturating_mul(factor) && recent > usual.saturating_add(slower)
+    }
+
+    fn is_slow(&self) -> bool {
+        let already = self.report.reason == Some(LinkReason::Latency);
+        self.slow_in_a_row >= if already { 1 } else { SLOW_IN_A_ROW }
     }
 
     fn baseline(&self) -> Option<u32> {
@@ -296,11 +314,17 @@ impl TargetState {
         let lost = self.lost();
         let window = self.window.len().max(1);
         let usual = self.baseline();
+        // A slow target publishes the median that it was judged by: that of the whole window
+        // still holds the answers from before, and would contradict the verdict.
+        let decisive = self
+            .recent_us()
+            .filter(|_| reason == Some(LinkReason::Latency));
+        let middle = decisive.or_else(|| quantile(answered.clone(), 50));
         let report = &mut self.report;
         if report.state != state {
             report.since = now.utc;
         }
-        report.rtt_us.p50 = dead_band(report.rtt_us.p50, quantile(answered.clone(), 50), 25);
+        report.rtt_us.p50 = dead_band(report.rtt_us.p50, middle, 25);
         report.rtt_us.p99 = dead_band(report.rtt_us.p99, quantile(answered, 99), 50);
         report.rtt_baseline_us = dead_band(report.rtt_baseline_us, usual, 25);
         report.flows = match state {
@@ -441,7 +465,45 @@ mod tests {
 
     #[test]
     fn slower_than_its_own_usual_is_degraded_until_it_is_usual_again() {
-        check("ggggggggggggsssssggg", "UUUUUUUUUUUUUUDDDDDU");
+        check("ggggggggggggssssssssggg", "UUUUUUUUUUUUUUUUUDDDDDU");
+    }
+
+    #[test]
+    fn a_burst_of_slow_answers_is_no_slow_target() {
+        check("ggggggggggggsssgggggsssggg", &"U".repeat(26));
+    }
+
+    /// One answer a second of so many milliseconds each.
+    fn answered(milliseconds: impl IntoIterator<Item = u32>) -> TargetState {
+        let id = TargetId::new("t").unwrap();
+        let mut target = TargetState::new(id, Transport::Http, Timestamp(0));
+        for (second, ms) in (0_i64..).zip(milliseconds) {
+            let (now, utc) = (Instant(0), Timestamp(second * 1_000_000));
+            target.handle(Moment { now, utc }, Answer::good(ms * 1_000, ""));
+        }
+        target
+    }
+
+    #[test]
+    fn what_is_published_of_a_slow_target_is_what_it_was_judged_by() {
+        // Most of the window is still fast; its median would say that nothing is wrong.
+        let slow = answered([vec![3; 25], vec![90; 8]].concat());
+        let report = slow.report();
+        assert_eq!(report.reason, Some(LinkReason::Latency));
+        assert_eq!(report.rtt_us.p50, Some(90_000));
+        assert_eq!(
+            report.detail.as_deref(),
+            Some("answers take 90 ms, usually 3.0 ms")
+        );
+        let over = answered([vec![3; 25], vec![90; 8], vec![4; 5]].concat());
+        assert_eq!(over.report().state, LinkState::Up);
+        assert_eq!(over.report().detail, None);
+    }
+
+    #[test]
+    fn a_few_milliseconds_more_are_no_slow_target_whatever_the_ratio() {
+        let busy = answered([vec![3; 25], vec![30; 20]].concat());
+        assert_eq!(busy.report().state, LinkState::Up);
     }
 
     #[test]
