@@ -293,8 +293,38 @@ impl Findings {
                     self.certificate.issuer
                 )
             }
-            other => to_plain_text(&format!("certificate is not trusted here: {other:?}"), 120),
+            other => format!("certificate is not trusted here: {}", why_distrusted(other)),
         })
+    }
+}
+
+/// Why a chain fails, in words. What the checker names only in its own terms is an error in
+/// the chain to whoever reads it here.
+fn why_distrusted(error: &CertificateError) -> &'static str {
+    use CertificateError as Error;
+    match error {
+        Error::BadEncoding => "it cannot be read",
+        Error::Revoked => "it is revoked",
+        Error::UnhandledCriticalExtension => "it demands an extension that is not known here",
+        Error::BadSignature => "a signature in its chain is wrong",
+        Error::UnsupportedSignatureAlgorithmContext { .. }
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "a signature in its chain is of a kind that is not accepted"
+        }
+        Error::InvalidPurpose | Error::InvalidPurposeContext { .. } => {
+            "it is not meant for a server"
+        }
+        Error::Other(other) => match other.to_string().as_str() {
+            // Named by text: the checker's own type is not ours to depend on.
+            "CaUsedAsEndEntity" => {
+                "the server shows a certificate authority's certificate as its own"
+            }
+            "EndEntityUsedAsCa" => "a certificate that may not sign others signed in its chain",
+            "PathLenConstraintViolated" => "its chain is longer than an authority in it allows",
+            "NameConstraintViolation" => "an authority in its chain may not sign for its names",
+            _ => "its chain breaks a rule for certificates",
+        },
+        _ => "its chain breaks a rule for certificates",
     }
 }
 
@@ -384,5 +414,28 @@ fn days(span: Duration) -> String {
         0 => format!("{} h", span.as_secs() / 3600),
         1 => "1 day".to_owned(),
         days => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distrust_is_told_in_words() {
+        let said = |text: &'static str| {
+            let other = std::io::Error::other(text);
+            let error = CertificateError::Other(rustls::OtherError(Arc::new(other)));
+            why_distrusted(&error)
+        };
+        assert_eq!(
+            said("CaUsedAsEndEntity"),
+            "the server shows a certificate authority's certificate as its own"
+        );
+        assert_eq!(
+            said("SomethingNew"),
+            "its chain breaks a rule for certificates"
+        );
+        assert_eq!(why_distrusted(&CertificateError::Revoked), "it is revoked");
     }
 }
