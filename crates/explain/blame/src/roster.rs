@@ -1,8 +1,9 @@
 //! Who is in the picture, by unique name and by index. All later steps speak of members by
 //! index: a thousand nodes with 64 links each leave no time to compare names.
 
+use crate::standing::reached;
 use andon_model::{LinkReport, Name, NodeKey, Peer, Picture, Presence, SiteId, Slice};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One node of the grid.
 pub struct Member<'a> {
@@ -44,14 +45,34 @@ pub struct Roster<'a> {
 }
 
 impl<'a> Roster<'a> {
-    /// Gives every slice its unique name and resolves keys to indices.
+    /// Gives every slice its unique name and resolves keys to indices. Of several that claim one
+    /// id, one that `me` reaches keeps it bare: what is not up cannot take a living node's name.
     pub fn of(picture: &'a Picture, me: NodeKey) -> Self {
+        let roster = Self::named(picture, me, |_| true);
+        if roster.conflicts.is_empty() {
+            return roster;
+        }
+        let reached = reached(&roster);
+        let alive: BTreeSet<NodeKey> = roster
+            .members
+            .iter()
+            .zip(reached)
+            .filter_map(|(member, reached)| reached.then_some(member.key))
+            .collect();
+        Self::named(picture, me, |key| alive.contains(key))
+    }
+
+    /// Names given to those that live first, then by start, then by key.
+    fn named(picture: &'a Picture, me: NodeKey, alive: impl Fn(&NodeKey) -> bool) -> Self {
         let mut claims: Vec<(&NodeKey, &'a Slice)> = picture
             .slices
             .iter()
             .map(|(key, slice)| (key, slice.as_ref()))
             .collect();
-        claims.sort_by_key(|(key, slice)| (&slice.identity.id, slice.identity.started_at, **key));
+        claims.sort_by_cached_key(|(key, slice)| {
+            let identity = &slice.identity;
+            (&identity.id, !alive(key), identity.started_at, **key)
+        });
 
         let mut sites: Vec<&SiteId> = claims
             .iter()

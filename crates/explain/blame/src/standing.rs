@@ -36,7 +36,7 @@ pub struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     pub fn of(roster: &Roster<'a>) -> Self {
-        let alive = alive(roster);
+        let alive = reached(roster);
         let seen = seen(roster, &alive);
         let clock_offset_us = clock_offsets(roster, &seen);
         let mut standing = Self {
@@ -110,7 +110,7 @@ impl<'a> Standing<'a> {
 
 /// Everyone whom `me` reaches, itself or through others it reaches. A node that nobody asks,
 /// but whose own probes arrive, counts as reached.
-fn alive(roster: &Roster<'_>) -> Vec<bool> {
+pub fn reached(roster: &Roster<'_>) -> Vec<bool> {
     let mut alive = vec![false; roster.members.len()];
     let mut frontier = Vec::new();
     if let Some(me) = roster.me {
