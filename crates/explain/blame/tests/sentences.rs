@@ -118,8 +118,13 @@ fn remarks() {
     insta::assert_snapshot!(sentences(grid(GRID).twin("fra1-db", "sin1").clock("nyc1-db", -7_200_000_000).busy("nyc1-web"), "fra1-db"), @"
     id_conflict:fra1-db [0.99] 2 nodes carry the id fra1-db: fra1-db at 10.0.0.1:8777 (site fra1) and fra1-db~96ab96 at 10.0.0.150:8777 (site sin1). Give each its own --id; until then the one that started later is shown with a mark.
     clock_skew:nyc1-db [0.97] The clock of nyc1-db is 2 h behind the others: 5 of 5 nodes that measure it agree. Times that it reports are off by as much.
-    host_busy:nyc1-web [0.90] The host of nyc1-web is too busy for exact figures: its prober wakes up to 180 ms late. Latency that it measures, or that others measure to it, is not held against the network.
+    host_busy:hosts [0.90] The host of nyc1-web is too busy for exact figures: its prober wakes up to 180 ms late. Latency that it measures, or that others measure to it, is not held against the network.
     ");
+}
+
+#[test]
+fn several_busy_hosts() {
+    insta::assert_snapshot!(sentences(grid(GRID).busy("nyc1-db").busy("nyc1-web"), "fra1-db"), @"host_busy:hosts [0.90] 2 hosts are too busy for exact figures: nyc1-db and nyc1-web. Their probers wake up to 180 ms late. Latency that they measure, or that others measure to them, is not held against the network.");
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub fn all(roster: &Roster<'_>, standing: &Standing<'_>) -> Vec<Verdict> {
         .filter(|index| !roster.members[*index].left)
     {
         remarks.extend(clock_skew(roster, standing, index));
-        remarks.extend(host_busy(roster, standing, index));
     }
+    remarks.extend(hosts_busy(roster, standing));
     remarks
 }
 
@@ -139,31 +139,59 @@ fn clock_skew(roster: &Roster<'_>, standing: &Standing<'_>, index: usize) -> Opt
     ))
 }
 
-fn host_busy(roster: &Roster<'_>, standing: &Standing<'_>, index: usize) -> Option<Verdict> {
-    let member = &roster.members[index];
-    let host = member.slice.host;
-    if !host.busy {
-        return None;
-    }
-    let late = milliseconds(host.scheduling_delay_us_p99);
-    let sentence = format!(
-        "The host of {} is too busy for exact figures: its prober wakes up to {late} late. Latency that it measures, or that \
-         others measure to it, is not held against the network.",
-        member.id
-    );
-    let said = evidence(
-        &member.id,
-        format!("wakes {late} late (99th percentile)"),
-        true,
-        None,
-    );
-    let since = standing.since[index].unwrap_or(member.slice.identity.started_at);
-    Some(verdict(
+/// All busy hosts in one remark: it asks for nothing, and a row of them hides what does.
+fn hosts_busy(roster: &Roster<'_>, standing: &Standing<'_>) -> Option<Verdict> {
+    let mut busy: Vec<usize> = standing
+        .living()
+        .filter(|index| !roster.members[*index].left && roster.members[*index].slice.host.busy)
+        .collect();
+    let since = busy
+        .iter()
+        .map(|index| {
+            let started_at = roster.members[*index].slice.identity.started_at;
+            standing.since[*index].unwrap_or(started_at)
+        })
+        .min()?;
+    let late = |index: usize| roster.members[index].slice.host.scheduling_delay_us_p99;
+    // The latest first: evidence is bounded, and the worst is what one looks for.
+    busy.sort_by_key(|index| (std::cmp::Reverse(late(*index)), *index));
+    let worst = milliseconds(late(*busy.first()?));
+    let names = || busy.iter().map(|index| roster.members[*index].id.as_str());
+    let (subject, sentence) = match busy[..] {
+        [only] => {
+            let id = &roster.members[only].id;
+            let sentence = format!(
+                "The host of {id} is too busy for exact figures: its prober wakes up to {worst} late. Latency that it measures, or that \
+                 others measure to it, is not held against the network."
+            );
+            (id.clone(), sentence)
+        }
+        _ => {
+            let hosts = count(busy.len(), "host");
+            let sentence = format!(
+                "{hosts} are too busy for exact figures: {}. Their probers wake up to {worst} late. Latency that they measure, or \
+                 that others measure to them, is not held against the network.",
+                list(names())
+            );
+            (hosts, sentence)
+        }
+    };
+    let said = busy.iter().map(|index| {
+        let words = format!(
+            "wakes {} late (99th percentile)",
+            milliseconds(late(*index))
+        );
+        evidence(&roster.members[*index].id, words, true, None)
+    });
+    let mut verdict = verdict(
         VerdictKind::HostBusy,
-        &member.id,
+        &subject,
         sentence,
         0.9,
-        vec![said],
+        said.collect(),
         since,
-    ))
+    );
+    // Who is busy comes and goes; the remark stays the same one.
+    verdict.id = "host_busy:hosts".to_owned();
+    Some(verdict)
 }
