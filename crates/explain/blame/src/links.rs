@@ -13,7 +13,8 @@ use andon_model::{
 /// links at most. Beyond it most pairs are not probed, and the list would be that fact.
 pub const GRID_NODES_MAX_FOR_MISSING_PAIRS: usize = 50;
 
-/// One view per report between members, by `from`, then `to`.
+/// One view per report between members that are in the grid, by `from`, then `to`. A node that
+/// left has no links: its box says all there is, and dead lines to it would hide living ones.
 pub fn views(roster: &Roster<'_>, standing: &Standing<'_>) -> Vec<LinkView> {
     let present = roster.members.iter().filter(|member| !member.left).count();
     let list_missing = present <= GRID_NODES_MAX_FOR_MISSING_PAIRS;
@@ -25,13 +26,14 @@ pub fn views(roster: &Roster<'_>, standing: &Standing<'_>) -> Vec<LinkView> {
     let missing = if list_missing { present * present } else { 0 };
     let mut links = Vec::with_capacity(reports + missing);
 
-    for (observer, member) in roster.members.iter().enumerate() {
+    let here = roster.members.iter().enumerate();
+    for (observer, member) in here.filter(|(_, member)| !member.left) {
         for (far, report) in &member.reports {
-            if report.state != LinkState::NotProbed {
+            if report.state != LinkState::NotProbed && !roster.members[*far].left {
                 links.push(view(roster, standing, observer, *far, report));
             }
         }
-        if list_missing && !member.left {
+        if list_missing {
             for (far, other) in roster.members.iter().enumerate() {
                 let asked = member
                     .report_on(far)
@@ -59,9 +61,6 @@ fn view(
 ) -> LinkView {
     let (from, to) = (&roster.members[observer], &roster.members[far]);
     let (from_name, to_name) = (from.name.clone(), to.name.clone());
-    if from.left || to.left {
-        return bare(from_name, to_name, LinkState::Left, None);
-    }
     if !standing.alive[observer] {
         return bare(
             from_name,
@@ -77,7 +76,8 @@ fn view(
     };
     let mut view = of_report(from_name, to_name, report);
     let ways = ways(report, far_report);
-    if report.state == LinkState::Down {
+    // Silence of a dead far end is no loss that anybody measured.
+    if report.state == LinkState::Down && standing.alive[far] {
         view.loss.forward = share(ways.there).or(view.loss.forward);
         view.loss.return_ = share(ways.back).or(view.loss.return_);
     }
@@ -91,10 +91,13 @@ fn view(
 
 /// A busy host at either end makes a link look slow. That is not the network's fault.
 pub fn is_excused(roster: &Roster<'_>, observer: usize, far: usize, report: &LinkReport) -> bool {
+    is_slow_by_host(roster, observer, report) || is_slow_by_host(roster, far, report)
+}
+
+/// A report of latency alone, and the host of `end` is busy enough to be the cause.
+pub fn is_slow_by_host(roster: &Roster<'_>, end: usize, report: &LinkReport) -> bool {
     let slow = report.state == LinkState::Degraded && report.reason == Some(LinkReason::Latency);
-    slow && [observer, far]
-        .iter()
-        .any(|end| roster.members[*end].slice.host.busy)
+    slow && roster.members[end].slice.host.busy
 }
 
 fn share(way: Way) -> Option<f32> {

@@ -156,7 +156,9 @@ pub fn link_views(
         for (name, answer) in &witness.sees {
             let member = roster
                 .index_of_id(name)
-                .map(|index| roster.members[index].id.as_str());
+                .map(|index| &roster.members[index])
+                .filter(|member| !member.left)
+                .map(|member| member.id.as_str());
             let Some(to) = by_name.get(name.as_str()).copied().or(member) else {
                 continue;
             };

@@ -16,15 +16,16 @@ use std::collections::BTreeMap;
 pub struct Target<'a> {
     /// Unique within the document.
     pub id: String,
-    /// As declared; `None` if its declaration is gone and reports remain.
-    pub spec: Option<&'a TargetSpec>,
+    /// As declared.
+    pub spec: &'a TargetSpec,
     /// By observer; those of nodes that nobody reaches are shown and do not count.
     pub reports: Vec<(usize, &'a LinkReport)>,
     pub state: NodeState,
     pub since: Option<Timestamp>,
 }
 
-/// Targets that present nodes declare or living ones report, by their declared id.
+/// Targets that present nodes declare, by their declared id. Reports on a target that nobody
+/// declares any more are left over from when somebody did: an asker drops them a moment later.
 pub fn gather<'a>(roster: &mut Roster<'a>, standing: &Standing<'a>) -> Vec<Target<'a>> {
     type Found<'a> = (Option<&'a TargetSpec>, Vec<(usize, &'a LinkReport)>);
     let mut found: BTreeMap<&'a TargetId, Found<'a>> = BTreeMap::new();
@@ -45,16 +46,17 @@ pub fn gather<'a>(roster: &mut Roster<'a>, standing: &Standing<'a>) -> Vec<Targe
     }
     found
         .into_iter()
-        .map(|(id, (spec, reports))| {
+        .filter_map(|(id, (spec, reports))| {
+            let spec = spec?;
             let (state, since) = state(standing, &reports);
             let id = roster.name_for(id.as_str(), "target", "target");
-            Target {
+            Some(Target {
                 id,
                 spec,
                 reports,
                 state,
                 since,
-            }
+            })
         })
         .collect()
 }
@@ -90,10 +92,8 @@ fn state(
 
 impl Target<'_> {
     pub fn view(&self) -> NodeView {
-        let mut labels = BTreeMap::new();
-        if let Some(spec) = self.spec {
-            labels.insert("probe".to_owned(), probe_name(&spec.probe).to_owned());
-        }
+        let probe = probe_name(&self.spec.probe).to_owned();
+        let labels = BTreeMap::from([("probe".to_owned(), probe)]);
         NodeView {
             id: self.id.clone(),
             key: None,
@@ -101,11 +101,7 @@ impl Target<'_> {
             kind: NodeKind::Target,
             state: self.state,
             since: self.since,
-            addresses: self
-                .spec
-                .iter()
-                .map(|spec| to_plain_text(&spec.address, TEXT_BYTES_MAX))
-                .collect(),
+            addresses: vec![to_plain_text(&self.spec.address, TEXT_BYTES_MAX)],
             labels,
             version: None,
             started_at: None,
@@ -141,7 +137,14 @@ pub fn link_views(
             let from = &roster.members[*observer].id;
             links.push(match (standing.alive[*observer], report.state) {
                 (_, LinkState::NotProbed) => continue,
-                (true, _) => links::of_report(from, &target.id, report),
+                (true, _) => {
+                    let mut view = links::of_report(from, &target.id, report);
+                    if links::is_slow_by_host(roster, *observer, report) {
+                        view.state = LinkState::Up;
+                        view.round_trip = Some(report.state);
+                    }
+                    view
+                }
                 (false, _) => links::bare(
                     from,
                     &target.id,

@@ -200,10 +200,22 @@ fn a_node_that_left_is_left_and_nothing_else() {
         (summary(&view).as_str(), not_up(&view).as_str()),
         ("", "d Left")
     );
+    let about = |end: &str| {
+        view.links
+            .iter()
+            .filter(|l| l.from == end || l.to == end)
+            .count()
+    };
     assert_eq!(
-        [link(&view, "a", "d"), link(&view, "d", "a")],
-        ["Left", "Left"]
+        (about("d"), about("a")),
+        (0, 6),
+        "no line leads to who left"
     );
+    let told = grid(FIVE)
+        .neighbour("a", "LAN", Some(true), &[("d", Some(true))])
+        .leave("d")
+        .seen_by("a");
+    assert_eq!(link(&told, "LAN", "d"), "none");
 }
 
 #[test]
@@ -269,6 +281,16 @@ fn a_busy_host_is_never_a_bad_network() {
             })
     };
     check(busy("b"), "a", "HostBusy b", "");
+    let several = || grid(FIVE).busy("b").busy("d").busy("e");
+    check(several(), "a", "HostBusy 3 hosts", "");
+    let (one, more) = (busy("b").seen_by("a"), several().seen_by("a"));
+    assert_eq!(one.verdicts[0].id, more.verdicts[0].id);
+    let told: Vec<&str> = more.verdicts[0]
+        .evidence
+        .iter()
+        .map(|e| e.observer.as_str())
+        .collect();
+    assert_eq!(told, ["b", "d", "e"]);
     assert_eq!(
         link(&busy("b").seen_by("a"), "b", "c"),
         "Up (round trip Degraded)"
@@ -318,6 +340,86 @@ fn two_nodes_with_one_id_are_told_apart_and_both_named() {
         "a",
         "NodeDown b~96ab96",
         "b~96ab96 Down",
+    );
+}
+
+#[test]
+fn who_is_reached_keeps_the_name_whoever_started_first() {
+    // The one that started first is dead: the living one has the name, wherever one looks.
+    for me in ["a", "b-twin", "e"] {
+        check(
+            grid(FIVE).twin("b", "z").kill("b"),
+            me,
+            "NodeDown b~02ab02",
+            "b~02ab02 Down",
+        );
+    }
+}
+
+#[test]
+fn loss_towards_a_dead_node_was_measured_by_nobody() {
+    let view = grid(FIVE).kill("d").seen_by("a");
+    let dead = view.links.iter().filter(|link| link.to == "d");
+    assert_eq!(dead.clone().count(), 4);
+    for link in dead {
+        assert_eq!((link.loss.forward, link.loss.return_), (None, None));
+    }
+}
+
+/// `node` finds the target slow.
+fn slow_target(scenario: Scenario, node: &str, reason: LinkReason) -> Scenario {
+    let mut scenario = scenario;
+    let key = scenario.key(node);
+    let links = &mut scenario.slices.get_mut(&key).unwrap().links;
+    let target = Peer::Target(andon_model::TargetId::new("shop").unwrap());
+    let mut report = links.remove(&target).unwrap();
+    (report.state, report.reason) = (LinkState::Degraded, Some(reason));
+    links.insert(report);
+    scenario
+}
+
+#[test]
+fn a_target_that_few_find_slow_is_no_fault_of_the_target() {
+    let shop = || grid(FIVE).target("shop", "a b c", "", "");
+    let slow = |scenario, node| slow_target(scenario, node, LinkReason::Latency);
+    check(slow(shop(), "a"), "d", "", "");
+    let most = || slow(slow(shop(), "a"), "b");
+    check(most(), "d", "Degraded shop", "");
+    // What busy hosts measure is held against nobody, other trouble is.
+    check(most().busy("a").busy("b"), "d", "HostBusy 2 hosts", "");
+    let view = most().busy("a").seen_by("d");
+    assert_eq!(link(&view, "a", "shop"), "Up (round trip Degraded)");
+    assert_eq!(link(&view, "b", "shop"), "Degraded");
+    let wrong = |scenario, node| slow_target(scenario, node, LinkReason::Answer);
+    check(
+        wrong(wrong(shop(), "a"), "b").busy("a").busy("b"),
+        "d",
+        "Degraded shop, HostBusy 2 hosts",
+        "",
+    );
+    check(
+        grid(FIVE).target("shop", "b c", "a", "timed out"),
+        "d",
+        "LinkDown a→shop",
+        "shop Suspect",
+    );
+}
+
+#[test]
+fn a_target_that_nobody_declares_any_more_is_gone() {
+    let mut scenario = grid(FIVE).target("shop", "b", "c", "timed out");
+    for slice in scenario.slices.values_mut() {
+        slice.targets.clear();
+    }
+    check(scenario.clone(), "a", "", "");
+    assert_eq!(link(&scenario.seen_by("a"), "b", "shop"), "none");
+    let left = grid(FIVE).target("shop", "b", "c", "timed out").leave("a");
+    check(left, "b", "", "a Left");
+    let down = grid(FIVE).target("shop", "b", "", "").kill("a");
+    assert_eq!(
+        link(&down.seen_by("b"), "b", "shop"),
+        "Up",
+        "its declarer may be back at once"
     );
 }
 

@@ -2,6 +2,7 @@
 
 use super::{confidence, evidence, verdict};
 use crate::direction::is_conclusive;
+use crate::links::is_slow_by_host;
 use crate::neighbours::Bug;
 use crate::nodes::TEXT_BYTES_MAX;
 use crate::roster::Roster;
@@ -43,11 +44,10 @@ fn judge_target(
             .collect()
     };
     let down = in_state(&[LinkState::Down]);
-    let poor = in_state(&[LinkState::Partial, LinkState::Degraded]);
-    let address = target.spec.map_or_else(String::new, |spec| {
-        format!(" ({})", to_plain_text(&spec.address, TEXT_BYTES_MAX))
-    });
-    let name = format!("{}{address}", target.id);
+    let mut poor = in_state(&[LinkState::Partial, LinkState::Degraded]);
+    poor.retain(|(observer, report)| !is_slow_by_host(roster, *observer, report));
+    let address = to_plain_text(&target.spec.address, TEXT_BYTES_MAX);
+    let name = format!("{} ({address})", target.id);
     let all = |failing: usize| match (failing, asked.len()) {
         (1, 1) => format!(
             "{}, the only node that asks, says so",
@@ -59,6 +59,10 @@ fn judge_target(
     let (kind, failing, sentence) = if down.is_empty() && poor.is_empty() {
         return None;
     } else if down.is_empty() {
+        // Most askers find nothing wrong: it is the few askers' own way or host.
+        if poor.len() * 2 < asked.len() {
+            return None;
+        }
         let sentence = format!(
             "{name} answers worse than usual{}: {}.",
             words_of(&poor),
