@@ -56,6 +56,14 @@ const OUTPUTS_MAX: usize = 8_192;
 const EPOCH_STEP_MAX: u64 = 2 * 86_400 * 1_000_000;
 /// And how often.
 const RISE_PAUSE: Duration = Duration::from_secs(10);
+/// Reading slices may take about a fifth of a core: a row takes about 10 us, so each read row
+/// asks for this much rest. Without it, an owner of 1,000 rows that come one by one is read
+/// 1,000 times over, which holds up everything else.
+const READ_REST: Duration = Duration::from_micros(50);
+/// Rest that may be owed before reading waits: changes of a small grid are read at once.
+const READ_OWED_MAX: Duration = Duration::from_millis(20);
+/// Most rest after one reading, however much was read.
+const READ_REST_MAX: Duration = Duration::from_millis(500);
 /// How often things are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
@@ -83,6 +91,8 @@ pub struct Grid {
     clone_signs: VecDeque<Instant>,
     leaving: Leaving,
     identity: Option<Identity>,
+    is_unread: bool,
+    rested_at: Instant,
     is_changed: bool,
     outputs: VecDeque<GridOutput>,
     teller: Teller,
@@ -126,6 +136,8 @@ impl Grid {
             clone_signs: VecDeque::new(),
             leaving: Leaving::No,
             identity: None,
+            is_unread: false,
+            rested_at: now,
             is_changed: false,
             outputs: VecDeque::new(),
             teller: Teller::default(),
@@ -184,7 +196,7 @@ impl Grid {
         self.now = now;
         if key != self.me {
             self.store.forget(now, key);
-            self.picture_changed(now);
+            self.read_picture(now);
         }
     }
 
@@ -193,7 +205,7 @@ impl Grid {
         for row in rows {
             self.store.take(row);
         }
-        self.picture_changed(now);
+        self.read_picture(now);
     }
 
     /// As [`Grid::adopt`], with the slices read from these rows: a simulation of a thousand
@@ -208,7 +220,7 @@ impl Grid {
             self.store.take(row.clone());
         }
         self.store.share_slices(slices);
-        self.picture_changed(now);
+        self.read_picture(now);
     }
 
     /// Something came in.
@@ -269,6 +281,9 @@ impl Grid {
             self.next_tidy = now + TIDY_EVERY;
             self.tidy(now);
         }
+        if self.is_unread {
+            self.picture_changed(now);
+        }
         if self.next_round <= now {
             self.round(now);
         }
@@ -282,7 +297,8 @@ impl Grid {
             Leaving::No | Leaving::Done => None,
         };
         let base = self.next_round.min(self.next_tidy);
-        let times = [Some(base), self.publisher.next_wake(), leave];
+        let read = self.is_unread.then(|| self.next_read());
+        let times = [Some(base), self.publisher.next_wake(), leave, read];
         times.into_iter().flatten().min()
     }
 
@@ -718,8 +734,24 @@ impl Grid {
 
     // --- What is told -------------------------------------------------------------------
 
+    /// Rows changed: reads them now, or after the rest that earlier readings asked for.
     fn picture_changed(&mut self, now: Instant) {
+        self.is_unread = true;
+        if self.next_read() <= now {
+            self.read_picture(now);
+        }
+    }
+
+    fn next_read(&self) -> Instant {
+        self.rested_at - READ_OWED_MAX
+    }
+
+    fn read_picture(&mut self, now: Instant) {
+        self.is_unread = false;
         let (changed, events) = self.store.read_changes(now);
+        let rows: usize = changed.iter().map(|key| self.store.rows_of(*key)).sum();
+        let rest = READ_REST.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+        self.rested_at = self.rested_at.max(now) + rest.min(READ_REST_MAX);
         for event in events {
             match event {
                 StoreEvent::Appeared(key) if key != self.me => {

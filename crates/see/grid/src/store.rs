@@ -59,6 +59,8 @@ pub struct StoreCounters {
     pub invalid_rows: u64,
     /// Entries of lists that were not understood; their neighbours are shown.
     pub unread_entries: u64,
+    /// Rows looked at while slices were read: what showing the picture costs.
+    pub rows_read: u64,
     /// Graves given up since [`BURIED_MAX`] was reached.
     pub graves_evicted: u64,
 }
@@ -163,6 +165,11 @@ impl Store {
     /// Bytes of the rows held.
     pub fn byte_count(&self) -> usize {
         self.bytes
+    }
+
+    /// Rows held of one node.
+    pub fn rows_of(&self, owner: NodeKey) -> usize {
+        self.owners.get(&owner).map_or(0, |owner| owner.rows.len())
     }
 
     /// Nodes of which rows are held.
@@ -454,6 +461,7 @@ impl Store {
                 continue;
             };
             let reading = read_slice(&owner.rows);
+            self.counters.rows_read += owner.rows.len() as u64;
             self.counters.invalid_rows += reading.invalid.len() as u64;
             self.counters.unread_entries += reading.unread_entries;
             let invalid = reading

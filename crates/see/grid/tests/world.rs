@@ -5,7 +5,7 @@
 mod sim;
 
 use andon_grid::{GridInput, GridKey, GridNotice, KeyRing};
-use andon_model::{NodeId, Presence};
+use andon_model::{NodeId, NodeKey, Presence};
 use rand::RngExt;
 use sim::{KEY, Net, World, for_seeds};
 use std::time::Duration;
@@ -177,6 +177,56 @@ fn big(seed: u64, count: usize) -> World {
     }
     assert!(world.agrees());
     world
+}
+
+/// Links that fill about 1,000 rows: as many as one node may publish.
+fn fill(world: &mut World, index: usize) {
+    let links: Vec<_> = (0..18_000u64)
+        .map(|far| sim::link(NodeKey(1_000_000 + far), &mut world.random))
+        .collect();
+    world.change(index, |slice| {
+        slice.links = links.into_iter().map(|l| (l.to.clone(), l)).collect();
+    });
+}
+
+#[test]
+fn a_member_of_a_thousand_rows_is_known_to_all_in_seconds() {
+    for loss in [0.0, 0.1] {
+        let net = Net { loss, ..Net::LAN };
+        let mut world = grid(1, net, 5);
+        let large = world.add(&[0, 1]);
+        fill(&mut world, large);
+        let rows = world.nodes[large].grid.store().rows_of(world.key(large));
+        assert!(rows > 900, "{rows} rows");
+        let held = world.nodes[large].grid.store().byte_count() as u64;
+        let sent = |world: &World| -> u64 {
+            world
+                .nodes
+                .iter()
+                .map(|n| n.grid.counters().sent_bytes)
+                .sum()
+        };
+        let before = sent(&world);
+        let took = world.run_until(60 * SECOND, 100 * MS, |world| {
+            world.all_show(6) && world.agrees()
+        });
+        let cost = (sent(&world) - before) / (5 * held);
+        assert!(took.is_some_and(|took| took <= 3 * SECOND), "{took:?}");
+        assert!(cost <= 4, "each row was sent {cost} times to each");
+        world.run(3 * SECOND);
+        let links = |world: &World, index: usize| {
+            world.nodes[index].grid.store().slices()[&world.key(large)]
+                .links
+                .len()
+        };
+        assert!((0..6).all(|index| links(&world, index) == links(&world, large)));
+        // Read row by row, it would be read a thousand times over.
+        for node in &world.nodes {
+            let read = node.grid.counters().store.rows_read;
+            assert!(read <= 40 * rows as u64, "{read} rows read to show {rows}");
+        }
+        world.check_bounds();
+    }
 }
 
 #[test]
