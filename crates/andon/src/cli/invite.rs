@@ -7,23 +7,20 @@
 //! A node that joined by an invite remembers it in its data directory, so that it starts
 //! again without it, and after it expired.
 
-use super::http::{Client, Trust};
+use super::reachable::{self, SEEDS_MAX};
 use super::token::now;
-use super::url::NodeUrl;
 use super::{Failure, screen};
 use crate::config::document::{Given, Layer};
 use crate::config::keys::FILE_NAME;
 use crate::config::layers::{load_without_keys, read_text};
 use crate::config::problem::Origin;
-use crate::config::settings::Advertise;
 use crate::config::value::{self, write_duration};
 use crate::config::{Inputs, load};
 use andon_grid::GridKey;
-use andon_model::{NodeKind, NodeState, PictureView, SiteId, Timestamp};
+use andon_model::{SiteId, Timestamp};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,8 +30,6 @@ use zeroize::Zeroizing;
 const PREFIX: &str = "andon-invite-1.";
 /// Longest line that is read.
 const LINE_BYTES_MAX: usize = 8_192;
-/// Most addresses in an invite; a few suffice, and the line is pasted by hand.
-const SEEDS_MAX: usize = 4;
 /// Where the data directory remembers the invite.
 const REMEMBERED: &str = "invite";
 
@@ -193,7 +188,7 @@ pub struct InviteArgs {
     /// After this time `andon node` refuses the line: 1h, 7d; without, never
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     expires: Option<Duration>,
-    /// Where the new machine reaches the grid; default: what the running node knows
+    /// Where the new machine reaches the grid; default: what the running node and this machine know
     #[arg(long, value_name = "ADDR:PORT")]
     address: Vec<String>,
     /// Key file of the grid; default: that of the node with this configuration
@@ -228,24 +223,10 @@ pub fn run(args: &InviteArgs) -> Result<ExitCode, Failure> {
         })?;
     }
     if seeds.is_empty() {
-        seeds = running_addresses(loaded.settings.listen);
-    }
-    if seeds.is_empty()
-        && let Advertise::At(addresses) = &loaded.settings.advertise
-    {
-        seeds = addresses.iter().map(ToString::to_string).collect();
-    }
-    if seeds.is_empty() {
-        return Err(Failure::new(format!(
-            "no node answers at {} and none is configured to advertise an address, so the line would lead nowhere\n  start the node, or give its address with --address ADDR:PORT",
-            local(loaded.settings.listen)
-        )));
+        seeds = reachable::addresses(&loaded.settings)?;
     }
     seeds.truncate(SEEDS_MAX);
-    let loopback_only = seeds.iter().all(|seed| {
-        seed.parse::<SocketAddr>()
-            .is_ok_and(|at| at.ip().is_loopback())
-    });
+    let loopback_only = seeds.iter().all(|seed| reachable::is_loopback(seed));
     if loopback_only {
         screen::remark(
             "note: only loopback addresses are known, so this line works on this machine alone; give another with --address",
@@ -268,62 +249,6 @@ pub fn run(args: &InviteArgs) -> Result<ExitCode, Failure> {
         }
     }
     screen::print(&format!("ANDON_INVITE={} andon node\n", *invite.write()?))
-}
-
-/// Where the local node is asked.
-fn local(listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port())
-    } else {
-        listen
-    }
-}
-
-/// Addresses that the running node and its peers are known by; none if it does not answer.
-fn running_addresses(listen: SocketAddr) -> Vec<String> {
-    let at = local(listen);
-    let url = NodeUrl {
-        tls: false,
-        host: at.ip().to_string(),
-        port: at.port(),
-    };
-    let token = std::env::var("ANDON_TOKEN").ok();
-    let client = Client {
-        url,
-        token,
-        trust: Trust::Ask,
-        timeout: Duration::from_secs(3),
-    };
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    else {
-        return Vec::new();
-    };
-    let Ok(answer) = runtime.block_on(client.get("/api/v1/picture")) else {
-        return Vec::new();
-    };
-    let Ok(view) = serde_json::from_slice::<PictureView>(&answer.body) else {
-        return Vec::new();
-    };
-    let fit =
-        |node: &&andon_model::NodeView| node.kind == NodeKind::Andon && node.state == NodeState::Up;
-    let mine = view
-        .nodes
-        .iter()
-        .filter(fit)
-        .filter(|node| node.id == view.me);
-    let others = view
-        .nodes
-        .iter()
-        .filter(fit)
-        .filter(|node| node.id != view.me);
-    let own: Vec<String> = mine
-        .flat_map(|node| node.addresses.iter().take(2).cloned())
-        .collect();
-    own.into_iter()
-        .chain(others.filter_map(|node| node.addresses.first().cloned()))
-        .collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod http;
 mod invite;
 mod key;
 mod node;
+mod reachable;
 pub mod screen;
 mod status;
 pub mod stop;
