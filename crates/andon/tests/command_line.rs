@@ -185,6 +185,94 @@ fn a_port_in_use_is_told_with_the_port_and_a_way_out() {
         ],
     );
     check(&told, 1, &[], &[&address.to_string()]);
+    let key = folder.0.join("data").join("grid.key");
+    assert!(!key.exists(), "a start that failed leaves no key");
+}
+
+#[test]
+fn a_second_node_in_a_data_directory_is_refused_and_leaves_no_key_there() {
+    let folder = Folder::new("in-use");
+    let key = String::from_utf8(run(&folder, &["keygen"]).stdout).unwrap();
+    let key_file = folder.write("other.key", &key);
+    let listen = free_address();
+    let args = ["node", "--listen", &listen, "--data-dir", "data"];
+    let _first = Node::start(andon(&folder.0, &args).env("ANDON_KEY_FILE", key_file));
+    wait_for("the first node", || {
+        std::net::TcpStream::connect(&listen).is_ok()
+    });
+    let second = run(
+        &folder,
+        &["node", "--listen", "127.0.0.1:0", "--data-dir", "data"],
+    );
+    check(&second, 1, &[], &["already runs with the data directory"]);
+    assert!(!folder.0.join("data").join("grid.key").exists());
+}
+
+#[test]
+fn a_lone_node_on_all_addresses_invites_a_second() {
+    let folder = Folder::new("lone");
+    let port = free_address().rsplit(':').next().unwrap().to_owned();
+    let all = if UdpSocket::bind("[::]:0").is_ok() {
+        "[::]"
+    } else {
+        "0.0.0.0"
+    };
+    let listen = format!("{all}:{port}");
+    let with = |args: &[&str]| {
+        let mut command = andon(&folder.0, args);
+        command
+            .env("ANDON_LISTEN", &listen)
+            .env("ANDON_DATA_DIR", "data");
+        command
+    };
+    let silent = with(&["keygen"]).output().unwrap();
+    std::fs::create_dir(folder.0.join("data")).unwrap();
+    folder.write("data/grid.key", &String::from_utf8(silent.stdout).unwrap());
+    let told = with(&["invite"]).output().unwrap();
+    check(
+        &told,
+        1,
+        &[],
+        &["does not answer at 127.0.0.1", "--address"],
+    );
+
+    let first = Node::start(&mut with(&["node", "--id", "first", "--site", "fra"]));
+    let url = format!("http://127.0.0.1:{port}");
+    let status = || run(&folder, &["status", "--node", &url]);
+    wait_for("the first node", || {
+        status().stdout.windows(5).any(|part| part == b"first")
+    });
+    let invite = with(&["invite", "--site", "nyc"]).output().unwrap();
+    check(
+        &invite,
+        0,
+        &["ANDON_INVITE=andon-invite-1."],
+        &["holds the grid key"],
+    );
+    let line = String::from_utf8(invite.stdout).unwrap();
+    let line = line.trim().strip_prefix("ANDON_INVITE=").unwrap();
+    let line = line.split(' ').next().unwrap().to_owned();
+
+    let second_folder = Folder::new("lone-second");
+    let args = [
+        "node",
+        "--id",
+        "second",
+        "--listen",
+        &format!("{all}:0"),
+        "--data-dir",
+        "data",
+    ];
+    let _second = Node::start(andon(&second_folder.0, &args).env("ANDON_INVITE", &line));
+    wait_for("two nodes that are well", || {
+        status().status.code() == Some(0)
+    });
+    let (code, log) = first.leave();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains(&format!("http://127.0.0.1:{port}/login#")),
+        "{log}"
+    );
 }
 
 #[test]
@@ -201,7 +289,7 @@ fn a_data_directory_without_permission_is_told_by_name() {
             &folder,
             &["node", "--listen", "127.0.0.1:0", "--data-dir", &file],
         );
-        check(&told, 1, &[], &["file", "--key-file"]);
+        check(&told, 1, &[], &["file", "--data-dir"]);
         return;
     }
     let dir = closed.join("data").to_str().unwrap().to_owned();

@@ -40,10 +40,18 @@ pub fn run(args: NodeArgs) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if newly_invited && let Some(invite) = &invite {
+    // A start that is going to fail leaves no key behind, least of all in another node's folder.
+    // Why it fails is told by `node::run`, which tries the same for good.
+    let can_start = crate::node::can_start(&loaded.settings);
+    if newly_invited
+        && can_start
+        && let Some(invite) = &invite
+    {
         invite.remember(&loaded.settings.data_dir)?;
     }
-    if let KeyState::ToMake(path) = &loaded.key {
+    if let KeyState::ToMake(path) = &loaded.key
+        && can_start
+    {
         loaded.settings.keys = keys::make(path).map_err(|error| {
             let path = path.display();
             Failure::new(format!(

@@ -18,6 +18,7 @@ use andon_model::{NodeKey, Picture};
 use clock::Clock;
 use data_dir::{DataDir, DataDirError};
 use grid_task::{GridTask, GridTaskSources};
+pub use start::can_start;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +60,9 @@ pub enum NodeError {
     #[error("cannot start the prober: {0}")]
     Prober(io::Error),
     /// No key, no grid.
-    #[error("no grid key is configured\n  make one with `andon keygen > grid.key` and name it with --key-file")]
+    #[error(
+        "no grid key is configured\n  make one with `andon keygen > grid.key` and name it with --key-file"
+    )]
     NoKey,
     /// The task that holds the picture ended by itself.
     #[error("the grid task stopped: {0}")]
@@ -109,7 +112,10 @@ async fn live(
     let seed = data_dir.identity()?;
     let (udp, tcp) = start::bind(settings.listen)?;
     let listen = tcp.local_addr().map_err(NodeError::Prober)?;
-    let tls = andon_api::TlsIdentity::load_or_create(data_dir.path(), &start::certificate_names(settings))?;
+    let tls = andon_api::TlsIdentity::load_or_create(
+        data_dir.path(),
+        &start::certificate_names(settings),
+    )?;
     let access = Arc::new(andon_api::Access::open(data_dir.path())?);
     let (audit, broken) = andon_api::AuditLog::open_or_set_aside(
         &data_dir.path().join(andon_api::audit::AUDIT_FILE),
@@ -132,16 +138,31 @@ async fn live(
 
     let grid = start::grid(&seed, keys.clone(), clock);
     let me: NodeKey = grid.me();
-    let wire = wire_link::start(start::wire_config(settings, udp, &keys, me)).map_err(NodeError::Prober)?;
+    let wire = wire_link::start(start::wire_config(settings, udp, &keys, me))
+        .map_err(NodeError::Prober)?;
     let (targets, targets_task) = andon_target::spawn(
-        andon_target::Me { key: me, id: settings.id.clone(), site: settings.site.clone() },
+        andon_target::Me {
+            key: me,
+            id: settings.id.clone(),
+            site: settings.site.clone(),
+        },
         move || clock.utc(),
         move |reports| drop(target_tx.send_replace(reports)),
         cancel.child_token(),
     );
-    let (view_tx, view_rx) =
-        watch::channel(Arc::new(view_task::derive(&Picture::default(), me, clock.utc())));
-    let gridbug = gridbug::start(settings, listen, clock, neighbours_tx, view_rx.clone(), &cancel);
+    let (view_tx, view_rx) = watch::channel(Arc::new(view_task::derive(
+        &Picture::default(),
+        me,
+        clock.utc(),
+    )));
+    let gridbug = gridbug::start(
+        settings,
+        listen,
+        clock,
+        neighbours_tx,
+        view_rx.clone(),
+        &cancel,
+    );
     let grid_task = GridTask::new(
         settings,
         listen,
@@ -164,7 +185,7 @@ async fn live(
         },
     );
     if access.is_new() {
-        start::announce_first_link(listen, &access.first_link()?);
+        start::announce_first_link(listen, &tls.fingerprint(), &access.first_link()?);
     }
     let api = andon_api::serve(
         start::api_config(settings),
@@ -183,7 +204,13 @@ async fn live(
     );
 
     let seeds_task = tokio::spawn(seeds::follow(seeds_rx, found_tx, cancel.child_token()));
-    let view_task = tokio::spawn(view_task::run(picture_rx, view_tx, me, clock, cancel.child_token()));
+    let view_task = tokio::spawn(view_task::run(
+        picture_rx,
+        view_tx,
+        me,
+        clock,
+        cancel.child_token(),
+    ));
     let mut grid_task = tokio::spawn(grid_task.run(cancel.child_token()));
     let mut api = tokio::spawn(api);
     tracing::info!(id = %settings.id, site = %settings.site, %listen, key = %me, "node started");

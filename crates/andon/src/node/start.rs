@@ -2,6 +2,7 @@
 
 use super::NodeError;
 use super::clock::Clock;
+use super::data_dir::DataDir;
 use crate::config::settings::{Advertise, NodeSettings};
 use andon_api::ApiConfig;
 use andon_grid::{Grid, GridConfig, KeyRing, StoreLimits};
@@ -9,8 +10,9 @@ use andon_model::NodeKey;
 use andon_probe::WireConfig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt::Write;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Descriptors that a node wants: connections, flow sockets and files, with room.
 const DESCRIPTORS: u64 = 16_384;
@@ -30,13 +32,24 @@ pub fn raise_descriptor_limit() {
 /// Binds the one port, UDP and TCP. `[::]` takes IPv4 too. Port 0 picks a free one.
 pub fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener), NodeError> {
     let tcp = bind_tcp(listen).map_err(|source| refused(listen, "TCP", source))?;
-    let bound = tcp.local_addr().map_err(|source| refused(listen, "TCP", source))?;
+    let bound = tcp
+        .local_addr()
+        .map_err(|source| refused(listen, "TCP", source))?;
     let udp = bind_udp(bound).map_err(|source| refused(bound, "UDP", source))?;
     Ok((udp, tcp))
 }
 
+/// Whether the data directory and the port can be had now. Both are given back.
+pub fn can_start(settings: &NodeSettings) -> bool {
+    DataDir::open(&settings.data_dir).is_ok() && bind(settings.listen).is_ok()
+}
+
 fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(listen),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // A restarted node takes its port back while old connections linger.
     socket.set_reuse_address(true)?;
     if listen.ip().is_unspecified() && listen.is_ipv6() {
@@ -48,7 +61,11 @@ fn bind_tcp(listen: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn bind_udp(listen: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(listen),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if listen.ip().is_unspecified() && listen.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -61,11 +78,20 @@ fn refused(address: SocketAddr, protocol: &'static str, source: io::Error) -> No
         io::ErrorKind::AddrInUse => {
             "another process has this port, perhaps another andon node; stop it, or choose another with --listen"
         }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose a higher one with --listen",
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address; `ip address` shows those it has",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need privileges; choose a higher one with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; `ip address` shows those it has"
+        }
         _ => "choose another address or port with --listen",
     };
-    NodeError::Listen { address, protocol, source, help }
+    NodeError::Listen {
+        address,
+        protocol,
+        source,
+        help,
+    }
 }
 
 /// Names that the node's certificate carries.
@@ -77,16 +103,42 @@ pub fn certificate_names(settings: &NodeSettings) -> Vec<String> {
     if !settings.listen.ip().is_unspecified() {
         names.push(settings.listen.ip().to_string());
     }
+    names.extend(host_name());
     names.extend(settings.allowed_hosts.iter().cloned());
     names.sort();
     names.dedup();
     names
 }
 
+/// This machine's name, if it can stand in an address.
+fn host_name() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    is_dns_name(&name).then(|| name.to_ascii_lowercase())
+}
+
+fn is_dns_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    // A name of digits alone would be read as an address.
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(is_label)
+        && !name.rsplit('.').next().is_none_or(is_number)
+}
+
 /// The keys as a ring; `None` if there is no key.
 pub fn key_ring(settings: &NodeSettings) -> Option<KeyRing> {
     let (primary, accepted) = settings.keys.split_first()?;
-    Some(KeyRing { primary: primary.clone(), accepted: accepted.to_vec() })
+    Some(KeyRing {
+        primary: primary.clone(),
+        accepted: accepted.to_vec(),
+    })
 }
 
 /// The grid core.
@@ -102,7 +154,12 @@ pub fn grid(seed: &[u8; 32], keys: KeyRing, clock: Clock) -> Grid {
 }
 
 /// The probe thread's configuration.
-pub fn wire_config(settings: &NodeSettings, socket: UdpSocket, keys: &KeyRing, me: NodeKey) -> WireConfig {
+pub fn wire_config(
+    settings: &NodeSettings,
+    socket: UdpSocket,
+    keys: &KeyRing,
+    me: NodeKey,
+) -> WireConfig {
     WireConfig {
         socket,
         flows: settings.probe.flows,
@@ -125,7 +182,12 @@ pub fn api_config(settings: &NodeSettings) -> ApiConfig {
         id: settings.id.to_string(),
         site: settings.site.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        allowed_hosts: settings.allowed_hosts.clone(),
+        allowed_hosts: settings
+            .allowed_hosts
+            .iter()
+            .cloned()
+            .chain(host_name())
+            .collect(),
         loopback_viewer: settings.loopback_viewer,
         demo_control: settings.demo_control,
         has_seeds: !settings.seeds.is_empty(),
@@ -135,18 +197,89 @@ pub fn api_config(settings: &NodeSettings) -> ApiConfig {
 
 /// Tells the person who starts the node how to get in.
 #[allow(clippy::print_stderr)] // meant for the person at the terminal, and must not enter log files
-pub fn announce_first_link(listen: SocketAddr, secret: &str) {
-    let host = if listen.ip().is_unspecified() {
-        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-        name.unwrap_or_else(|| "localhost".to_owned())
-    } else if listen.is_ipv6() {
-        format!("[{}]", listen.ip())
-    } else {
-        listen.ip().to_string()
-    };
-    let scheme = if listen.ip().is_loopback() { "http" } else { "https" };
-    eprintln!(
-        "Open the console as its admin (once, within 15 minutes):\n  {scheme}://{host}:{}/login#{secret}",
-        listen.port()
+pub fn announce_first_link(listen: SocketAddr, fingerprint: &[u8; 32], secret: &str) {
+    eprint!(
+        "{}",
+        first_link_text(listen, host_name().as_deref(), fingerprint, secret)
     );
+}
+
+fn first_link_text(
+    listen: SocketAddr,
+    host_name: Option<&str>,
+    fingerprint: &[u8; 32],
+    secret: &str,
+) -> String {
+    let port = listen.port();
+    let mut text = "Open the console as its admin (once, within 15 minutes):\n".to_owned();
+    let here = match listen.ip() {
+        ip if ip.is_unspecified() => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        ip if ip.to_canonical().is_loopback() => Some(listen),
+        _ => None,
+    };
+    if let Some(here) = here {
+        let _ = writeln!(text, "  on this machine  http://{here}/login#{secret}");
+    }
+    let elsewhere = if listen.ip().is_unspecified() {
+        host_name.map(|name| format!("{name}:{port}"))
+    } else {
+        here.is_none().then(|| listen.to_string())
+    };
+    if let Some(elsewhere) = elsewhere {
+        let shown: Vec<String> = fingerprint
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "  from elsewhere   https://{elsewhere}/login#{secret}"
+        );
+        let _ = writeln!(
+            text,
+            "  There the browser warns, since the node signed its certificate itself. Compare its SHA-256:\n  {}",
+            shown.join(":")
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(listen: &str, host: Option<&str>) -> String {
+        first_link_text(listen.parse().unwrap(), host, &[0xab; 32], "s3")
+    }
+
+    #[test]
+    fn the_first_link_is_one_that_the_node_answers() {
+        let all = told("[::]:8777", Some("web-1"));
+        assert!(all.contains(" http://127.0.0.1:8777/login#s3\n"), "{all}");
+        assert!(
+            all.contains(" https://web-1:8777/login#s3\n") && all.contains("AB:AB:"),
+            "{all}"
+        );
+        let nameless = told("[::]:8777", None);
+        assert!(
+            nameless.contains("127.0.0.1:8777") && !nameless.contains("https"),
+            "{nameless}"
+        );
+        let loopback = told("[::1]:8777", Some("web-1"));
+        assert!(loopback.contains(" http://[::1]:8777/login#s3\n") && !loopback.contains("https"));
+        let one = told("192.0.2.1:8777", Some("web-1"));
+        assert!(one.contains(" https://192.0.2.1:8777/login#s3\n") && !one.contains(" http:"));
+    }
+
+    #[test]
+    fn a_host_name_is_used_only_where_it_can_stand_in_an_address() {
+        for good in ["web-1", "WEB", "a.example.com", "3com", "0ea1f2c3"] {
+            assert!(is_dns_name(good), "{good}");
+        }
+        for bad in [
+            "", "a..b", "-a", "a-", "my_host", "a b", "10.0.0.1", "7", "a.", "\u{e4}",
+        ] {
+            assert!(!is_dns_name(bad), "{bad}");
+        }
+        assert!(!is_dns_name(&"a".repeat(64)));
+    }
 }
