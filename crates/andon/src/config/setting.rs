@@ -188,7 +188,7 @@ pub const SETTINGS: &[Setting] = &[
         shape: Shape::Map,
         value_name: "NAME=VALUE",
         default: "none",
-        help: "Free key-values, shown on the node's panel and in metrics",
+        help: "Free key-values, shown on the node's panel",
         more: "At most 16, values of at most 128 bytes.",
         sample: r#"role = "web""#,
         ..PLAIN
