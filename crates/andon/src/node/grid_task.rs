@@ -5,21 +5,21 @@ use super::clock::Clock;
 use super::data_dir::{DataDir, KnownPeer};
 use super::frames::{FrameEvent, Frames};
 use super::reach::Reachability;
-use super::{start, stats};
 use super::wire_link::WireLink;
 use super::{Ended, LEAVE_TIME, Reload};
+use super::{start, stats};
 use crate::config::settings::{Advertise, NodeSettings, Seed};
 use andon_api::{ApiCommand, NodeStats};
-use andon_grid::{
-    ConnectionId, Endpoint, Grid, GridInput, GridNotice, GridOutput, OwnSlice,
-};
+use andon_grid::{ConnectionId, Endpoint, Grid, GridInput, GridNotice, GridOutput, OwnSlice};
 use andon_model::{
-    HostHealth, Identity, Instant, LinkReport, LinkState, NodeKey, Peer, Picture, Presence, Reach, TargetId,
+    HostHealth, Identity, Instant, LinkReport, LinkState, NodeKey, Peer, Picture, Presence, Reach,
+    TargetId,
 };
 use andon_probe::{PlannedLink, WireCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +31,13 @@ const TICK: Duration = Duration::from_secs(1);
 const FORGET_AFTER: Duration = Duration::from_secs(72 * 3600);
 /// Most outside addresses remembered of this node.
 const OUTSIDE_MAX: usize = 4;
+/// Datagrams handled between two looks at everything else.
+const BATCH_MAX: usize = 32;
+/// Showing the picture and planning take at most one part in so many of a core, however many
+/// rows come in.
+const SHOW_SHARE: u32 = 5;
+/// Longest time for which a change is not shown, however large the grid.
+const SHOW_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Peers are written to disk at most this often.
 const REMEMBER_EVERY: Duration = Duration::from_secs(10);
 
@@ -79,6 +86,7 @@ pub struct GridTask {
     host: HostHealth,
     wire_stats: andon_probe::WireStats,
     picture_changed: bool,
+    show_after: Instant,
     membership: Membership,
     remembered: (Option<Instant>, Vec<KnownPeer>),
     ended: Ended,
@@ -123,6 +131,7 @@ impl GridTask {
             host: HostHealth::default(),
             wire_stats: andon_probe::WireStats::default(),
             picture_changed: true,
+            show_after: Instant(0),
             membership: Membership::default(),
             remembered: (None, Vec::new()),
             ended: Ended::Asked,
@@ -134,14 +143,20 @@ impl GridTask {
     pub async fn run(mut self, cancel: CancellationToken) -> Ended {
         self.start();
         let mut tick = tokio::time::interval(TICK);
-        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut hangup =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+        let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
-            let wake = self.grid.next_wake().map(|at| self.clock.deadline(at));
+            let show = self.picture_changed.then_some(self.show_after);
+            let wake = self.grid.next_wake().into_iter().chain(show).min();
+            let wake = wake.map(|at| self.clock.deadline(at));
             // No branch goes first: a flood of one kind must not keep the others waiting.
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some((from, bytes)) = self.sources.wire.gossip.recv() => {
-                    self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                1.. = self.sources.wire.gossip.recv_many(&mut batch, BATCH_MAX) => {
+                    for (from, bytes) in batch.drain(..) {
+                        self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                    }
                 }
                 Some(event) = self.frame_events.recv() => self.frame(event),
                 Some((connection, bytes)) = self.sources.wire.frames.recv() => {
@@ -198,12 +213,20 @@ impl GridTask {
 
     fn take_links(&mut self) {
         let mut links = self.sources.wire.links.borrow_and_update().clone();
-        links.extend(self.sources.target_reports.borrow_and_update().iter().cloned());
-        let reachable = links.iter().filter_map(|report| match (&report.to, report.state) {
-            (_, LinkState::Unknown | LinkState::NotProbed) => None,
-            (Peer::Node(key), state) => Some((*key, state != LinkState::Down)),
-            (Peer::Target(_), _) => None,
-        });
+        links.extend(
+            self.sources
+                .target_reports
+                .borrow_and_update()
+                .iter()
+                .cloned(),
+        );
+        let reachable = links
+            .iter()
+            .filter_map(|report| match (&report.to, report.state) {
+                (_, LinkState::Unknown | LinkState::NotProbed) => None,
+                (Peer::Node(key), state) => Some((*key, state != LinkState::Down)),
+                (Peer::Target(_), _) => None,
+            });
         let reachable = reachable.collect();
         self.links = links;
         self.feed(GridInput::Reachable(reachable));
@@ -215,7 +238,11 @@ impl GridTask {
         let slice = OwnSlice {
             identity: self.identity(Presence::Here),
             host: self.host,
-            links: self.links.iter().map(|report| (report.to.clone(), report.clone())).collect(),
+            links: self
+                .links
+                .iter()
+                .map(|report| (report.to.clone(), report.clone()))
+                .collect(),
             targets: self.settings.targets.clone(),
             neighbours: self.sources.neighbours.borrow_and_update().clone(),
             access: Vec::new(),
@@ -253,28 +280,46 @@ impl GridTask {
     }
 
     fn disconnected(&mut self, connection: u64) {
-        self.feed(GridInput::Disconnected { connection: ConnectionId(connection) });
+        self.feed(GridInput::Disconnected {
+            connection: ConnectionId(connection),
+        });
     }
 
     fn frame(&mut self, event: FrameEvent) {
         match event {
             FrameEvent::Connected { connection, .. } | FrameEvent::Datagram { connection, .. }
                 if !self.frames.holds(connection) => {}
-            FrameEvent::Connected { connection, remote, dialled } => {
+            FrameEvent::Connected {
+                connection,
+                remote,
+                dialled,
+            } => {
                 tracing::debug!(connection, %remote, dialled, "frame connection stands");
                 let connection = ConnectionId(connection);
-                self.feed(GridInput::Connected { connection, remote, dialled });
+                self.feed(GridInput::Connected {
+                    connection,
+                    remote,
+                    dialled,
+                });
             }
             FrameEvent::Disconnected { connection } => {
                 self.frames.ended(connection);
                 self.disconnected(connection);
             }
-            FrameEvent::Datagram { connection, remote, bytes } => {
+            FrameEvent::Datagram {
+                connection,
+                remote,
+                bytes,
+            } => {
                 if bytes.first().is_some_and(|first| *first >= 0x80) {
                     let from = Endpoint::Tcp(ConnectionId(connection));
                     self.feed(GridInput::Datagram { from, bytes });
                 } else {
-                    self.sources.wire.handle.send(WireCommand::Frame { connection, remote, bytes });
+                    self.sources.wire.handle.send(WireCommand::Frame {
+                        connection,
+                        remote,
+                        bytes,
+                    });
                 }
             }
         }
@@ -313,7 +358,10 @@ impl GridTask {
             }
         };
         for name in needs_restart(&self.settings, &fresh) {
-            tracing::warn!(setting = name, "this setting changes only when the node restarts");
+            tracing::warn!(
+                setting = name,
+                "this setting changes only when the node restarts"
+            );
         }
         self.settings = NodeSettings {
             id: self.settings.id.clone(),
@@ -324,7 +372,10 @@ impl GridTask {
             ..fresh
         };
         if let Some(keys) = start::key_ring(&self.settings) {
-            self.sources.wire.handle.send(WireCommand::Keys(start::stamp_keys(&keys)));
+            self.sources
+                .wire
+                .handle
+                .send(WireCommand::Keys(start::stamp_keys(&keys)));
             self.feed(GridInput::Keys(keys));
         }
         self.feed(GridInput::Via(self.settings.via.clone()));
@@ -339,16 +390,28 @@ impl GridTask {
     fn drain(&mut self) {
         while let Some(output) = self.grid.poll() {
             match output {
-                GridOutput::Send { to: Endpoint::Udp(to), bytes } => {
-                    self.sources.wire.handle.send(WireCommand::SendGossip { to, bytes });
+                GridOutput::Send {
+                    to: Endpoint::Udp(to),
+                    bytes,
+                } => {
+                    self.sources
+                        .wire
+                        .handle
+                        .send(WireCommand::SendGossip { to, bytes });
                 }
-                GridOutput::Send { to: Endpoint::Tcp(connection), bytes } => {
+                GridOutput::Send {
+                    to: Endpoint::Tcp(connection),
+                    bytes,
+                } => {
                     self.frames.send(connection.0, bytes);
                 }
                 GridOutput::PictureChanged => self.picture_changed = true,
                 GridOutput::OutsideAddress(address) => self.seen_from_outside(address),
                 GridOutput::Close(connection) => {
-                    tracing::debug!(connection = connection.0, "frame connection of no use any more");
+                    tracing::debug!(
+                        connection = connection.0,
+                        "frame connection of no use any more"
+                    );
                     self.frames.close(connection.0);
                 }
                 GridOutput::Dial(address) => {
@@ -358,15 +421,28 @@ impl GridTask {
                 GridOutput::Notice(notice) => self.notice(notice),
             }
         }
-        if std::mem::take(&mut self.picture_changed) {
-            let picture = self.grid.picture();
-            let declared = picture.slices.values().flat_map(|slice| {
-                slice.targets.iter().map(|target| (slice.key(), target.clone()))
-            });
-            self.sources.targets.set_targets(declared.collect());
-            self.sources.picture.send_replace(picture);
-            self.plan();
+        let now = self.clock.now();
+        if self.picture_changed && self.show_after <= now {
+            self.picture_changed = false;
+            self.show();
+            let rest = self.clock.now().since(now) * (SHOW_SHARE - 1);
+            self.show_after = self.clock.now() + rest.min(SHOW_PAUSE_MAX);
         }
+    }
+
+    /// Passes the picture on to those who work with it. Its cost follows the grid and not the
+    /// change, so it is not done for every datagram.
+    fn show(&mut self) {
+        let picture = self.grid.picture();
+        let declared = picture.slices.values().flat_map(|slice| {
+            slice
+                .targets
+                .iter()
+                .map(|target| (slice.key(), target.clone()))
+        });
+        self.sources.targets.set_targets(declared.collect());
+        self.sources.picture.send_replace(picture);
+        self.plan();
     }
 
     fn seen_from_outside(&mut self, address: SocketAddr) {
@@ -398,29 +474,40 @@ impl GridTask {
             GridNotice::Joined { key } => {
                 tracing::info!(id = self.id_of(key), node = %key, "node joined");
             }
-            GridNotice::Left { key } => tracing::info!(id = self.id_of(key), node = %key, "node left"),
+            GridNotice::Left { key } => {
+                tracing::info!(id = self.id_of(key), node = %key, "node left")
+            }
             notice => stats::log_notice(&notice),
         }
     }
 
     /// What people call it; empty while only its key is known.
     fn id_of(&self, key: NodeKey) -> String {
-        let picture = self.grid.picture();
-        picture.slices.get(&key).map(|slice| slice.identity.id.to_string()).unwrap_or_default()
+        let slices = self.grid.store().slices();
+        slices
+            .get(&key)
+            .map(|slice| slice.identity.id.to_string())
+            .unwrap_or_default()
     }
 
     /// Tells the prober whom to probe, when that changed.
     fn plan(&mut self) {
         let picture = self.grid.picture();
         let routes = self.grid.routes();
-        let here = picture.slices.values().filter(|s| s.identity.presence == Presence::Here);
+        let here = picture
+            .slices
+            .values()
+            .filter(|s| s.identity.presence == Presence::Here);
         let sites: Vec<_> = here.map(|s| (s.key(), s.identity.site.clone())).collect();
         let hours = u64::try_from(self.clock.utc().0 / 3_600_000_000).unwrap_or(0);
         let mut membership = Membership::default();
         for key in andon_grid::plan(&sites, self.grid.me(), hours) {
             let route = routes.get(&key);
             let address = route.and_then(|route| {
-                route.via.or(route.confirmed).or_else(|| route.addresses.first().copied())
+                route
+                    .via
+                    .or(route.confirmed)
+                    .or_else(|| route.addresses.first().copied())
             });
             let connection = route.and_then(|route| route.connection).map(|c| c.0);
             let via = route.is_some_and(|route| route.via.is_some());
@@ -431,21 +518,33 @@ impl GridTask {
                 .get(key)
                 .map(|route| route.addresses.iter().map(|address| address.ip()).collect())
                 .unwrap_or_default();
-            membership.members.push((*key, addresses.into_iter().collect()));
+            membership
+                .members
+                .push((*key, addresses.into_iter().collect()));
         }
         if membership == self.membership {
             return;
         }
-        let planned = membership.plan.iter().map(|(to, address, connection, via)| PlannedLink {
-            to: *to,
-            address: *address,
-            connection: *connection,
-            via: *via,
-        });
-        self.sources.wire.handle.send(WireCommand::Plan(planned.collect()));
+        let planned = membership
+            .plan
+            .iter()
+            .map(|(to, address, connection, via)| PlannedLink {
+                to: *to,
+                address: *address,
+                connection: *connection,
+                via: *via,
+            });
+        self.sources
+            .wire
+            .handle
+            .send(WireCommand::Plan(planned.collect()));
         let probed = membership.plan.iter().map(|(to, ..)| *to).collect();
-        self.grid.handle(self.clock.now(), GridInput::Probed(probed));
-        self.sources.wire.handle.send(WireCommand::Members(membership.members.clone()));
+        self.grid
+            .handle(self.clock.now(), GridInput::Probed(probed));
+        self.sources
+            .wire
+            .handle
+            .send(WireCommand::Members(membership.members.clone()));
         self.membership = membership;
     }
 
@@ -455,14 +554,28 @@ impl GridTask {
         self.plan();
         self.help_those_who_cannot_reach_us(now, &picture);
         self.forget_the_long_dead(now, &picture);
-        if self.remembered.0.is_none_or(|at| now.since(at) >= REMEMBER_EVERY) {
+        if self
+            .remembered
+            .0
+            .is_none_or(|at| now.since(at) >= REMEMBER_EVERY)
+        {
             self.remember_peers(now, &picture);
         }
-        let connections: BTreeSet<u64> =
-            self.grid.routes().values().filter_map(|r| r.connection).map(|c| c.0).collect();
-        let closed = self.frames.close_strangers(now, |connection| connections.contains(&connection));
-        closed.into_iter().for_each(|connection| self.disconnected(connection));
+        let connections: BTreeSet<u64> = self
+            .grid
+            .routes()
+            .values()
+            .filter_map(|r| r.connection)
+            .map(|c| c.0)
+            .collect();
+        let closed = self
+            .frames
+            .close_strangers(now, |connection| connections.contains(&connection));
+        closed
+            .into_iter()
+            .for_each(|connection| self.disconnected(connection));
         self.wire_stats = *self.sources.wire.stats.borrow();
+        self.wire_stats.commands_dropped += self.sources.wire.dropped.load(Ordering::Relaxed);
         let figures = stats::figures(&self.grid.counters(), &self.wire_stats, &self.frames);
         self.sources.stats.send_replace(Arc::new(figures));
     }
@@ -470,7 +583,9 @@ impl GridTask {
     fn help_those_who_cannot_reach_us(&mut self, now: Instant, picture: &Picture) {
         let routes = self.grid.routes();
         for key in self.reachability.helped(now, picture, self.grid.me()) {
-            let Some(route) = routes.get(&key) else { continue };
+            let Some(route) = routes.get(&key) else {
+                continue;
+            };
             if let (None, Some(address)) = (route.connection, route.addresses.first()) {
                 self.frames.dial(now, *address);
             }
@@ -495,7 +610,10 @@ impl GridTask {
         let down_since: BTreeMap<NodeKey, Instant> = dead
             .map(|(key, _)| (*key, self.down_since.get(key).copied().unwrap_or(now)))
             .collect();
-        for (key, _) in down_since.iter().filter(|(_, since)| now.since(**since) > FORGET_AFTER) {
+        for (key, _) in down_since
+            .iter()
+            .filter(|(_, since)| now.since(**since) > FORGET_AFTER)
+        {
             tracing::info!(node = %key, "a node that was down for three days is forgotten");
             self.grid.forget(now, *key);
         }
@@ -504,12 +622,18 @@ impl GridTask {
 
     fn remember_peers(&mut self, now: Instant, picture: &Picture) {
         let routes = self.grid.routes();
-        let others = picture.slices.values().filter(|slice| slice.key() != self.grid.me());
+        let others = picture
+            .slices
+            .values()
+            .filter(|slice| slice.key() != self.grid.me());
         let peers: Vec<KnownPeer> = others
             .filter(|slice| slice.identity.presence == Presence::Here)
             .filter_map(|slice| {
                 let addresses = routes.get(&slice.key())?.addresses.clone();
-                Some(KnownPeer { id: slice.identity.id.to_string(), addresses })
+                Some(KnownPeer {
+                    id: slice.identity.id.to_string(),
+                    addresses,
+                })
             })
             .collect();
         if peers.is_empty() || peers == self.remembered.1 {
@@ -543,7 +667,9 @@ impl GridTask {
 }
 
 fn key_by_name(picture: &Picture, name: &str) -> Option<NodeKey> {
-    let by_id = andon_model::NodeId::new(name).ok().and_then(|id| picture.by_id(&id).map(|s| s.key()));
+    let by_id = andon_model::NodeId::new(name)
+        .ok()
+        .and_then(|id| picture.by_id(&id).map(|s| s.key()));
     by_id.or_else(|| {
         let (id, head) = name.split_once('~')?;
         let mut slices = picture.slices.values();
@@ -567,7 +693,10 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
     check("data_dir", old.data_dir != fresh.data_dir);
     check("probe", old.probe != fresh.probe);
     check("gridbug", old.gridbug != fresh.gridbug);
-    check("http.allowed_hosts", old.allowed_hosts != fresh.allowed_hosts);
+    check(
+        "http.allowed_hosts",
+        old.allowed_hosts != fresh.allowed_hosts,
+    );
     names
 }
 

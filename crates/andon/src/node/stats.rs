@@ -8,47 +8,190 @@ use andon_probe::WireStats;
 /// All figures of the node by metric name.
 pub fn figures(grid: &GridCounters, wire: &WireStats, frames: &Frames) -> NodeStats {
     let counters: &[(&'static str, &'static str, u64)] = &[
-        ("andon_gossip_sent_total", "Gossip datagrams and frames sent.", grid.sent),
-        ("andon_gossip_sent_bytes_total", "Bytes of gossip sent.", grid.sent_bytes),
-        ("andon_gossip_received_total", "Gossip datagrams and frames received.", grid.received),
-        ("andon_gossip_received_bytes_total", "Bytes of gossip received.", grid.received_bytes),
-        ("andon_gossip_rounds_total", "Rounds of anti-entropy.", grid.rounds),
-        ("andon_gossip_rows_total", "Rows of slices taken over as new.", grid.store.news),
-        ("andon_gossip_rows_pushed_total", "Rows passed on at once.", grid.pushed_rows),
-        ("andon_gossip_rows_forged_total", "Rows not signed by their owner.", grid.store.forged),
-        ("andon_gossip_rows_invalid_total", "Rows that were not understood.", grid.store.invalid_rows),
-        ("andon_gossip_rows_refused_total", "Rows refused for want of room.", grid.store.limit_hit),
-        ("andon_gossip_foreign_key_total", "Datagrams sealed with another grid's key.", grid.seal.foreign_key),
-        ("andon_gossip_forged_total", "Datagrams damaged or made without the key.", grid.seal.forged),
-        ("andon_gossip_replayed_total", "Datagrams seen before.", grid.seal.replayed),
-        ("andon_gossip_truncated_total", "Datagrams too short to be gossip.", grid.seal.truncated),
-        ("andon_gossip_oversized_total", "Datagrams too long to be gossip.", grid.seal.oversized),
-        ("andon_gossip_malformed_total", "Datagrams opened that held no message.", grid.malformed),
+        (
+            "andon_gossip_sent_total",
+            "Gossip datagrams and frames sent.",
+            grid.sent,
+        ),
+        (
+            "andon_gossip_sent_bytes_total",
+            "Bytes of gossip sent.",
+            grid.sent_bytes,
+        ),
+        (
+            "andon_gossip_received_total",
+            "Gossip datagrams and frames received.",
+            grid.received,
+        ),
+        (
+            "andon_gossip_received_bytes_total",
+            "Bytes of gossip received.",
+            grid.received_bytes,
+        ),
+        (
+            "andon_gossip_rounds_total",
+            "Rounds of anti-entropy.",
+            grid.rounds,
+        ),
+        (
+            "andon_gossip_rows_total",
+            "Rows of slices taken over as new.",
+            grid.store.news,
+        ),
+        (
+            "andon_gossip_rows_pushed_total",
+            "Rows passed on at once.",
+            grid.pushed_rows,
+        ),
+        (
+            "andon_gossip_rows_forged_total",
+            "Rows not signed by their owner.",
+            grid.store.forged,
+        ),
+        (
+            "andon_gossip_rows_invalid_total",
+            "Rows that were not understood.",
+            grid.store.invalid_rows,
+        ),
+        (
+            "andon_gossip_rows_refused_total",
+            "Rows refused for want of room.",
+            grid.store.limit_hit,
+        ),
+        (
+            "andon_gossip_foreign_key_total",
+            "Datagrams sealed with another grid's key.",
+            grid.seal.foreign_key,
+        ),
+        (
+            "andon_gossip_forged_total",
+            "Datagrams damaged or made without the key.",
+            grid.seal.forged,
+        ),
+        (
+            "andon_gossip_replayed_total",
+            "Datagrams seen before.",
+            grid.seal.replayed,
+        ),
+        (
+            "andon_gossip_truncated_total",
+            "Datagrams too short to be gossip.",
+            grid.seal.truncated,
+        ),
+        (
+            "andon_gossip_oversized_total",
+            "Datagrams too long to be gossip.",
+            grid.seal.oversized,
+        ),
+        (
+            "andon_gossip_malformed_total",
+            "Datagrams opened that held no message.",
+            grid.malformed,
+        ),
+        (
+            "andon_gossip_dropped_total",
+            "Gossip and frames dropped since this node was too busy to take or send them.",
+            wire.commands_dropped,
+        ),
         ("andon_probe_sent_total", "Probes sent.", wire.probes_sent),
-        ("andon_probe_answered_total", "Probes answered, even if late.", wire.probes_answered),
-        ("andon_probe_lost_total", "Probes not answered in time.", wire.probes_lost),
-        ("andon_probe_late_total", "Probes answered after they had been counted as lost.", wire.probes_late),
-        ("andon_probe_refused_total", "Probes that the far host refused.", wire.probes_refused),
-        ("andon_probe_unsent_total", "Probes that this host could not send.", wire.probes_unsent),
-        ("andon_probe_reflected_total", "Probes of others that were answered.", wire.reflected),
-        ("andon_probe_rejected_total", "Packets at the port that no key of the grid signed.", wire.rejected),
-        ("andon_probe_limited_total", "Probes of others left unanswered, since their source asked too often.", wire.limited),
-        ("andon_probe_kernel_drops_total", "Datagrams the kernel dropped since they were read too slowly.", wire.kernel_drops),
-        ("andon_frames_dropped_total", "Frames dropped since a connection was too slow.", frames.dropped),
-        ("andon_frames_evicted_total", "Strangers' frame connections closed to make room for others.", frames.evicted),
-        ("andon_frames_refused_total", "Frame connections refused since there were too many.", frames.refused),
+        (
+            "andon_probe_answered_total",
+            "Probes answered, even if late.",
+            wire.probes_answered,
+        ),
+        (
+            "andon_probe_lost_total",
+            "Probes not answered in time.",
+            wire.probes_lost,
+        ),
+        (
+            "andon_probe_late_total",
+            "Probes answered after they had been counted as lost.",
+            wire.probes_late,
+        ),
+        (
+            "andon_probe_refused_total",
+            "Probes that the far host refused.",
+            wire.probes_refused,
+        ),
+        (
+            "andon_probe_unsent_total",
+            "Probes that this host could not send.",
+            wire.probes_unsent,
+        ),
+        (
+            "andon_probe_reflected_total",
+            "Probes of others that were answered.",
+            wire.reflected,
+        ),
+        (
+            "andon_probe_rejected_total",
+            "Packets at the port that no key of the grid signed.",
+            wire.rejected,
+        ),
+        (
+            "andon_probe_limited_total",
+            "Probes of others left unanswered, since their source asked too often.",
+            wire.limited,
+        ),
+        (
+            "andon_probe_kernel_drops_total",
+            "Datagrams the kernel dropped since they were read too slowly.",
+            wire.kernel_drops,
+        ),
+        (
+            "andon_frames_dropped_total",
+            "Frames dropped since a connection was too slow.",
+            frames.dropped,
+        ),
+        (
+            "andon_frames_evicted_total",
+            "Strangers' frame connections closed to make room for others.",
+            frames.evicted,
+        ),
+        (
+            "andon_frames_refused_total",
+            "Frame connections refused since there were too many.",
+            frames.refused,
+        ),
     ];
     let gauges: &[(&'static str, &'static str, f64)] = &[
-        ("andon_probe_links", "Links that this node probes.", f64::from(wire.links)),
-        ("andon_probe_coverage_ratio", "Share of the wanted probe rate that the budget allows.", f64::from(wire.coverage)),
-        ("andon_frames_connections", "Frame connections open or being opened.", frames.len() as f64),
+        (
+            "andon_probe_links",
+            "Links that this node probes.",
+            f64::from(wire.links),
+        ),
+        (
+            "andon_probe_coverage_ratio",
+            "Share of the wanted probe rate that the budget allows.",
+            f64::from(wire.coverage),
+        ),
+        (
+            "andon_frames_connections",
+            "Frame connections open or being opened.",
+            frames.len() as f64,
+        ),
     ];
     let counters = counters.iter().map(|(name, help, value)| {
-        (*name, Stat { help, kind: StatKind::Counter, value: *value as f64 })
+        (
+            *name,
+            Stat {
+                help,
+                kind: StatKind::Counter,
+                value: *value as f64,
+            },
+        )
     });
-    let gauges = gauges
-        .iter()
-        .map(|(name, help, value)| (*name, Stat { help, kind: StatKind::Gauge, value: *value }));
+    let gauges = gauges.iter().map(|(name, help, value)| {
+        (
+            *name,
+            Stat {
+                help,
+                kind: StatKind::Gauge,
+                value: *value,
+            },
+        )
+    });
     counters.chain(gauges).collect()
 }
 
@@ -71,16 +214,25 @@ pub fn log_notice(notice: &GridNotice) {
         // The grid task knows more of these and tells them itself.
         GridNotice::ClonedIdentity | GridNotice::Joined { .. } | GridNotice::Left { .. } => {}
         GridNotice::ClockWentBack { epoch } => {
-            tracing::warn!(epoch, "the clock went back since the last start; the node goes on above it");
+            tracing::warn!(
+                epoch,
+                "the clock went back since the last start; the node goes on above it"
+            );
         }
         GridNotice::InvalidRow { owner, index } => {
             tracing::warn!(%owner, ?index, "a row that cannot be shown: malformed, or of a newer version");
         }
         GridNotice::TooLarge { left_out } => {
-            tracing::warn!(left_out, "something this node observes is too large to publish");
+            tracing::warn!(
+                left_out,
+                "something this node observes is too large to publish"
+            );
         }
         GridNotice::StoreFull { refused } => {
-            tracing::error!(refused, "the picture is incomplete: a limit of the store was reached");
+            tracing::error!(
+                refused,
+                "the picture is incomplete: a limit of the store was reached"
+            );
         }
     }
 }

@@ -5,10 +5,12 @@ use andon_model::{HostHealth, LinkReport};
 use andon_probe::{WireConfig, WireEvent, WireHandle, WireStats};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
-/// Gossip datagrams waiting for the grid task; beyond it they are dropped and anti-entropy
-/// repeats them.
+/// Gossip datagrams waiting for the grid task; beyond it they are dropped and counted, and
+/// anti-entropy repeats them.
 const GOSSIP_QUEUE_MAX: usize = 2_048;
 
 /// The probe thread as the grid task sees it.
@@ -23,6 +25,8 @@ pub struct WireLink {
     pub links: watch::Receiver<Vec<LinkReport>>,
     /// How the host fares.
     pub host: watch::Receiver<HostHealth>,
+    /// Gossip and frames dropped since the tasks were too busy to take them.
+    pub dropped: Arc<AtomicU64>,
     /// The thread's counters.
     pub stats: watch::Receiver<WireStats>,
 }
@@ -34,15 +38,30 @@ pub fn start(config: WireConfig) -> io::Result<WireLink> {
     let (links_tx, links) = watch::channel(Vec::new());
     let (host_tx, host) = watch::channel(HostHealth::default());
     let (stats_tx, stats) = watch::channel(WireStats::default());
+    let dropped = Arc::new(AtomicU64::new(0));
+    let counter = dropped.clone();
+    let count = move |is_taken: bool| {
+        counter.fetch_add(u64::from(!is_taken), Ordering::Relaxed);
+    };
     let handle = andon_probe::spawn(
         config,
         Box::new(move |event| match event {
-            WireEvent::Gossip { from, bytes } => drop(gossip_tx.try_send((from, bytes))),
-            WireEvent::SendFrame { connection, bytes } => drop(frames_tx.try_send((connection, bytes))),
+            WireEvent::Gossip { from, bytes } => count(gossip_tx.try_send((from, bytes)).is_ok()),
+            WireEvent::SendFrame { connection, bytes } => {
+                count(frames_tx.try_send((connection, bytes)).is_ok())
+            }
             WireEvent::Links(reports) => drop(links_tx.send_replace(reports)),
             WireEvent::Host(health) => drop(host_tx.send_replace(health)),
             WireEvent::Stats(figures) => drop(stats_tx.send_replace(figures)),
         }),
     )?;
-    Ok(WireLink { handle, gossip, frames, links, host, stats })
+    Ok(WireLink {
+        handle,
+        gossip,
+        frames,
+        links,
+        host,
+        dropped,
+        stats,
+    })
 }
