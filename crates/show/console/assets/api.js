@@ -75,6 +75,9 @@ export const setFault = (id, active) => ask("/api/v1/demo/fault", sending("POST"
 /** @param {"pause"|"resume"|"restart"} action @returns {Promise<any>} */
 export const steer = (action) => ask("/api/v1/demo/script", sending("POST", { action }));
 
+/** The picture in full: with reason, transport, heard and via of each link. @returns {Promise<any>} */
+export const picture = () => ask("/api/v1/picture");
+
 /** All that the observing node knows of its link. @param {string} from @param {string} to */
 export const link = (from, to) => ask(`/api/v1/links/${encodeURIComponent(from)}/${encodeURIComponent(to)}`);
 

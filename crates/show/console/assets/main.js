@@ -6,7 +6,7 @@ import { html, render } from "./ui.js";
 import { keyboard } from "./keyboard.js";
 import { tab } from "./tab.js";
 import { changesBetween, withNews } from "./state/changes.js";
-import { applyDelta, epoch, readPicture } from "./state/picture.js";
+import { applyDelta, epoch, readPicture, withMore } from "./state/picture.js";
 import { HOME, readRoute, sameSelection, writeRoute } from "./state/route.js";
 import { createStore } from "./state/store.js";
 import { Page } from "./views/page.js";
@@ -18,6 +18,9 @@ import { Page } from "./views/page.js";
 /** Milliseconds between questions for an open link's details, and for the demo's story. */
 const DETAIL_MS = 4000;
 const DEMO_MS = 700;
+
+/** Links up to which the full form is asked for beside the columns: half a megabyte. */
+const MORE_LINKS_MAX = 1500;
 
 /** Measures kept for whoever looks; a page open for weeks must not keep them all. */
 const MEASURES_MAX = 500;
@@ -130,6 +133,7 @@ function start() {
   unfollow = api.follow({
     picture(document) {
       take(readPicture(document));
+      askMore();
     },
     delta(delta) {
       const { picture } = store.get();
@@ -145,6 +149,16 @@ function start() {
       store.set({ connection: { ...connection, state: refused ? "refused" : "lost", problem: message } });
     },
   });
+}
+
+/** Asks for what the columns leave out, where it is little; deltas keep it fresh from then on. */
+function askMore() {
+  const { picture } = store.get();
+  if (!picture || picture.links.count > MORE_LINKS_MAX) return;
+  api.picture().then((document) => {
+    const { picture: now } = store.get();
+    if (now && now.me === document.me) store.set({ picture: withMore(now, document) });
+  }, () => null);
 }
 
 /** @param {Picture} picture */

@@ -109,6 +109,10 @@ await step("a plug pulled on the page becomes a verdict and a changed headline",
   await page.waitForFunction(() => /1 wrong/.test(document.title));
   await page.getByRole("complementary", { name: "What changed" }).getByRole("listitem").first().waitFor();
   await page.waitForTimeout(1500);
+  // The link and its verdict are one piece of news, and the ribbon says it in brief.
+  const news = page.getByRole("complementary", { name: "What changed" });
+  assert.equal(await news.getByText(/ → .* down$/).count(), 0);
+  await page.getByRole("region", { name: "Demo" }).getByText(/^Link down: \S+ → \S+ \(\d of 5 nodes/).waitFor();
   await shot(page, "verdict");
 });
 
@@ -122,6 +126,8 @@ await step("the verdict opens by keyboard, then the link it is about", async () 
   await panel.getByText("0 of 8 answer").waitFor();
   assert.equal(await panel.getByRole("group", { name: "Both directions" }).getByRole("button").count(), 2);
   await panel.getByRole("img", { name: /^Round trip over the last/ }).waitFor();
+  await panel.getByText("arrive at").waitFor();
+  await panel.getByText("UDP (STAMP)").waitFor();
   assert.match(page.url(), /from=.*to=.*verdict=/);
   await shot(page, "link");
   await page.reload();
@@ -177,12 +183,37 @@ await step("390 pixels are enough: nothing scrolls sideways", async () => {
   await narrow.context().close();
 });
 
+await step("the focus goes into a panel and back to what opened it; the map has a twin in words", async () => {
+  const opener = page.getByRole("button", { name: /^Link down/ });
+  await opener.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: /Look closer/ }).click();
+  const panel = page.getByRole("complementary", { name: /^Details of/ });
+  await panel.getByRole("heading", { level: 2 }).waitFor();
+  await page.waitForFunction(() => document.querySelector('[aria-label^="Details of"]')?.contains(document.activeElement));
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+  await page.waitForFunction(() => document.activeElement !== document.body);
+  const twin = page.getByRole("button", { name: "Show the map as a list" });
+  await twin.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("columnheader", { name: "Loss there" }).waitFor();
+  await page.goto(`${url}/`);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+});
+
 await step("the board shows state, verdicts, map and clock, and no controls", async () => {
   const board = await open("/board", { viewport: { width: 1920, height: 1080 } });
   await board.getByRole("heading", { level: 1, name: "One thing is wrong" }).waitFor();
   await board.getByRole("list", { name: "Verdicts" }).getByRole("listitem").first().waitFor();
   await board.getByText(/^\d\d:\d\d:\d\d$/).waitFor();
   assert.equal(await board.getByRole("button").count(), 0);
+  await board.setViewportSize({ width: 1600, height: 900 });
+  for (const id of ["loss", "freeze", "flows"]) assert.equal(await fault(board, id, true), 200);
+  await board.getByRole("list", { name: "Verdicts" }).getByRole("listitem").nth(2).waitFor({ timeout: 2 * SEEN_MS });
+  await board.waitForTimeout(1500);
+  const cut = await board.getByRole("list", { name: "Verdicts" }).evaluate((list) => list.scrollHeight - list.clientHeight);
+  assert.ok(cut <= 0, `${cut} pixels of the verdicts are cut off`);
   await board.waitForTimeout(500);
   await shot(board, "board");
   await board.context().close();

@@ -55,7 +55,7 @@ export function createTopology(canvas, on) {
   let pulses = [];
   /** @type {Point[]} */
   let points = [];
-  /** @type {{x:number,y:number,w:number,h:number,site:string}[]} */
+  /** @type {{x:number,y:number,w:number,h:number,site:string,loose:boolean}[]} */
   let boxes = [];
   /** @type {Lane[]} */
   let lanes = [];
@@ -117,7 +117,8 @@ export function createTopology(canvas, on) {
       y0 = Math.min(y0, points[at].y);
       y1 = Math.max(y1, points[at].y);
     });
-    return { site, x: x0 - pad, y: y0 - pad, w: x1 - x0 + 2 * pad, h: y1 - y0 + 2 * pad + under() };
+    const loose = model?.places.find((one) => one.site === site)?.loose === true;
+    return { site, loose, x: x0 - pad, y: y0 - pad, w: x1 - x0 + 2 * pad, h: y1 - y0 + 2 * pad + under() };
   };
 
   /** @param {Line} line */
@@ -186,7 +187,7 @@ export function createTopology(canvas, on) {
       if (far < best || (far === best && candidate.state !== UP)) [lane, best] = [candidate, far];
     }
     if (lane) return { kind: "link", from: lane.from, to: lane.to };
-    const box = boxes.find((b) => x > b.x && x < b.x + b.w && y > b.y && y < b.y + b.h);
+    const box = boxes.find((b) => !b.loose && x > b.x && x < b.x + b.w && y > b.y && y < b.y + b.h);
     return box ? { kind: "site", id: box.site } : null;
   };
 
@@ -230,11 +231,13 @@ export function createTopology(canvas, on) {
     const to = fit(layer, width, height);
     to.clearRect(0, 0, width, height);
     const focus = pointed();
-    for (const box of boxes) paintSite(to, palette, box, focus);
+    const real = boxes.filter((box) => !box.loose);
+    for (const box of real) paintSite(to, palette, box, focus);
     if (model.crowded) for (const bundle of model.bundles) paintBundle(to, palette, bundle, focus);
     for (const lane of lanes) paintLane(to, palette, lane, isPointed(lane, focus));
     model.spots.forEach((spot, at) => paintNode(to, palette, spot, points[at], focus));
-    boxes.forEach((box) => paintSiteName(to, palette, box, focus));
+    const names = siteNames(to, palette, real);
+    real.forEach((box) => paintSiteName(to, palette, box, focus, names));
   };
 
   /** What stands out: what the pointer is on, or else what is chosen. `null`: all alike. @returns {About|null} */
@@ -274,11 +277,34 @@ export function createTopology(canvas, on) {
     to.restore();
   };
 
-  /** @param {CanvasRenderingContext2D} to @param {Palette} colours @param {typeof boxes[0]} box @param {About|null} focus */
-  const paintSiteName = (to, colours, box, focus) => {
+  /** The largest size at which no site's name lies on another's, and whether there is room to
+   * say that all is up. @param {CanvasRenderingContext2D} to @param {Palette} colours @param {typeof boxes} real */
+  const siteNames = (to, colours, real) => {
+    const sizes = large ? [22, 19, 16, 13] : [12, 11, 10];
+    for (const counts of [true, false]) {
+      for (const size of sizes) {
+        to.font = `650 ${size}px ${colours.font}`;
+        const rects = real.map((box) => {
+          const words = model?.places.find((one) => one.site === box.site);
+          const well = !words || words.up === words.count;
+          const wide = to.measureText(box.site + (well && !counts ? "" : siteWords(words))).width + 12;
+          const x = box.x + Math.min(14, box.w / 8);
+          return { x0: x, x1: x + wide, y0: box.y - 5 - size, y1: box.y - 3 };
+        });
+        const clear = rects.every((a, at) => rects.every((b, other) => other <= at || a.x1 < b.x0 || b.x1 < a.x0 || a.y1 < b.y0 || b.y1 < a.y0));
+        if (clear) return { size, counts };
+      }
+    }
+    return { size: sizes[sizes.length - 1], counts: false };
+  };
+
+  /** @param {{up:number, count:number}|undefined} place */
+  const siteWords = (place) => (!place ? "" : place.up === place.count ? `${place.count} up` : `${place.up} of ${place.count} up`);
+
+  /** @param {CanvasRenderingContext2D} to @param {Palette} colours @param {typeof boxes[0]} box @param {About|null} focus @param {{size:number, counts:boolean}} how */
+  const paintSiteName = (to, colours, box, focus, { size, counts }) => {
     const placed = model?.places.find((one) => one.site === box.site);
     if (!placed) return;
-    const size = large ? 22 : 12;
     to.save();
     to.globalAlpha = focus && focus.sites.size > 0 && !focus.sites.has(box.site) ? 0.5 : 1;
     to.textBaseline = "bottom";
@@ -292,7 +318,11 @@ export function createTopology(canvas, on) {
     to.fillStyle = colours.ink;
     to.fillText(box.site, x, y);
     const after = x + to.measureText(box.site).width + 7;
-    const words = placed.up === placed.count ? `${placed.count} up` : `${placed.up} of ${placed.count} up`;
+    if (placed.up === placed.count && !counts) {
+      to.restore();
+      return;
+    }
+    const words = siteWords(placed);
     to.font = `450 ${size - 1}px ${colours.font}`;
     to.strokeText(words, after, y);
     to.fillStyle = placed.anyDown ? colours.bad : colours.soft;

@@ -14,6 +14,16 @@ export const CHANGES_MAX = 60;
 /** Milliseconds within which a verdict's new sentence is the same news. */
 const REPHRASED_MS = 15_000;
 
+/** Milliseconds within which a verdict and what showed it are one piece of news, and within
+ * which two plain lines about the same thing are. */
+const TOLD_MS = 4_000;
+const SAME_MS = 1_000;
+
+/** Which of two lines about the same thing says more. */
+const PLAIN = 0;
+const OVER = 1;
+const SAID = 2;
+
 /** Links that change alike up to which each is named. */
 const NAMED_MAX = 2;
 
@@ -36,7 +46,34 @@ export function withNews(lines, news) {
     const said = line.key === null ? undefined : better.get(line.key);
     return said && said.at - line.at <= REPHRASED_MS ? { ...said, at: line.at } : line;
   });
-  return [...news.filter((change) => !change.again), ...kept].slice(0, CHANGES_MAX);
+  return onceEach([...news.filter((change) => !change.again), ...kept]).slice(0, CHANGES_MAX);
+}
+
+/**
+ * A verdict, the node that it is about and the link that showed it change within moments:
+ * that is one line, the one that says most.
+ * @param {Change[]} lines Newest first. @returns {Change[]}
+ */
+function onceEach(lines) {
+  /** @param {Change} line @param {number} at */
+  const told = (line, at) => {
+    for (let other = 0; other < lines.length; other += 1) {
+      const by = lines[other];
+      const apart = Math.abs(by.at - line.at);
+      if (other === at || apart > TOLD_MS) continue;
+      const same = line.topics.some((topic) => by.topics.includes(topic));
+      if (by.weight > line.weight && (same || line.within.some((topic) => by.topics.includes(topic)))) return true;
+      if (same && by.weight === line.weight && line.weight !== SAID && apart <= SAME_MS && other < at) return true;
+    }
+    return false;
+  };
+  return lines.filter((line, at) => !told(line, at));
+}
+
+/** What a verdict speaks of: both ways of its link, its node, its site. @param {import("./types.js").Verdict} verdict */
+function topicsOf(verdict) {
+  const { from, to, subject } = verdict;
+  return from && to ? [`${from}→${to}`, `${to}→${from}`] : [subject];
 }
 
 /** @param {Picture} before @param {Picture} after @param {number} at @returns {Change[]} */
@@ -52,12 +89,12 @@ function verdictNews(before, after, at) {
     // Figures in a remark's sentence wander; its subject says enough.
     const text = isFault(verdict.kind) ? verdict.sentence : `${words.text}: ${verdict.subject}`;
     const again = said !== undefined;
-    news.push({ at, key: verdict.id, again, tone: words.tone, shape: words.shape, text, selection: selectionOf(after, verdict) });
+    news.push({ at, key: verdict.id, again, weight: SAID, topics: topicsOf(verdict), within: [], tone: words.tone, shape: words.shape, text, selection: selectionOf(after, verdict) });
   }
   for (const verdict of before.verdicts) {
     if (now.has(verdict.id)) continue;
     const text = `Over: ${verdictWords(verdict.kind).text.toLowerCase()}, ${verdict.subject}`;
-    news.push({ at, key: null, tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
+    news.push({ at, key: null, weight: OVER, topics: topicsOf(verdict), within: [], tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
   }
   return news;
 }
@@ -71,10 +108,10 @@ function nodeNews(before, after, at) {
     const state = nodeWords(node.state);
     if (was === undefined) {
       const text = `${node.id} joined${node.site ? ` in ${node.site}` : ""}`;
-      news.push({ at, key: null, tone: state.tone, shape: "ring", text, selection: { kind: "node", id: node.id } });
+      news.push({ at, key: null, weight: PLAIN, topics: [node.id], within: [node.site ?? node.id], tone: state.tone, shape: "ring", text, selection: { kind: "node", id: node.id } });
     } else if (before.nodes[was].state !== node.state) {
       const text = `${node.id}: ${nodeWords(before.nodes[was].state).text} → ${state.text}`;
-      news.push({ at, key: null, tone: state.tone, shape: state.shape, text, selection: { kind: "node", id: node.id } });
+      news.push({ at, key: null, weight: PLAIN, topics: [node.id], within: [node.site ?? node.id], tone: state.tone, shape: state.shape, text, selection: { kind: "node", id: node.id } });
     }
   }
   return news;
@@ -98,14 +135,30 @@ function linkNews(before, after, at) {
     const words = linkWords(STATES[state]);
     if (links.length > NAMED_MAX || state === UNKNOWN) {
       const text = `${counted(links.length, "link")} ${links.length === 1 ? "is" : "are"} now ${words.text}`;
-      news.push({ at, key: null, tone: words.tone, shape: words.shape, text, selection: null });
+      news.push({ at, key: null, weight: PLAIN, topics: [], within: sharedEnds(after, links), tone: words.tone, shape: words.shape, text, selection: null });
       continue;
     }
     for (const link of links) {
       const from = after.nodes[after.links.from[link]].id;
       const to = after.nodes[after.links.to[link]].id;
-      news.push({ at, key: null, tone: words.tone, shape: words.shape, text: `${from} → ${to} ${words.text}`, selection: { kind: "link", from, to } });
+      news.push({ at, key: null, weight: PLAIN, topics: [`${from}→${to}`], within: sharedEnds(after, [link]), tone: words.tone, shape: words.shape, text: `${from} → ${to} ${words.text}`, selection: { kind: "link", from, to } });
     }
   }
   return news;
+}
+
+/** The nodes and sites that all of these links begin or end at: they are news of it.
+ * @param {Picture} picture @param {number[]} links */
+function sharedEnds(picture, links) {
+  let shared = /** @type {Set<string>|null} */ (null);
+  for (const link of links) {
+    /** @type {Set<string>} */
+    const ends = new Set();
+    for (const at of [picture.links.from[link], picture.links.to[link]]) {
+      ends.add(picture.nodes[at].id);
+      if (picture.nodes[at].site) ends.add(picture.nodes[at].site ?? "");
+    }
+    shared = shared === null ? ends : new Set([...shared].filter((end) => ends.has(end)));
+  }
+  return [...(shared ?? [])];
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // The first thing anyone reads: how the grid is, in one sentence; and what stands beside it.
 
-import { counted, isFault, STATES, verdictWords, DOWN, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
+import { counted, isFault, STATES, verdictWords, DEGRADED, DOWN, PARTIAL, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
 import { epoch } from "./picture.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
@@ -25,7 +25,8 @@ export function summary(picture) {
 /** @param {Picture} picture */
 function count(picture) {
   const ours = picture.nodes.filter((node) => node.kind === "andon");
-  const sites = new Set(ours.map((node) => node.site ?? ""));
+  const present = ours.filter((node) => node.state !== "left");
+  const sites = new Set(present.map((node) => node.site ?? ""));
   const byState = new Array(STATES.length).fill(0);
   const { links } = picture;
   let slowest = -1;
@@ -41,15 +42,14 @@ function count(picture) {
       lossiest = at;
     }
   }
-  const present = ours.filter((node) => node.state !== "left");
   return {
     nodes: ours.length,
     present: present.length,
     left: ours.length - present.length,
     nodesUp: ours.filter((node) => node.state === "up").length,
     sites: sites.size,
-    links: links.count,
-    probed: links.count - byState[NOT_PROBED] - byState[LEFT],
+    // As `andon status` counts: what nobody asks, or asked of a node that left, is no link.
+    links: links.count - byState[NOT_PROBED] - byState[LEFT],
     linksUp: byState[UP],
     unknown: byState[UNKNOWN],
     byState,
@@ -57,8 +57,38 @@ function count(picture) {
     lossiest,
     lossMost,
     targets: picture.nodes.filter((node) => node.kind === "target").length,
+    carried: carried(picture),
     neighbours: picture.nodes.filter((node) => node.kind === "gridbug").length,
   };
+}
+
+/**
+ * Links between nodes that carry something, and how many of them had to fall back to TCP.
+ * `told`: of how many it is known what carries them.
+ * @param {Picture} picture
+ */
+function carried(picture) {
+  const { links, nodes } = picture;
+  let [all, told, tcp] = [0, 0, 0];
+  for (let at = 0; at < links.count; at += 1) {
+    const state = links.state[at];
+    if (state !== UP && state !== PARTIAL && state !== DEGRADED) continue;
+    if (nodes[links.from[at]].kind !== "andon" || nodes[links.to[at]].kind !== "andon") continue;
+    const by = links.more[at]?.transport;
+    all += 1;
+    if (by) told += 1;
+    if (by === "tcp") tcp += 1;
+  }
+  return { all, told, tcp };
+}
+
+/** What the headline has to add, or `null`: the grid works, but not as it should. @param {Picture} picture */
+export function caveat(picture) {
+  const { all, told, tcp } = summary(picture).carried;
+  if (tcp === 0) return null;
+  const least = told < all ? "at least " : "";
+  const said = `${least}${tcp.toLocaleString("en")} of ${counted(all, "link")} ${tcp === 1 && all === 1 ? "runs" : "run"} over TCP: UDP does not pass`;
+  return said.slice(0, 1).toUpperCase() + said.slice(1);
 }
 
 /**
@@ -112,6 +142,21 @@ export function headline(picture) {
 /** Verdicts for the eye: words, tone, shape and since when. @param {Verdict} verdict */
 export function verdictView(verdict) {
   return { ...verdictWords(verdict.kind), since: epoch(verdict.since), fault: isFault(verdict.kind) };
+}
+
+/**
+ * A line of the demo's story in few words: what it says in full stands in the verdict and in
+ * the tray. Kind and subject where it says a verdict's sentence, else its first clause; what
+ * it adds in brackets (who says so, how fast) stays.
+ * @param {string} text @param {Verdict[]} verdicts
+ */
+export function inBrief(text, verdicts) {
+  const bracket = text.match(/\s*(\([^()]*\))$/);
+  const tail = bracket ? ` ${bracket[1]}` : "";
+  const body = bracket ? text.slice(0, bracket.index) : text;
+  const said = verdicts.find((verdict) => body.startsWith(verdict.sentence));
+  if (said) return `${verdictWords(said.kind).text}: ${said.subject.replace("→", " → ")}${tail}`;
+  return (body.match(/^.{12,}?(?=[,:.;] )/)?.[0] ?? body) + tail;
 }
 
 /** The map, or the matrix where the map would be a hairball. @param {Picture} picture */

@@ -9,7 +9,7 @@ import { siteMatrix } from "./matrix.js";
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Selection} Selection */
 /** @typedef {{id:string, at:number, x:number, y:number, site:string, state:string, kind:string, me:boolean}} Spot */
-/** @typedef {{site:string, x:number, y:number, radius:number, count:number, up:number, anyDown:boolean}} Place */
+/** @typedef {{site:string, loose:boolean, x:number, y:number, radius:number, count:number, up:number, anyDown:boolean}} Place */
 /** @typedef {{a:number, b:number, there:number, back:number}} Line `there`: link a→b; `back`: b→a; each an index or -1. */
 /** @typedef {{spots:Spot[], places:Place[], lines:Line[], bundles:{a:number,b:number,state:number,up:number,total:number}[], crowded:boolean}} MapModel */
 
@@ -83,7 +83,9 @@ function placesOf(spots) {
     const y = (Math.min(...ys) + Math.max(...ys)) / 2;
     const radius = Math.max(...members.map((spot) => Math.hypot(spot.x - x, spot.y - y)));
     const up = members.filter((spot) => spot.state === "up").length;
-    return { site, x, y, radius, count: members.length, up, anyDown: members.some((spot) => spot.state === "down") };
+    // Targets and neighbours stand wherever they are reached from: no box holds them.
+    const loose = members.every((spot) => spot.kind !== "andon");
+    return { site, loose, x, y, radius, count: members.length, up, anyDown: members.some((spot) => spot.state === "down") };
   });
 }
 

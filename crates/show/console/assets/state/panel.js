@@ -1,10 +1,10 @@
 // @ts-check
 // What the panel beside the grid says of a node, a link, a site or a pair of sites.
 
-import { findLink, linkAt, linksOf, readLink, siteOf } from "./picture.js";
+import { epoch, findLink, linkAt, linksOf, readLink, siteOf } from "./picture.js";
 import { linkRows } from "./lists.js";
 import { siteMatrix } from "./matrix.js";
-import { rtt, WEIGHT } from "./words.js";
+import { counted, rtt, WEIGHT } from "./words.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Link} Link */
@@ -111,21 +111,77 @@ export function flowMarks(link, data) {
   }));
 }
 
+/** @param {any} value @returns {number|null} */
+function number(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
 /**
- * The observer's samples, oldest first, as two series; `null` where it has none.
+ * The observer's samples, oldest first, as two series; `null` where it has none. A link's
+ * come once a second; a target's are its answers, each with its own time.
  * @param {any} data
- * @returns {{rtt:(number|null)[], loss:(number|null)[], stepS:number}|null}
+ * @returns {{rtt:(number|null)[], loss:(number|null)[], spanMs:number}|null}
  */
 export function historyOf(data) {
+  /** @type {any[]} */
+  const answers = Array.isArray(data?.samples) ? data.samples : [];
+  if (answers.length > 0) {
+    return {
+      rtt: answers.map((answer) => (answer?.ok === true ? number(answer.rtt_us) : null)),
+      // `ok` is null where nobody asked: that is a gap and no failure.
+      loss: answers.map((answer) => (answer?.ok === false ? 1 : answer?.ok === true ? 0 : null)),
+      spanMs: Math.max(0, epoch(answers[answers.length - 1]?.at) - epoch(answers[0]?.at)) || 0,
+    };
+  }
+  /** @type {any[]} */
   const samples = Array.isArray(data?.history) ? data.history : [];
   if (samples.length === 0) return null;
-  const number = (/** @type {any} */ value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
   return {
-    rtt: samples.map((/** @type {any} */ sample) => number(sample?.rtt_us_p50)),
-    loss: samples.map((/** @type {any} */ sample) => {
+    rtt: samples.map((sample) => number(sample?.rtt_us_p50)),
+    loss: samples.map((sample) => {
       const known = [sample?.loss, sample?.loss_forward, sample?.loss_return].map(number).filter((value) => value !== null);
       return known.length === 0 ? null : Math.max(...known);
     }),
-    stepS: number(data.history_step_s) ?? 1,
+    spanMs: samples.length * (number(data.history_step_s) ?? 1) * 1000,
   };
+}
+
+const PHASES = /** @type {const} */ ([
+  ["name_us", "Name lookup"], ["connect_us", "Connect"], ["tls_us", "TLS handshake"],
+  ["first_byte_us", "First byte"], ["body_us", "Body"], ["total_us", "In all"],
+]);
+
+/**
+ * What the observer found out about a target: where the time of its last answer went, its
+ * certificate and the last answer in words. `null` where this is no target's detail.
+ * @param {any} data @param {number} now epoch ms
+ * @returns {{phases:{name:string, us:number}[], certificate:{until:string, issuer:string, subject:string, problem:string|null}|null, last:{text:string, at:number, ok:boolean|null}|null}|null}
+ */
+export function targetFacts(data, now) {
+  if (!data?.phases && !Array.isArray(data?.samples)) return null;
+  const phases = PHASES.flatMap(([key, name]) => {
+    const us = number(data.phases?.[key]);
+    return us === null ? [] : [{ name, us }];
+  });
+  const shown = data.certificate;
+  const sample = Array.isArray(data.samples) ? data.samples[data.samples.length - 1] : null;
+  const detail = sample?.detail ?? (sample?.ok === true ? data.detail : null);
+  return {
+    phases,
+    certificate: shown ? { until: until(epoch(shown.not_after), now), issuer: String(shown.issuer ?? ""), subject: String(shown.subject ?? ""), problem: shown.problem ?? null } : null,
+    last: sample ? {
+      ok: sample.ok ?? null,
+      at: epoch(sample.at),
+      text: [sample.ok === true ? (number(sample.rtt_us) === null ? "answered" : `answered in ${rtt(sample.rtt_us)}`) : sample.ok === false ? "failed" : "not asked", detail].filter(Boolean).join(": "),
+    } : null,
+  };
+}
+
+/** A certificate's last day. @param {number} end epoch ms @param {number} now */
+function until(end, now) {
+  if (!Number.isFinite(end)) return "end not known";
+  const days = Math.floor((end - now) / 86_400_000);
+  const date = new Date(end).toISOString().slice(0, 10);
+  if (!Number.isFinite(days)) return `until ${date}`;
+  return end < now ? `expired on ${date}` : `until ${date} (${counted(days, "day")})`;
 }

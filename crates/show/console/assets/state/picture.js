@@ -72,7 +72,12 @@ function writeLink(links, at, view) {
   links.rttP50[at] = orNaN(view.rtt_us?.p50);
   links.rttP99[at] = orNaN(view.rtt_us?.p99);
   links.since[at] = epoch(view.since);
-  links.more[at] = {
+  links.more[at] = moreOf(view);
+}
+
+/** @param {LinkView} view @returns {LinkMore} */
+function moreOf(view) {
+  return {
     reason: view.reason ?? null,
     roundTrip: view.round_trip ?? null,
     transport: view.transport ?? null,
@@ -81,6 +86,20 @@ function writeLink(links, at, view) {
     via: view.via === true,
     detail: view.detail ?? null,
   };
+}
+
+/**
+ * The picture with what the columns left out, from the full form of about the same moment.
+ * What a delta has told since stays.
+ * @param {Picture} picture @param {any} document @returns {Picture}
+ */
+export function withMore(picture, document) {
+  const links = { ...picture.links, more: picture.links.more.slice() };
+  for (const view of /** @type {LinkView[]} */ (document.links ?? [])) {
+    const at = placeOf(picture, view);
+    if (at >= 0) links.more[at] ??= moreOf(view);
+  }
+  return { ...picture, links };
 }
 
 /** @param {NodeView[]} nodes */

@@ -167,8 +167,9 @@
  * @property {"running"|"paused"|"off"|"done"} [script]
  */
 
-/** @typedef {{at:number, key:string|null, again?:boolean, tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change
- * `key`: id of the verdict that it tells of; `again`: the same verdict, said anew. */
+/** @typedef {{at:number, key:string|null, again?:boolean, weight:number, topics:string[], within:string[], tone:Tone, shape:Shape, text:string, selection:Selection|null}} Change
+ * `key`: id of the verdict that it tells of; `again`: the same verdict, said anew; `topics`:
+ * links, nodes and sites that it is about; `within`: those that it is a part of; `weight`: which of two about the same stays. */
 
 /**
  * @typedef {object} State

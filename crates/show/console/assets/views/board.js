@@ -2,8 +2,8 @@
 // For a wall screen: how the grid is, what is wrong, the map, the time. Readable from across
 // the room; nothing to press.
 
-import { html } from "../ui.js";
-import { headline, verdictView } from "../state/headline.js";
+import { html, useLayoutEffect, useRef } from "../ui.js";
+import { caveat, headline, verdictView } from "../state/headline.js";
 import { freshness } from "../state/connection.js";
 import { held, isFault } from "../state/words.js";
 import { Glyph } from "./glyph.js";
@@ -12,15 +12,28 @@ import { Map } from "./map.js";
 /** Verdicts that are readable at once from five metres. */
 const VERDICTS_MAX = 3;
 
+/** Sizes of the verdicts, tried until all of them fit on the wall. */
+const FITS = [1, 0.92, 0.84, 0.76, 0.68, 0.6, 0.52];
+
 /** @param {{state:import("../state/types.js").State, act:import("../main.js").Actions}} props */
 export function Board({ state, act }) {
   const { picture } = state;
   const fresh = freshness(state.connection, state.clock);
+  const list = useRef(/** @type {HTMLElement|null} */ (null));
+  const said = picture?.verdicts.map((verdict) => verdict.sentence).join("\n");
+  useLayoutEffect(() => {
+    const box = list.current;
+    for (const fit of box ? FITS : []) {
+      box?.style.setProperty("--fit", String(fit));
+      if (!box || box.scrollHeight <= box.clientHeight) break;
+    }
+  }, [said, fresh.state, innerWidth, innerHeight]);
   const time = new Date(Number.isFinite(state.wall) ? state.wall : Date.now()).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   if (!picture) {
     return html`<main class="board mute"><header><h1>Andon</h1><p class="clock">${time}</p></header><p class="waiting">${fresh.text} …</p></main>`;
   }
   const head = headline(picture);
+  const but = caveat(picture);
   const stale = fresh.state !== "live";
   const faults = picture.verdicts.filter((verdict) => isFault(verdict.kind));
   const shown = faults.slice(0, VERDICTS_MAX);
@@ -28,12 +41,12 @@ export function Board({ state, act }) {
   return html`<main class=${`board ${stale ? "mute" : head.tone}`}>
     <header>
       <${Glyph} shape=${stale ? "dashed" : head.shape} tone=${stale ? "mute" : head.tone} big />
-      <div><h1>${head.text}</h1><p class="detail">${head.detail}</p></div>
+      <div><h1>${head.text}</h1><p class="detail">${head.detail}</p>${but && html`<p class="detail but">${but}</p>`}</div>
       <p class="clock">${time}</p>
     </header>
     ${stale && html`<p class="stale" role="alert">${fresh.text}</p>`}
     <div class=${`wall${shown.length === 0 ? " calm" : ""}`}>
-      ${shown.length > 0 && html`<ol aria-label="Verdicts" class=${shown.length < 3 ? "few" : ""}>${shown.map((verdict) => {
+      ${shown.length > 0 && html`<ol ref=${list} aria-label="Verdicts" class=${shown.length < 3 ? "few" : ""}>${shown.map((verdict) => {
         const view = verdictView(verdict);
         return html`<li class=${view.tone} key=${verdict.id}><${Glyph} shape=${view.shape} tone=${view.tone} /><div><p class="sentence">${verdict.sentence}</p><p class="since">${held(view.since, state.wall)}</p></div></li>`;
       })}${more > 0 && html`<li class="more">and ${more} more</li>`}</ol>`}

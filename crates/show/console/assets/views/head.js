@@ -2,7 +2,7 @@
 // The headline and its figures, and the verdicts as sentences.
 
 import { html, useState } from "../ui.js";
-import { headline, summary, verdictView, selectionOf } from "../state/headline.js";
+import { caveat, headline, summary, verdictView, selectionOf } from "../state/headline.js";
 import { clock, counted, held, isFault, loss, rtt, verdictWords } from "../state/words.js";
 import { readLink, epoch } from "../state/picture.js";
 import { Glyph } from "./glyph.js";
@@ -21,12 +21,14 @@ const REMARKS_MAX = 50;
 /** @param {{state:State, picture:Picture, act:Actions}} props */
 export function Head({ state, picture, act }) {
   const head = headline(picture);
+  const but = caveat(picture);
   return html`<section class=${`head ${head.tone}`} aria-label="State of the grid">
     <div class="headline">
       <${Glyph} shape=${head.shape} tone=${head.tone} big />
       <div>
         <h1 aria-live="polite">${head.text}</h1>
         <p>${head.detail}</p>
+        ${but && html`<p class="but"><${Glyph} shape="triangle" tone="warn" />${but}</p>`}
       </div>
     </div>
     <${Figures} picture=${picture} act=${act} />
@@ -41,7 +43,7 @@ function Figures({ picture, act }) {
   const lossiest = sum.lossiest < 0 ? null : readLink(picture, sum.lossiest);
   return html`<dl class="figures">
     <div><dt>Nodes up</dt><dd>${sum.nodesUp}<small>/${sum.present}</small></dd></div>
-    <div><dt>Links up</dt><dd>${sum.linksUp.toLocaleString("en")}<small>/${sum.probed.toLocaleString("en")}</small></dd></div>
+    <div><dt>Links up</dt><dd>${sum.linksUp.toLocaleString("en")}<small>/${sum.links.toLocaleString("en")}</small></dd></div>
     <div><dt>Slowest link</dt><dd>${slowest
       ? html`<button onClick=${() => act.select({ kind: "link", from: slowest.from, to: slowest.to })} title=${`${slowest.from} → ${slowest.to}`}>${figure(rtt(slowest.rttP50))}</button>`
       : html`<span class="none">not measured</span>`}</dd></div>

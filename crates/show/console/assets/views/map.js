@@ -53,6 +53,7 @@ export function Map({ state, picture, act, large }) {
 
   return html`<div class=${`map${model.crowded ? " crowded" : ""}`} ref=${frame}>
     <canvas ref=${canvas} role="img" aria-label=${mapWords(model, picture)}></canvas>
+    ${!large && html`<button class="button twin" onClick=${() => act.go({ view: "list", list: "links" })}>Show the map as a list</button>`}
     ${!large && html`<div class="zoom" role="group" aria-label="Zoom">
       <button aria-label="Zoom in" onClick=${() => topology.current?.zoom(1.5)}>+</button>
       <button aria-label="Zoom out" onClick=${() => topology.current?.zoom(1 / 1.5)}>−</button>

@@ -141,6 +141,7 @@ function NodeCanvas({ picture, matrix, state, act }) {
     <canvas ref=${canvas} style=${pixels} role="img"
       aria-label=${`Matrix of ${cells.rows.length} by ${cells.columns.length} nodes. The list holds the same as a table.`}
       onPointerMove=${(/** @type {PointerEvent} */ event) => setHover(point(event))} onPointerLeave=${() => setHover(null)} onClick=${choose}></canvas>
+    <button class="button twin" onClick=${() => act.go({ view: "list", list: "links" })}>Show the matrix as a list</button>
     ${hover && pointed && html`<div class="tip" style=${{ left: `${Math.min(hover.x + 14, Math.max(0, room - 240))}px`, top: `${hover.y + 16}px` }}>
       <strong>${pointed.from} → ${pointed.to}</strong><${Chip} words=${linkWords(pointed.state)} />
       <p>${flows(pointed.ok, pointed.total)} flows · ${rtt(pointed.rttP50)} · loss ${loss(pointed.lossForward)}</p></div>`}

@@ -25,7 +25,7 @@ export function Page({ state, act }) {
   return html`<div class=${`page ${fresh.state}`}>
     <a class="skip" href="#stage">Skip to the grid</a>
     <${Top} state=${state} act=${act} />
-    ${state.demo && html`<${DemoRibbon} demo=${state.demo} act=${act} />`}
+    ${state.demo && html`<${DemoRibbon} demo=${state.demo} verdicts=${state.picture?.verdicts ?? []} act=${act} />`}
     ${fresh.state === "stale" && html`<p class="banner" role="alert"><span class="spin" aria-hidden="true"></span><span aria-hidden="true">${capital(fresh.text)}.</span> What you see may no longer be true.</p>`}
     ${state.picture ? html`<${Grid} state=${state} act=${act} />` : html`<${Waiting} text=${fresh.text} />`}
     ${state.dialog === "search" && html`<${Search} state=${state} act=${act} />`}

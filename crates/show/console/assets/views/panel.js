@@ -2,7 +2,7 @@
 // The panel beside the grid: one node, link, site or pair of sites, in full.
 
 import { html, useEffect, useRef } from "../ui.js";
-import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel } from "../state/panel.js";
+import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel, targetFacts } from "../state/panel.js";
 import { epoch } from "../state/picture.js";
 import { clock, counted, flows, held, linkWords, loss, nodeWords, reachWords, reason, rtt, span, STATES, transport, NOT_MEASURED } from "../state/words.js";
 import { paintSparkline } from "../draw/sparkline.js";
@@ -20,6 +20,11 @@ import { Chip, Glyph } from "./glyph.js";
 export function Panel({ state, picture, act, selection }) {
   const heading = useRef(/** @type {HTMLElement|null} */ (null));
   const title = titleOf(selection);
+  useEffect(() => {
+    // Closed, the panel hands the focus back to what opened it.
+    const opener = /** @type {HTMLElement|null} */ (document.activeElement);
+    return () => setTimeout(() => document.activeElement === document.body && opener?.isConnected && opener.focus());
+  }, []);
   useEffect(() => heading.current?.focus({ preventScroll: false }), [title]);
   return html`<aside class="panel" aria-label=${`Details of ${title}`}>
     <header>
@@ -102,41 +107,63 @@ function LinkPanel({ state, picture, act, from, to }) {
   const marks = flowMarks(link, data);
   const carried = more?.transport ?? data?.transport;
   const said = more?.detail ?? data?.detail;
+  const heard = more?.heard ?? data?.heard ?? null;
+  const via = more?.via === true || data?.via === true;
+  const target = targetFacts(data, state.wall);
+  const asked = far.kind === "target";
   const usual = more?.baselineUs ?? data?.rtt_baseline_us ?? null;
   return html`
     <p class="status"><${Chip} words=${linkWords(link.state)} note=${held(link.since, state.wall)} />${why && html`<span class="why">${why}</span>`}</p>
     ${said && html`<p class="said">“${said}”</p>`}
     <div class="ways" role="group" aria-label="Both directions">
-      <${Direction} link=${link} here act=${act} />
-      ${back ? html`<${Direction} link=${back} act=${act} />` : html`<p class="none">${to} does not probe ${from}.</p>`}
+      <${Direction} link=${link} here asked=${asked} act=${act} />
+      ${back ? html`<${Direction} link=${back} act=${act} />` : !asked && html`<p class="none">${to} does not probe ${from}.</p>`}
     </div>
-    <h3>Flows<span>${flows(link.ok, link.total)}${link.total > 0 ? " answer" : ""}</span></h3>
-    <p class="flows" aria-label=${`${flows(link.ok, link.total)} flows answer`}>${marks.map((mark) => html`<span class=${mark.alive ? "ok" : "cut"} title=${mark.title}>${mark.alive ? "" : "✕"}</span>`)}</p>
+    ${!asked && html`<h3>Flows<span>${flows(link.ok, link.total)}${link.total > 0 ? " answer" : ""}</span></h3>
+    <p class="flows" role="img" aria-label=${`${flows(link.ok, link.total)} flows answer`}>${marks.map((mark) => html`<span class=${mark.alive ? "ok" : "cut"} title=${mark.title}>${mark.alive ? "" : "✕"}</span>`)}</p>`}
     <h3>Round trip<span>${rtt(link.rttP50)}${usual !== null && link.rttP50 !== null ? `, usually ${rtt(usual)}` : ""}</span></h3>
     <${History} data=${data} baseline=${usual} theme=${state.theme} />
     ${detail?.problem && html`<p class="aside">${from} cannot be asked right now (${detail.problem}); this is what it last published.</p>`}
     <dl class="facts">
       <${Fact} name="RTT p50">${rtt(link.rttP50)}</${Fact}>
       <${Fact} name="RTT p99">${rtt(link.rttP99)}</${Fact}>
-      <${Fact} name="Loss there">${loss(link.lossForward)}</${Fact}>
-      <${Fact} name="Loss back">${loss(link.lossReturn)}</${Fact}>
+      ${!asked && html`<${Fact} name="Loss there">${loss(link.lossForward)}</${Fact}>
+      <${Fact} name="Loss back">${loss(link.lossReturn)}</${Fact}>`}
       <${Fact} name="Carried by">${carried ? transport(carried) : NOT_MEASURED}</${Fact}>
       <${Fact} name="Since">${clock(link.since, state.wall)}</${Fact}>
-      ${more?.heard && more.heard !== "not_expected" && html`<${Fact} name=${`Probes of ${to}`} wide>${more.heard === "arriving" ? `arrive at ${from}` : `stopped arriving at ${from}`}</${Fact}>`}
-      ${more?.via && html`<${Fact} name="Via" wide>a configured address (NAT, port-forward or tunnel)</${Fact}>`}
+      ${heard && heard !== "not_expected" && html`<${Fact} name=${`Probes of ${to}`} wide>${heardWords(heard, from)}</${Fact}>`}
+      ${via && html`<${Fact} name="Via" wide>a configured address (NAT, port-forward or tunnel)</${Fact}>`}
     </dl>
+    ${target && html`<${TargetFacts} found=${target} now=${state.wall} />`}
     <h3>Who else sees ${to}<span>${others.length === 0 ? "nobody" : `${othersUp} of ${others.length} reach it`}</span></h3>
     ${others.length > 0 && html`<ul class="others">${others.slice(0, 24).map((other) => html`<li><button class="way" onClick=${() => act.select({ kind: "link", from: other.from, to: other.to })} aria-label=${`${other.from} to ${other.to}: ${linkWords(other.state).text}`}>
       <${Glyph} ...${linkWords(other.state)} /><span>${other.from}</span></button></li>`)}</ul>`}
     <p class="ends"><button class="button" onClick=${() => act.select({ kind: "node", id: from })}>Open ${from}</button><button class="button" onClick=${() => act.select({ kind: "node", id: far.id })}>Open ${to}</button></p>`;
 }
 
-/** @param {{link:Link, here?:boolean, act:Actions}} props */
-function Direction({ link, here = false, act }) {
+/** @param {string} heard @param {string} at */
+function heardWords(heard, at) {
+  return heard === "arriving" ? `arrive at ${at}` : heard === "silent" ? `stopped arriving at ${at}` : "not known yet";
+}
+
+/** @param {{found:NonNullable<ReturnType<typeof targetFacts>>, now:number}} props */
+function TargetFacts({ found, now }) {
+  const { phases, certificate, last } = found;
+  return html`<h3>Last answer<span>${last ? clock(last.at, now) : ""}</span></h3>
+    <dl class="facts">
+      ${last && html`<${Fact} name="In words" wide>${last.ok === false ? html`<em class="bad">${last.text}</em>` : last.text}</${Fact}>`}
+      ${phases.map((phase) => html`<${Fact} name=${phase.name}>${rtt(phase.us)}</${Fact}>`)}
+      ${certificate && html`<${Fact} name="Certificate" wide>${certificate.until}${certificate.problem && html`<em class="warn"> ${certificate.problem}</em>`}</${Fact}>
+        <${Fact} name="Shown for" wide>${certificate.subject}</${Fact}><${Fact} name="Issued by" wide>${certificate.issuer}</${Fact}>`}
+    </dl>`;
+}
+
+/** @param {{link:Link, here?:boolean, asked?:boolean, act:Actions}} props */
+function Direction({ link, here = false, asked = false, act }) {
   const words = linkWords(link.state);
   return html`<button class=${`direction ${words.tone}`} aria-current=${here ? "true" : "false"} onClick=${() => act.select({ kind: "link", from: link.from, to: link.to })}>
     <span class="ends">${link.from}<i aria-hidden="true">→</i>${link.to}</span><${Chip} words=${words} />
-    <span class="lost">loss ${loss(link.lossForward)}</span></button>`;
+    ${!asked && html`<span class="lost">loss ${loss(link.lossForward)}</span>`}</button>`;
 }
 
 /** @param {{data:any, baseline:number|null, theme:string}} props */
@@ -149,11 +176,11 @@ function History({ data, baseline, theme }) {
     paintSparkline(canvas.current, series, readPalette(), canvas.current.clientWidth, canvas.current.clientHeight);
   }, [data, theme]);
   if (!history) return null;
-  const seconds = history.rtt.length * history.stepS;
   const known = history.rtt.filter((value) => value !== null);
+  const failed = history.loss.filter((share) => share !== null && share > 0).length;
   const words = known.length === 0 ? NOT_MEASURED : `${rtt(Math.min(...known))} to ${rtt(Math.max(...known))}`;
-  return html`<figure class="history"><canvas ref=${canvas} role="img" aria-label=${`Round trip over the last ${span(seconds * 1000)}: ${words}`}></canvas>
-    <figcaption><span>last ${span(seconds * 1000)}</span><span>${words}</span></figcaption></figure>`;
+  return html`<figure class="history"><canvas ref=${canvas} role="img" aria-label=${`Round trip over the last ${span(history.spanMs)}: ${words}${failed > 0 ? `, ${failed} with failures` : ""}`}></canvas>
+    <figcaption><span>last ${span(history.spanMs)}</span><span>${words}</span></figcaption></figure>`;
 }
 
 /** @param {Props & {id:string}} props */

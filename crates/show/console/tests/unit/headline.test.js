@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { aboutOf, firstView, headline, selectionOf, summary } from "../../assets/state/headline.js";
+import { aboutOf, caveat, firstView, headline, inBrief, selectionOf, summary } from "../../assets/state/headline.js";
 import { readPicture } from "../../assets/state/picture.js";
 import { document, node, verdict } from "./sample.js";
 
@@ -22,6 +22,33 @@ test("the headline says in words how the grid is", () => {
 test("nodes that left are not missing", () => {
   const sum = summary(readPicture(document((made) => { made.nodes[2].state = "left"; })));
   assert.deepEqual([sum.nodesUp, sum.present, sum.left], [2, 2, 1]);
+});
+
+test("links that nobody asks, or asked of a node that left, are not counted", () => {
+  const found = readPicture(document((made) => {
+    made.nodes[2].state = "left";
+    made.links.forEach((one) => { if (one.to === "b-1" || one.from === "b-1") one.state = "left"; });
+    made.links[0].state = "not_probed";
+  }));
+  assert.equal(headline(found).detail, "2 nodes in 1 site, 1 link, 1 left on purpose");
+});
+
+test("links over TCP are told beside the headline", () => {
+  const said = (change) => caveat(readPicture(document(change)));
+  assert.equal(said(() => {}), null);
+  assert.equal(said((made) => made.links.forEach((one) => { one.transport = "tcp"; })), "6 of 6 links run over TCP: UDP does not pass");
+  assert.equal(said((made) => { made.links[1].transport = "tcp"; }), "1 of 6 links run over TCP: UDP does not pass");
+  assert.equal(said((made) => { made.links[0].state = "down"; made.links[1].transport = "tcp"; made.links[2].transport = null; }), "At least 1 of 5 links run over TCP: UDP does not pass");
+  assert.equal(said((made) => { made.nodes[2].kind = "target"; made.links.forEach((one) => { if (one.to === "b-1") one.transport = "tcp"; }); }), null);
+});
+
+test("the demo's ribbon says in brief what the verdict says in full", () => {
+  const cut = verdict("link_down", "a-1→b-1", { sentence: "Nothing gets from a-1 to b-1, while b-1 still arrives: one direction is cut." });
+  const line = `${cut.sentence} (5 of 5 nodes, first 1.9 s after the last change)`;
+  assert.equal(inBrief(line, [cut]), "Link down: a-1 → b-1 (5 of 5 nodes, first 1.9 s after the last change)");
+  assert.equal(inBrief(line, []), "Nothing gets from a-1 to b-1 (5 of 5 nodes, first 1.9 s after the last change)");
+  assert.equal(inBrief("All is well again. (5 of 5 nodes)", []), "All is well again. (5 of 5 nodes)");
+  assert.equal(inBrief("by hand: Cut a → b", []), "by hand: Cut a → b");
 });
 
 test("a verdict points at its link, node or site", () => {

@@ -5,11 +5,11 @@ import { freshness } from "../../assets/state/connection.js";
 import { linkRows, nodeRows } from "../../assets/state/lists.js";
 import { mapModel } from "../../assets/state/map.js";
 import { nodeMatrix, siteMatrix } from "../../assets/state/matrix.js";
-import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel } from "../../assets/state/panel.js";
-import { applyDelta, readLink, readPicture } from "../../assets/state/picture.js";
+import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel, targetFacts } from "../../assets/state/panel.js";
+import { applyDelta, readLink, readPicture, withMore } from "../../assets/state/picture.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 import { search } from "../../assets/state/search.js";
-import { document, link, node, verdict } from "./sample.js";
+import { columns, document, link, node, verdict } from "./sample.js";
 
 test("every view is a link: a route survives its URL", () => {
   const selections = [
@@ -97,7 +97,61 @@ test("flows and history are told where the observer answered, counted or left ou
   assert.deepEqual(told, [{ alive: false, title: "port 4000: no answer, 9 sent, 4 answered, 5 lost on the way there" }]);
   assert.equal(historyOf(null), null);
   assert.equal(historyOf({ history: "rubbish" }), null);
-  assert.deepEqual(historyOf({ history: [{ rtt_us_p50: null, loss: null }, { rtt_us_p50: 5, loss: 0, loss_forward: 0.5 }] }), { rtt: [null, 5], loss: [null, 0.5], stepS: 1 });
+  assert.deepEqual(historyOf({ history: [{ rtt_us_p50: null, loss: null }, { rtt_us_p50: 5, loss: 0, loss_forward: 0.5 }] }), { rtt: [null, 5], loss: [null, 0.5], spanMs: 2000 });
+});
+
+test("a target's answers are its history, and its facts are in words", () => {
+  const now = Date.parse("2026-11-20T00:00:10Z");
+  const data = {
+    detail: "200 OK", phases: { name_us: 1200, connect_us: 900, tls_us: null, first_byte_us: 3000, body_us: 40, total_us: 5140 },
+    certificate: { subject: "shop", issuer: "Some CA", not_after: "2026-12-01T00:00:00Z", problem: null },
+    samples: [
+      { at: "2026-11-20T00:00:00Z", ok: true, rtt_us: 5000, detail: null },
+      { at: "2026-11-20T00:00:04Z", ok: false, rtt_us: null, detail: "no answer within 2 s" },
+      { at: "2026-11-20T00:00:06Z", ok: null, rtt_us: null, detail: "not permitted" },
+      { at: "2026-11-20T00:00:08Z", ok: true, rtt_us: 5140, detail: null },
+    ],
+  };
+  assert.deepEqual(historyOf(data), { rtt: [5000, null, null, 5140], loss: [0, 1, null, 0], spanMs: 8000 });
+  const facts = targetFacts(data, now);
+  assert.deepEqual(facts.phases.map(({ name, us }) => [name, us]), [["Name lookup", 1200], ["Connect", 900], ["First byte", 3000], ["Body", 40], ["In all", 5140]]);
+  assert.equal(facts.certificate.until, "until 2026-12-01 (10 days)");
+  assert.deepEqual([facts.last.text, facts.last.ok], ["answered in 5.14 ms: 200 OK", true]);
+  const failed = targetFacts({ ...data, samples: data.samples.slice(0, 2) }, Date.parse("2027-01-01"));
+  assert.equal(failed.last.text, "failed: no answer within 2 s");
+  assert.equal(failed.certificate.until, "expired on 2026-12-01");
+  assert.equal(targetFacts({ flows: [], history: [] }, now), null);
+});
+
+test("what the columns leave out is read from the full form; what a delta told stays", () => {
+  const full = document((made) => made.links.forEach((one) => { one.transport = "tcp"; }));
+  const told = applyDelta(readPicture(columns(full)), { links: [link("a-1", "b-1")], nodes: [], gone: { nodes: [], links: [] } });
+  const found = withMore(told, full);
+  assert.deepEqual(found.links.more.map((more) => more.transport).toSorted(), ["tcp", "tcp", "tcp", "tcp", "tcp", "udp"]);
+  assert.equal(told.links.more.filter(Boolean).length, 1);
+});
+
+test("news of one thing in one moment is one line, the one that says most", () => {
+  const cut = verdict("link_down", "a-1→b-1", { from: "a-1", to: "b-1", sentence: "one direction is cut" });
+  const down = (made) => { made.links.find((one) => one.from === "a-1" && one.to === "b-1").state = "down"; };
+  const at = (change, moment, verdicts = []) => ({ ...applyDelta(base, { ...document(change), gone: { nodes: [], links: [] } }), generatedAt: moment, verdicts });
+  const base = { ...readPicture(document()), generatedAt: 0 };
+  const texts = (lines) => lines.map((line) => line.text);
+  // The link first, its verdict moments later.
+  let lines = withNews([], changesBetween(base, at(down, 1000)));
+  assert.deepEqual(texts(lines), ["a-1 → b-1 down"]);
+  lines = withNews(lines, changesBetween(at(down, 1000), at(down, 2000, [cut])));
+  assert.deepEqual(texts(lines), ["one direction is cut"]);
+  // Mended: the verdict and the link at once.
+  lines = withNews(lines, changesBetween(at(down, 2000, [cut]), at(() => {}, 60_000)));
+  assert.deepEqual(texts(lines), ["Over: link down, a-1→b-1", "one direction is cut"]);
+  // A node, its verdict and its links.
+  const dead = (made) => { made.nodes[2].state = "down"; made.links.filter((one) => one.to === "b-1").forEach((one) => { one.state = "down"; }); };
+  lines = withNews([], changesBetween(base, at(dead, 1000, [verdict("node_down", "b-1")])));
+  assert.deepEqual(texts(lines), ["b-1 is ill."]);
+  // Two things that are not the same stay two, also in one second.
+  lines = withNews([], changesBetween(base, at((made) => { made.nodes[2].state = made.nodes[1].state = "down"; }, 1000)));
+  assert.equal(lines.length, 2);
 });
 
 test("news: many links that change alike are one line, and a verdict said better replaces itself", () => {
@@ -112,7 +166,7 @@ test("news: many links that change alike are one line, and a verdict said better
   assert.deepEqual(lines.map((line) => line.text), ["better words"]);
   lines = withNews(lines, changesBetween(said("better words", 2000), said("31 %", 60_000)));
   assert.deepEqual(lines.map((line) => line.text), ["better words"]);
-  const many = Array.from({ length: 2 * CHANGES_MAX }, () => ({ at: 0, key: null }));
+  const many = Array.from({ length: 2 * CHANGES_MAX }, () => ({ at: 0, key: null, weight: 0, topics: [], within: [] }));
   assert.equal(withNews(many, many).length, CHANGES_MAX);
 });
 
