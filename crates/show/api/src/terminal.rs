@@ -6,10 +6,10 @@
 
 use andon_model::id::is_plain_text;
 use andon_model::{
-    LinkState, LinkView, NodeKind, NodeState, NodeView, PictureView, Timestamp, Verdict,
+    LinkState, LinkView, NodeKind, NodeState, NodeView, PictureView, Timestamp, Transport, Verdict,
     VerdictKind,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Up to this many nodes links are drawn node by node, beyond it site by site. More columns
 /// than 12 do not fit 80 characters beside the names.
@@ -167,6 +167,39 @@ fn headline(page: &mut Page, view: &PictureView) {
     let digest = digest.get(..8).unwrap_or(&digest);
     let seen = format!(" seen by {} at {}", view.me, moment(view.generated_at));
     page.line(&[(&seen, Tone::Faint)], &format!("digest {digest}"));
+    if let Some(words) = over_tcp(view) {
+        page.line(&[(" ", Tone::Poor), (&words, Tone::Poor)], "");
+    }
+}
+
+/// That UDP does not pass is no fault, and yet figures over TCP mean something else: loss is
+/// hidden by resending, and one late packet holds up those behind it.
+fn over_tcp(view: &PictureView) -> Option<String> {
+    let nodes: BTreeSet<&str> = view
+        .nodes
+        .iter()
+        .filter(|node| node.kind == NodeKind::Andon)
+        .map(|node| node.id.as_str())
+        .collect();
+    let carrying = |link: &&LinkView| {
+        let carries = matches!(
+            link.state,
+            LinkState::Up | LinkState::Partial | LinkState::Degraded
+        );
+        carries && nodes.contains(link.from.as_str()) && nodes.contains(link.to.as_str())
+    };
+    let links: Vec<&LinkView> = view.links.iter().filter(carrying).collect();
+    let tcp = links
+        .iter()
+        .filter(|link| link.transport == Some(Transport::Tcp))
+        .count();
+    let verb = if tcp == 1 { "runs" } else { "run" };
+    (tcp > 0).then(|| {
+        format!(
+            "{tcp} of {} {verb} over TCP: UDP does not pass",
+            count(links.len(), "link")
+        )
+    })
 }
 
 fn verdicts(page: &mut Page, view: &PictureView) {
@@ -1103,6 +1136,31 @@ mod tests {
   2 s1   ? ✗14   ?
   3 s2   ● ✗15   ●
     ● up   ✗ down   ? unknown",
+        );
+    }
+
+    #[test]
+    fn links_over_tcp_are_told_under_the_title() {
+        let third = |view: &PictureView| {
+            let drawn = render(view, &TerminalOptions::default());
+            drawn.lines().nth(2).unwrap().to_owned()
+        };
+        let mut view = grid("a@x b@x c@y");
+        assert_eq!(third(&view), "", "UDP passes: nothing to say");
+        view.nodes.push(boxed("shop", None, NodeKind::Target));
+        view.links.push(link("a", "shop", LinkState::Up));
+        view.links.push(link("a", "b", LinkState::Down));
+        view.links[0].transport = Some(Transport::Tcp);
+        assert_eq!(
+            third(&view),
+            " 1 of 6 links runs over TCP: UDP does not pass"
+        );
+        for link in &mut view.links {
+            link.transport = Some(Transport::Tcp);
+        }
+        assert_eq!(
+            third(&view),
+            " 6 of 6 links run over TCP: UDP does not pass"
         );
     }
 
