@@ -13,24 +13,31 @@ const WIDTH: f64 = 1200.0;
 /// See [`WIDTH`].
 const HEIGHT: f64 = 700.0;
 
-/// Half axes of the ellipse on which sites stand.
-const SITES_X: f64 = 372.0;
-/// See [`SITES_X`].
-const SITES_Y: f64 = 180.0;
+/// Half width of the part of the picture in which sites stand. What is left and right of it
+/// belongs to targets and their names.
+const AREA_X: f64 = 431.0;
+/// Half height of it. What is above and below belongs to the names of sites and nodes.
+const AREA_Y: f64 = 283.0;
 
-/// Most sites on the ellipse; more stand in rows.
-const SITES_ON_ELLIPSE_MAX: usize = 8;
+/// Most sites that stand around an open middle; more stand in rows.
+const SITES_AROUND_MAX: usize = 8;
 
-/// Distance from the picture's edge that nodes keep, for the targets on the rim and for names.
-const EDGE: f64 = 64.0;
+/// Between the nodes of two sites side by side: the padding of both frames, and a gap.
+const SITES_APART_X: f64 = 96.0;
+/// Between the nodes of two sites one above the other: besides, the names of the upper one's
+/// nodes and of the lower site.
+const SITES_APART_Y: f64 = 120.0;
 
-/// Distance from the edge at which targets and neighbours stand.
-const RIM: f64 = 26.0;
+/// Distance from the left or right edge at which targets and neighbours stand.
+const RIM: f64 = 60.0;
 
-/// Places on the rim; doubled as often as needed. Halved, targets of one site stand far apart.
-const RIM_PLACES: usize = 32;
+/// Places on either side; doubled as often as needed. Doubled, names touch.
+const RIM_PLACES: usize = 8;
 
-/// Share of the distance between two sites that each may fill.
+/// Places in one column of a side; beyond it columns stand beside each other.
+const RIM_COLUMN_PLACES_MAX: usize = 16;
+
+/// Share of the distance between two sites in rows that each may fill.
 const SITE_SHARE: f64 = 0.38;
 
 /// Gives every box its position, both coordinates in 0..=1. The same view gives the same map,
@@ -51,10 +58,6 @@ struct Point {
     y: f64,
 }
 
-fn distance(a: Point, b: Point) -> f64 {
-    (a.x - b.x).hypot(a.y - b.y)
-}
-
 /// Rounded to a ten-thousandth: a tenth of a pixel, and shorter to send.
 fn position(point: Point) -> Position {
     let share = |value: f64, whole: f64| ((value / whole).clamp(0.0, 1.0) * 1e4).round() / 1e4;
@@ -64,70 +67,129 @@ fn position(point: Point) -> Position {
     }
 }
 
-/// Middle of each site and how far its nodes may stand from it.
+/// Middle of each site and how far its nodes may stand from it, each way.
 struct Centre {
     at: Point,
-    reach: f64,
+    reach: Point,
 }
 
-/// Sites by name, evenly on an ellipse; many of them in rows.
+/// Sites by name, around an open middle through which their links pass; many of them in rows.
 fn site_centres(nodes: &[NodeView]) -> BTreeMap<String, Centre> {
     let mut names: Vec<String> = nodes.iter().filter_map(site_of).collect();
     names.sort_unstable();
     names.dedup();
-    let points: Vec<Point> = (0..names.len())
-        .map(|index| site_point(index, names.len()))
-        .collect();
-    let nearest = (1..points.len())
-        .map(|index| distance(points[index - 1], points[index]))
-        .chain(
-            points
-                .first()
-                .zip(points.last())
-                .map(|(a, b)| distance(*a, *b))
-                .filter(|gap| *gap > 0.0),
-        )
-        .fold(f64::INFINITY, f64::min);
-    let centre = |at: Point| {
-        let edge = at.x.min(WIDTH - at.x).min(at.y).min(HEIGHT - at.y) - EDGE;
-        Centre {
-            at,
-            reach: edge.min(nearest * SITE_SHARE).max(8.0),
+    let count = names.len();
+    let centre = |index: usize| {
+        if count <= SITES_AROUND_MAX {
+            around(index, count)
+        } else {
+            in_rows(index, count)
         }
     };
-    names
-        .into_iter()
-        .zip(points.into_iter().map(centre))
-        .collect()
+    let centres = (0..count).map(centre);
+    names.into_iter().zip(centres).collect()
 }
 
-fn site_point(index: usize, sites: usize) -> Point {
-    if sites <= SITES_ON_ELLIPSE_MAX {
-        // From the left on, so that none is at the top edge; four in the corners.
-        let start = match sites {
-            1 => {
-                return Point {
-                    x: WIDTH / 2.0,
-                    y: HEIGHT / 2.0,
-                };
-            }
-            4 => 0.625,
-            _ => 0.5,
-        };
-        let angle = TAU * (start + index as f64 / sites as f64);
-        return Point {
-            x: WIDTH / 2.0 + SITES_X * angle.cos(),
-            y: HEIGHT / 2.0 + SITES_Y * angle.sin(),
-        };
-    }
+/// Where the sites stand for each number of them, clockwise from the left, in half widths and
+/// half heights; and how far apart the nearest columns, and the nearest sites of one column
+/// are. No three sites with links through one another stand in a row.
+type Places = (&'static [(f64, f64)], f64, f64);
+const AROUND: [Places; SITES_AROUND_MAX] = [
+    (&[(0.0, 0.0)], f64::INFINITY, f64::INFINITY),
+    (&[(-1.0, 0.0), (1.0, 0.0)], 2.0, f64::INFINITY),
+    (&[(-1.0, 0.0), (1.0, -1.0), (1.0, 1.0)], 2.0, 2.0),
+    (
+        &[(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)],
+        2.0,
+        2.0,
+    ),
+    (
+        &[
+            (-1.0, 0.0),
+            (0.0, -1.0),
+            (1.0, -0.62),
+            (1.0, 0.62),
+            (0.0, 1.0),
+        ],
+        1.0,
+        1.24,
+    ),
+    (
+        &[
+            (-1.0, 0.0),
+            (-0.35, -1.0),
+            (0.35, -1.0),
+            (1.0, 0.0),
+            (0.35, 1.0),
+            (-0.35, 1.0),
+        ],
+        0.65,
+        2.0,
+    ),
+    (
+        &[
+            (-1.0, 0.0),
+            (-0.35, -1.0),
+            (0.35, -1.0),
+            (1.0, -0.62),
+            (1.0, 0.62),
+            (0.35, 1.0),
+            (-0.35, 1.0),
+        ],
+        0.65,
+        1.24,
+    ),
+    (
+        &[
+            (-1.0, -0.62),
+            (-0.35, -1.0),
+            (0.35, -1.0),
+            (1.0, -0.62),
+            (1.0, 0.62),
+            (0.35, 1.0),
+            (-0.35, 1.0),
+            (-1.0, 0.62),
+        ],
+        0.65,
+        1.24,
+    ),
+];
+
+fn around(index: usize, sites: usize) -> Centre {
+    let (points, apart_x, apart_y) = AROUND[sites - 1];
+    // A site's reach and the way from the middle share the half side; what is between two
+    // sites is their distance less the reach of both.
+    let reach = |half: f64, apart: f64, gap: f64| {
+        if apart.is_infinite() {
+            half
+        } else {
+            (apart * half - gap) / (2.0 + apart)
+        }
+    };
+    let reach = Point {
+        x: reach(AREA_X, apart_x, SITES_APART_X),
+        y: reach(AREA_Y, apart_y, SITES_APART_Y),
+    };
+    let (x, y) = points[index];
+    let at = Point {
+        x: WIDTH / 2.0 + x * (AREA_X - reach.x),
+        y: HEIGHT / 2.0 + y * (AREA_Y - reach.y),
+    };
+    Centre { at, reach }
+}
+
+fn in_rows(index: usize, sites: usize) -> Centre {
     let columns = (sites as f64 * WIDTH / HEIGHT).sqrt().ceil().max(1.0);
     let rows = (sites as f64 / columns).ceil().max(1.0);
     let (row, column) = ((index as f64 / columns).floor(), index as f64 % columns);
-    let cell =
-        |number: f64, count: f64, whole: f64| EDGE + (whole - 2.0 * EDGE) * (number + 0.5) / count;
-    Point {
-        x: cell(column, columns, WIDTH),
-        y: cell(row, rows, HEIGHT),
+    let (wide, high) = (2.0 * AREA_X / columns, 2.0 * AREA_Y / rows);
+    let reach = (wide.min(high) * SITE_SHARE).max(8.0);
+    Centre {
+        at: Point {
+            x: WIDTH / 2.0 - AREA_X + wide * (column + 0.5),
+            y: HEIGHT / 2.0 - AREA_Y + high * (row + 0.5),
+        },
+        reach: Point { x: reach, y: reach },
     }
 }
 
@@ -154,7 +216,11 @@ fn node_spots(nodes: &[NodeView], centres: &BTreeMap<String, Centre>) -> Vec<(us
             continue;
         };
         let places = members.len().next_power_of_two();
-        let radius = (50.0 + 34.0 * (places as f64).sqrt()).min(centre.reach);
+        let radius = 50.0 + 34.0 * (places as f64).sqrt();
+        let radius = Point {
+            x: radius.min(centre.reach.x),
+            y: radius.min(centre.reach.y),
+        };
         let wishes = members
             .iter()
             .map(|index| (hash(&nodes[*index].id), nodes[*index].id.as_str(), *index));
@@ -167,23 +233,23 @@ fn node_spots(nodes: &[NodeView], centres: &BTreeMap<String, Centre>) -> Vec<(us
 
 /// Slot `slot` of `places` around a centre. When the number of places doubles, a slot's angle
 /// moves by half a slot at most.
-fn on_rings(centre: Point, radius: f64, slot: usize, places: usize) -> Point {
+fn on_rings(centre: Point, radius: Point, slot: usize, places: usize) -> Point {
     if places == 1 {
         return centre;
     }
     let rings = match places {
         0..=8 => 1,
         9..=32 => 2,
-        33..=64 => 3,
+        33..=64 => 4,
         _ => ((places as f64).sqrt() / 2.6).ceil() as usize,
     };
     // The outermost ring is full size, the others share what lies within.
     let ring = slot % rings;
-    let radius = radius * (1.0 - 0.78 * ring as f64 / rings as f64);
+    let share = 1.0 - 0.78 * ring as f64 / rings as f64;
     let angle = TAU * slot as f64 / places as f64;
     Point {
-        x: centre.x + radius * angle.cos(),
-        y: centre.y + radius * angle.sin(),
+        x: centre.x + radius.x * share * angle.cos(),
+        y: centre.y + radius.y * share * angle.sin(),
     }
 }
 
@@ -218,7 +284,7 @@ fn slot_of(hash: u64, places: usize) -> usize {
     ((u128::from(hash) * places as u128) >> 64) as usize
 }
 
-/// Targets and neighbours stand on the rim, in the direction of those who ask them.
+/// Targets and neighbours stand left and right of all sites, beside those who ask them.
 fn place_on_rim(view: &mut PictureView) {
     let outside: BTreeMap<&str, usize> = view
         .nodes
@@ -235,44 +301,47 @@ fn place_on_rim(view: &mut PictureView) {
         .iter()
         .filter_map(|node| Some((node.id.as_str(), node.position?)))
         .collect();
-    let mut pulls: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    let mut pulls: BTreeMap<usize, (f64, f64, f64)> = BTreeMap::new();
     for link in &view.links {
         if let (Some(index), Some(from)) = (
             outside.get(link.to.as_str()),
             inside.get(link.from.as_str()),
         ) {
-            let pull = pulls.entry(*index).or_default();
-            pull.0 += (f64::from(from.x) - 0.5) * WIDTH;
-            pull.1 += (f64::from(from.y) - 0.5) * HEIGHT;
+            let (x, y, askers) = pulls.entry(*index).or_default();
+            *x += f64::from(from.x) - 0.5;
+            *y += f64::from(from.y);
+            *askers += 1.0;
         }
     }
-    let places = RIM_PLACES.max((outside.len() * 3 / 2).next_power_of_two());
-    let wishes = outside.iter().map(|(id, index)| {
-        let (x, y) = pulls.get(index).copied().unwrap_or_default();
-        // Asked from all sides: anywhere, and always the same.
-        let turn = if x.hypot(y) < 40.0 {
-            hash(id) as f64 / u64::MAX as f64
+    let mut sides: [Vec<(u64, &str, usize)>; 2] = Default::default();
+    for (id, index) in &outside {
+        let (x, y, askers) = pulls.get(index).copied().unwrap_or_default();
+        // Asked from both sides: on either, and always the same.
+        let from_afar = askers == 0.0 || x.abs() < askers * 0.04;
+        let (left, high) = if from_afar {
+            let hash = hash(id);
+            (hash.is_multiple_of(2), hash as f64 / u64::MAX as f64)
         } else {
-            (y.atan2(x) / TAU).rem_euclid(1.0)
+            (x < 0.0, y / askers)
         };
-        // Half a place on, so that a site's two directions of rounding give one place.
-        let turn = ((turn * places as f64).round() / places as f64 + 0.25 / places as f64).fract();
-        ((turn * u64::MAX as f64) as u64, *id, *index)
-    });
-    let spots: Vec<(usize, Point)> = seats(wishes.collect(), places)
-        .into_iter()
-        .map(|(index, slot)| {
-            let angle = TAU * slot as f64 / places as f64;
-            let (x, y) = (WIDTH / 2.0 - RIM * 1.6, HEIGHT / 2.0 - RIM);
-            (
-                index,
-                Point {
-                    x: WIDTH / 2.0 + x * angle.cos(),
-                    y: HEIGHT / 2.0 + y * angle.sin(),
-                },
-            )
-        })
-        .collect();
+        let wish = (high.clamp(0.0, 0.999) * u64::MAX as f64) as u64;
+        sides[usize::from(!left)].push((wish, *id, *index));
+    }
+    let mut spots: Vec<(usize, Point)> = Vec::with_capacity(outside.len());
+    for (side, wishes) in sides.into_iter().enumerate() {
+        let places = RIM_PLACES.max(wishes.len().next_power_of_two());
+        let columns = places.div_ceil(RIM_COLUMN_PLACES_MAX);
+        for (index, slot) in seats(wishes, places) {
+            // Columns of a crowd share what is between the edge and the rim.
+            let x = RIM * (1.0 - (slot % columns) as f64 / columns as f64);
+            let y = 2.0 * (slot as f64 + 0.5) / places as f64 - 1.0;
+            let at = Point {
+                x: if side == 0 { x } else { WIDTH - x },
+                y: HEIGHT / 2.0 + AREA_Y * y,
+            };
+            spots.push((index, at));
+        }
+    }
     for (index, spot) in spots {
         view.nodes[index].position = Some(position(spot));
     }
@@ -340,6 +409,25 @@ mod tests {
         }
     }
 
+    fn asks(from: &str, to: &str) -> LinkView {
+        LinkView {
+            from: from.into(),
+            to: to.into(),
+            state: LinkState::Up,
+            reason: None,
+            round_trip: None,
+            transport: None,
+            flows: andon_model::FlowCount::default(),
+            loss: andon_model::LossPair::default(),
+            rtt_us: andon_model::RttUs::default(),
+            rtt_baseline_us: None,
+            heard: Heard::NotExpected,
+            since: None,
+            via: false,
+            detail: None,
+        }
+    }
+
     fn placed(mut view: PictureView) -> BTreeMap<String, Point> {
         place(&mut view);
         let point = |at: Position| Point {
@@ -350,6 +438,10 @@ mod tests {
             .iter()
             .map(|node| (node.id.clone(), point(node.position.unwrap())))
             .collect()
+    }
+
+    fn distance(a: Point, b: Point) -> f64 {
+        (a.x - b.x).hypot(a.y - b.y)
     }
 
     fn nearest_pair(points: &BTreeMap<String, Point>) -> f64 {
@@ -445,22 +537,7 @@ mod tests {
             ("site1-0", "dns"),
             ("site1-2", "dns"),
         ] {
-            view.links.push(LinkView {
-                from: from.into(),
-                to: to.into(),
-                state: LinkState::Up,
-                reason: None,
-                round_trip: None,
-                transport: None,
-                flows: andon_model::FlowCount::default(),
-                loss: andon_model::LossPair::default(),
-                rtt_us: andon_model::RttUs::default(),
-                rtt_baseline_us: None,
-                heard: Heard::NotExpected,
-                since: None,
-                via: false,
-                detail: None,
-            });
+            view.links.push(asks(from, to));
         }
         let points = placed(view);
         assert!(
@@ -473,5 +550,104 @@ mod tests {
             nodes.iter().all(|(id, at)| points[id] == *at),
             "a target moves no node"
         );
+    }
+
+    /// What a box covers on the console's canvas of 1200 × 700: left, top, right, bottom.
+    type Rect = [f64; 4];
+
+    fn meet(a: Rect, b: Rect) -> bool {
+        a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3]
+    }
+
+    /// Frames of sites with their names, and targets with theirs, as the console draws them: it
+    /// stretches the map to the canvas and pads by fixed numbers of pixels.
+    fn drawn(view: &PictureView) -> Vec<(String, Rect)> {
+        let spots: Vec<Point> = view
+            .nodes
+            .iter()
+            .map(|node| node.position.unwrap())
+            .map(|at| Point {
+                x: at.x.into(),
+                y: at.y.into(),
+            })
+            .collect();
+        let crowded = spots.len() > 40;
+        let radius = match spots.len() {
+            41.. => ((WIDTH * HEIGHT / spots.len() as f64).sqrt() / 9.0).clamp(1.8, 6.0),
+            17.. => 10.0,
+            _ => 14.0,
+        };
+        let pad = radius + if crowded { 10.0 } else { 27.0 };
+        let under = if crowded { 0.0 } else { 14.0 };
+        let (inset_x, top, bottom) = (96.0_f64.max(pad + 8.0), pad + 8.0 + 22.0, pad + 8.0 + under);
+        let range = |of: fn(&Point) -> f64| {
+            let (low, high) = spots
+                .iter()
+                .map(of)
+                .fold((1.0_f64, 0.0_f64), |(low, high), at| {
+                    (low.min(at), high.max(at))
+                });
+            ((low + high) / 2.0, (high - low).max(0.25))
+        };
+        let ((middle_x, wide), (middle_y, high)) = (range(|at| at.x), range(|at| at.y));
+        let mut sites: BTreeMap<String, Rect> = BTreeMap::new();
+        let mut drawn = Vec::new();
+        for (node, at) in view.nodes.iter().zip(&spots) {
+            let x = inset_x + (0.5 + (at.x - middle_x) / wide) * (WIDTH - 2.0 * inset_x);
+            let y = top + (0.5 + (at.y - middle_y) / high) * (HEIGHT - top - bottom);
+            if let Some(site) = site_of(node) {
+                let frame = sites.entry(site).or_insert([x, y, x, y]);
+                *frame = [
+                    frame[0].min(x),
+                    frame[1].min(y),
+                    frame[2].max(x),
+                    frame[3].max(y),
+                ];
+            } else {
+                let name = if crowded { 0.0 } else { 60.0 };
+                let half = radius.max(name);
+                drawn.push((
+                    node.id.clone(),
+                    [x - half, y - radius, x + half, y + radius + 19.0],
+                ));
+            }
+        }
+        let name = 18.0;
+        drawn.extend(sites.into_iter().map(|(site, [x0, y0, x1, y1])| {
+            (
+                site,
+                [x0 - pad, y0 - pad - name, x1 + pad, y1 + pad + under],
+            )
+        }));
+        drawn
+    }
+
+    #[test]
+    fn no_site_lies_on_another_or_on_a_target() {
+        for (sites, each, targets) in (1..=8)
+            .flat_map(|sites| (1..=6).flat_map(move |each| (0..=6).map(move |t| (sites, each, t))))
+        {
+            // Each target asked from one site, from all, or by nobody yet.
+            for asked_by in [Some(1), Some(sites), None] {
+                let mut view = grid(sites, each);
+                for target in 0..targets {
+                    let id = format!("target{target}");
+                    let from = (0..asked_by.unwrap_or(0)).map(|site| (site + target) % sites);
+                    view.links
+                        .extend(from.map(|site| asks(&format!("site{site}-0"), &id)));
+                    view.nodes.push(node(&id, None, NodeKind::Target));
+                }
+                place(&mut view);
+                let boxes = drawn(&view);
+                for (index, (name, a)) in boxes.iter().enumerate() {
+                    for (other, b) in &boxes[index + 1..] {
+                        let case =
+                            format!("{sites} sites of {each}, {targets} targets, {asked_by:?}");
+                        assert!(!meet(*a, *b), "{case}: {name} {a:.0?} on {other} {b:.0?}");
+                    }
+                    assert!(a[1] >= 0.0 && a[3] <= HEIGHT, "{name} {a:.0?}");
+                }
+            }
+        }
     }
 }
