@@ -348,6 +348,13 @@ fn tokens_are_made_listed_and_revoked() {
         &[],
         &["viewer, operator and admin"],
     );
+    // What was done is recorded, and what was refused is not.
+    let verified = run(&folder, &["audit", "verify", "--data-dir", dir]);
+    check(&verified, 0, &["is whole: 2 records"], &[]);
+    let log = std::fs::read_to_string(folder.0.join("audit.jsonl")).unwrap();
+    for part in ["\"actor\":\"cli:", "token.create", "token.revoke"] {
+        assert!(log.contains(part), "{part} is not in:\n{log}");
+    }
 }
 
 /// A node in the background, ended with the test.

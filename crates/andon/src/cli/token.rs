@@ -4,7 +4,8 @@
 use super::flags::PlaceFlags;
 use super::{Failure, screen};
 use crate::config::value;
-use andon_api::{Role, TokenError, TokenFile};
+use andon_api::audit::AUDIT_FILE;
+use andon_api::{AuditEntry, AuditLog, Role, TokenError, TokenFile};
 use andon_model::Timestamp;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -61,6 +62,10 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
         TokenCommand::List { json, place } => list(&file(&place)?, json),
         TokenCommand::Revoke { name, place } => {
             let file = file(&place)?;
+            let tokens = file.list().map_err(|error| told(&file, &error))?;
+            if tokens.iter().any(|token| token.name == name) {
+                record(&file, "token.revoke", &name, String::new())?;
+            }
             if file.revoke(&name).map_err(|error| told(&file, &error))? {
                 return screen::print(&format!("{name} is revoked\n"));
             }
@@ -111,6 +116,16 @@ fn create(
         Some(name) => name,
         None => free_name(file, role)?,
     };
+    let taken = file.list().map_err(|error| told(file, &error))?;
+    if taken.iter().any(|token| token.name == name) {
+        return Err(told(file, &TokenError::Exists(name)));
+    }
+    andon_model::id::check_name(&name).map_err(|error| told(file, &error.into()))?;
+    let detail = match expires {
+        Some(life) => format!("{role}, ends after {} s", life.as_secs()),
+        None => format!("{role}, does not end"),
+    };
+    record(file, "token.create", &name, detail)?;
     let made = file
         .create(&name, role, expires, now)
         .map_err(|error| told(file, &error))?;
@@ -122,6 +137,43 @@ fn create(
         "token {name} ({role}, {ends}); it is shown this once:"
     ));
     screen::print(&format!("{}\n", *made.secret))
+}
+
+/// Writes to the node's audit log what is about to be done; without that it is not done.
+fn record(
+    file: &TokenFile,
+    action: &str,
+    subject: &str,
+    mut detail: String,
+) -> Result<(), Failure> {
+    let path = file.path().with_file_name(AUDIT_FILE);
+    let user = nix::unistd::getuid();
+    let name = nix::unistd::User::from_uid(user).ok().flatten();
+    let name = name.map_or_else(|| user.to_string(), |user| user.name);
+    if let Ok(behind) = std::env::var("SUDO_USER") {
+        let comma = if detail.is_empty() { "" } else { ", " };
+        let _ = write!(detail, "{comma}asked by {behind} through sudo");
+    }
+    let entry = AuditEntry {
+        ts: now(),
+        actor: format!("cli:{name}"),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        detail,
+    };
+    let written = AuditLog::open_or_set_aside(&path, now()).and_then(|(log, broken)| {
+        if let Some(error) = broken {
+            screen::remark(&format!(
+                "the audit log does not hold; it was set aside and another begun: {error}"
+            ));
+        }
+        log.append(entry)
+    });
+    written.map(drop).map_err(|error| {
+        Failure::new(format!(
+            "nothing was changed, since it cannot be recorded: {error}\n  run it as the user that the node runs as, and make room if the disk is full"
+        ))
+    })
 }
 
 fn free_name(file: &TokenFile, role: Role) -> Result<String, Failure> {

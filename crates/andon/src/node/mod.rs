@@ -116,7 +116,7 @@ async fn live(
         data_dir.path(),
         &start::certificate_names(settings),
     )?;
-    let access = Arc::new(andon_api::Access::open(data_dir.path())?);
+    let access = Arc::new(andon_api::Access::open(data_dir.path()));
     let (audit, broken) = andon_api::AuditLog::open_or_set_aside(
         &data_dir.path().join(andon_api::audit::AUDIT_FILE),
         clock.utc(),

@@ -105,20 +105,25 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads the tokens in `data_dir`; there need not be any.
-    pub fn open(data_dir: &Path) -> Result<Self, TokenError> {
+    /// Reads the tokens in `data_dir`; there need not be any. A list that cannot be read is told
+    /// and counts as empty until it can: a node watches also while nobody from outside may look.
+    pub fn open(data_dir: &Path) -> Self {
         let file = TokenFile::at(data_dir);
-        let tokens = file.read()?;
+        let stamp = file.stamp();
+        let tokens = file.read().unwrap_or_else(|error| {
+            tracing::error!(%error, "no token is known, since their list cannot be read; make it readable for this user, it is then read without a restart");
+            Vec::new()
+        });
         let state = State {
             tokens,
-            stamp: file.stamp(),
+            stamp,
             looked: Some(Instant::now()),
             ..State::default()
         };
-        Ok(Self {
+        Self {
             file,
             state: Mutex::new(state),
-        })
+        }
     }
 
     /// The list of tokens on disk.
@@ -140,9 +145,10 @@ impl Access {
         Ok(secret)
     }
 
-    /// Whether nobody holds a token yet, which is when a first link is worth printing.
+    /// Whether nobody holds a token yet, which is when a first link is worth printing. Of a list
+    /// that cannot be read that is not known.
     pub fn is_new(&self) -> bool {
-        self.lock().tokens.is_empty()
+        self.file.list().is_ok_and(|tokens| tokens.is_empty())
     }
 
     /// Judges a token.
@@ -297,4 +303,29 @@ pub(crate) fn now() -> Timestamp {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_cannot_be_read_lets_nobody_in_and_is_read_once_it_can() {
+        let dir = std::env::temp_dir().join(format!("andon-access-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir(&dir).unwrap();
+        let made = TokenFile::at(&dir).create("ann", Role::Admin, None, now());
+        let secret = made.unwrap().secret;
+        let path = dir.join("tokens.json");
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+        let access = Access::open(&dir);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(access.bearer(&secret, here), Err(Denied::Wrong));
+        assert!(!access.is_new(), "no link that makes an admin is shown");
+        std::fs::write(&path, &good).unwrap();
+        access.reload();
+        assert_eq!(access.bearer(&secret, here).unwrap().who, "ann");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

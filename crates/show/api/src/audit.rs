@@ -4,16 +4,20 @@
 //!
 //! A record is on disk before the change it tells of is made. A line that was cut short when
 //! the power went had not been acknowledged: it is removed, and that is recorded.
+//!
+//! The node and the command line write the same log. Each append opens and locks it, and first
+//! reads what another has written since; so there is one chain.
 
 use crate::base32::{hex, sha256};
+use crate::file;
 use andon_model::Timestamp;
 use andon_model::id::to_plain_text;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Name of the log in a data directory.
 pub const AUDIT_FILE: &str = "audit.jsonl";
@@ -26,6 +30,13 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// How much of the end of the log is read for showing it.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long another writer may hold the log. A record takes one disk flush; a change that
+/// cannot be recorded by then is refused.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Between two looks whether the log is free.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
 
 /// What the first record follows.
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -105,16 +116,18 @@ pub struct AuditSummary {
     pub last: Option<Timestamp>,
 }
 
+/// What is known of the log's end.
 #[derive(Debug)]
 struct Writer {
-    file: File,
+    /// Device and inode.
+    identity: (u64, u64),
     /// End of the last whole record.
     length: u64,
     seq: u64,
     head: String,
 }
 
-/// The log of one node, open for writing.
+/// The log of one node, for writing.
 #[derive(Debug)]
 pub struct AuditLog {
     path: PathBuf,
@@ -129,27 +142,25 @@ impl AuditLog {
             path: path.to_owned(),
             source,
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(fail)?;
-        let scan = scan(path, &file)?;
-        let cut = file.metadata().map_err(fail)?.len() - scan.length;
+        let file = open_alone(path).map_err(fail)?;
+        let scan = scan(path, &file, Scan::default())?;
+        let meta = file.metadata().map_err(fail)?;
+        let cut = meta.len() - scan.length;
         let writer = Writer {
-            file,
+            identity: file::identity(&meta),
             length: scan.length,
             seq: scan.summary.records,
             head: scan.summary.head,
         };
+        if cut > 0 {
+            writer.repair(&file).map_err(fail)?;
+        }
+        drop(file);
         let log = Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
         };
         if cut > 0 {
-            log.lock().repair().map_err(fail)?;
             log.append(AuditEntry {
                 ts: now,
                 actor: "andon".to_owned(),
@@ -192,42 +203,27 @@ impl AuditLog {
 
     /// Appends a record and waits until it is on disk; returns its number. Blocks.
     /// On error the log is as it was, and what was to be recorded must not be done.
+    ///
+    /// A log that was removed, replaced or cut since the last record is continued as it is now,
+    /// with a record that says so and holds the hash that is missing.
     pub fn append(&self, entry: AuditEntry) -> Result<u64, AuditError> {
         let mut writer = self.lock();
-        let record = AuditRecord {
-            seq: writer.seq + 1,
-            ts: entry.ts,
-            actor: to_plain_text(&entry.actor, FIELD_BYTES_MAX),
-            action: to_plain_text(&entry.action, FIELD_BYTES_MAX),
-            subject: to_plain_text(&entry.subject, FIELD_BYTES_MAX),
-            detail: to_plain_text(&entry.detail, FIELD_BYTES_MAX),
-            prev: writer.head.clone(),
-            hash: String::new(),
-        };
-        let mut content = serde_json::to_string(&record).map_err(|error| AuditError::File {
+        let file = open_alone(&self.path).map_err(|source| AuditError::File {
             path: self.path.clone(),
-            source: error.into(),
+            source,
         })?;
-        // The closing brace comes after the hash.
-        content.pop();
-        let hash = hex(&sha256(content.as_bytes()));
-        let line = format!("{content}{HASH_MARK}{hash}\"}}\n");
-        let written = writer
-            .file
-            .write_all(line.as_bytes())
-            .and_then(|()| writer.file.sync_data());
-        if let Err(source) = written {
-            // Part of the line may be on disk. If it cannot be removed now, the next opening does.
-            let _ = writer.repair();
-            return Err(AuditError::File {
-                path: self.path.clone(),
-                source,
-            });
+        if let Some((action, detail)) = writer.follow(&self.path, &file)? {
+            tracing::error!(log = %self.path.display(), detail, "the audit log was changed by somebody");
+            let note = AuditEntry {
+                ts: entry.ts,
+                actor: "andon".to_owned(),
+                action: action.to_owned(),
+                subject: AUDIT_FILE.to_owned(),
+                detail,
+            };
+            writer.write(&self.path, &file, note)?;
         }
-        writer.length += line.len() as u64;
-        writer.seq = record.seq;
-        writer.head = hash;
-        Ok(record.seq)
+        writer.write(&self.path, &file, entry)
     }
 
     /// The last records, newest first, at most `limit`. Blocks.
@@ -236,8 +232,8 @@ impl AuditLog {
             path: self.path.clone(),
             source,
         };
-        let length = self.lock().length;
         let mut file = File::open(&self.path).map_err(fail)?;
+        let length = file.metadata().map_err(fail)?.len();
         let start = length.saturating_sub(TAIL_BYTES_MAX);
         file.seek(SeekFrom::Start(start)).map_err(fail)?;
         let mut content = Vec::new();
@@ -248,7 +244,7 @@ impl AuditLog {
             .split(|byte| *byte == b'\n')
             .rev()
             .filter(|line| !line.is_empty());
-        // Where the reading began in the middle of a line, that line does not parse.
+        // A line of which only a part was read does not parse.
         Ok(lines
             .filter_map(|line| serde_json::from_slice(line).ok())
             .take(limit)
@@ -259,9 +255,8 @@ impl AuditLog {
     #[cfg(test)]
     pub(crate) fn on_a_full_disk() -> Self {
         let path = Path::new("/dev/full");
-        let file = OpenOptions::new().append(true).open(path).unwrap();
         let writer = Writer {
-            file,
+            identity: file::identity(&std::fs::metadata(path).unwrap()),
             length: 0,
             seq: 0,
             head: GENESIS.to_owned(),
@@ -278,10 +273,131 @@ impl AuditLog {
 }
 
 impl Writer {
+    /// Reads what others have written. Returns an action and a detail to record, if something
+    /// is there that no writer does.
+    fn follow(
+        &mut self,
+        path: &Path,
+        file: &File,
+    ) -> Result<Option<(&'static str, String)>, AuditError> {
+        let fail = |source| AuditError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let meta = file.metadata().map_err(fail)?;
+        let identity = file::identity(&meta);
+        if identity == self.identity && meta.len() == self.length {
+            return Ok(None);
+        }
+        let is_longer = identity == self.identity && meta.len() > self.length;
+        let known = Scan {
+            summary: AuditSummary {
+                records: self.seq,
+                head: self.head.clone(),
+                last: None,
+            },
+            length: self.length,
+        };
+        let start = if is_longer { known } else { Scan::default() };
+        let scan = scan(path, file, start)?;
+        let cut = meta.len() - scan.length;
+        let note = if !is_longer {
+            let (records, head) = (self.seq, &self.head);
+            let detail = format!(
+                "the log of {records} records that ended with {head} was removed, replaced or cut"
+            );
+            Some(("audit.replaced", detail))
+        } else if cut > 0 {
+            let detail = format!("removed {cut} bytes of a record that was cut short");
+            Some(("audit.repair", detail))
+        } else {
+            None
+        };
+        *self = Self {
+            identity,
+            length: scan.length,
+            seq: scan.summary.records,
+            head: scan.summary.head,
+        };
+        if cut > 0 {
+            self.repair(file).map_err(fail)?;
+        }
+        Ok(note)
+    }
+
+    /// Writes one record at the end, which is known.
+    fn write(
+        &mut self,
+        path: &Path,
+        mut file: &File,
+        entry: AuditEntry,
+    ) -> Result<u64, AuditError> {
+        let record = AuditRecord {
+            seq: self.seq + 1,
+            ts: entry.ts,
+            actor: to_plain_text(&entry.actor, FIELD_BYTES_MAX),
+            action: to_plain_text(&entry.action, FIELD_BYTES_MAX),
+            subject: to_plain_text(&entry.subject, FIELD_BYTES_MAX),
+            detail: to_plain_text(&entry.detail, FIELD_BYTES_MAX),
+            prev: self.head.clone(),
+            hash: String::new(),
+        };
+        let mut content = serde_json::to_string(&record).map_err(|error| AuditError::File {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+        // The closing brace comes after the hash.
+        content.pop();
+        let hash = hex(&sha256(content.as_bytes()));
+        let line = format!("{content}{HASH_MARK}{hash}\"}}\n");
+        let written = file
+            .write_all(line.as_bytes())
+            .and_then(|()| file.sync_data());
+        if let Err(source) = written {
+            // Part of the line may be on disk. If it cannot be removed now, the next append does.
+            let _ = self.repair(file);
+            return Err(AuditError::File {
+                path: path.to_owned(),
+                source,
+            });
+        }
+        self.length += line.len() as u64;
+        self.seq = record.seq;
+        self.head = hash;
+        Ok(record.seq)
+    }
+
     /// Cuts the file back to the last whole record.
-    fn repair(&mut self) -> io::Result<()> {
-        self.file.set_len(self.length)?;
-        self.file.sync_data()
+    fn repair(&self, file: &File) -> io::Result<()> {
+        file.set_len(self.length)?;
+        file.sync_data()
+    }
+}
+
+/// Opens the log for reading and appending, or makes it, and keeps other writers out until the
+/// file is closed.
+fn open_alone(path: &Path) -> io::Result<File> {
+    let start = Instant::now();
+    loop {
+        let file = file::shared(path, OpenOptions::new().read(true).append(true))?;
+        let is_free = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) => return Err(error),
+        };
+        // It may have been renamed between opening and locking.
+        let opened = file::identity(&file.metadata()?);
+        let is_named = std::fs::metadata(path).is_ok_and(|meta| file::identity(&meta) == opened);
+        if is_free && is_named {
+            return Ok(file);
+        }
+        if start.elapsed() >= LOCK_WAIT {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("another process has held it for {} s", LOCK_WAIT.as_secs()),
+            ));
+        }
+        std::thread::sleep(LOCK_LOOK);
     }
 }
 
@@ -292,7 +408,7 @@ pub fn verify(path: &Path) -> Result<AuditSummary, AuditError> {
         path: path.to_owned(),
         source,
     })?;
-    Ok(scan(path, &file)?.summary)
+    Ok(scan(path, &file, Scan::default())?.summary)
 }
 
 struct Scan {
@@ -301,14 +417,31 @@ struct Scan {
     length: u64,
 }
 
-fn scan(path: &Path, file: &File) -> Result<Scan, AuditError> {
+/// Nothing read yet.
+impl Default for Scan {
+    fn default() -> Self {
+        let summary = AuditSummary {
+            records: 0,
+            head: GENESIS.to_owned(),
+            last: None,
+        };
+        Self { summary, length: 0 }
+    }
+}
+
+/// Reads on from where `known` ends.
+fn scan(path: &Path, mut file: &File, known: Scan) -> Result<Scan, AuditError> {
+    let Scan {
+        mut summary,
+        mut length,
+    } = known;
+    file.seek(SeekFrom::Start(length))
+        .map_err(|source| AuditError::File {
+            path: path.to_owned(),
+            source,
+        })?;
     let mut reader = BufReader::new(file);
-    let mut summary = AuditSummary {
-        records: 0,
-        head: GENESIS.to_owned(),
-        last: None,
-    };
-    let (mut length, mut line) = (0, Vec::new());
+    let mut line = Vec::new();
     loop {
         line.clear();
         let read = (&mut reader)
@@ -498,6 +631,70 @@ mod tests {
         assert_eq!(verify(&path).unwrap().records, 1);
         let aside = PathBuf::from(format!("{}.broken-5", path.display()));
         assert_eq!(std::fs::read_to_string(aside).unwrap(), broken);
+    }
+
+    #[test]
+    fn two_writers_keep_one_chain() {
+        let (path, log) = log_of("two", 1);
+        let other = AuditLog::open(&path, Timestamp(0)).unwrap();
+        std::thread::scope(|scope| {
+            for log in [&log, &other] {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        log.append(entry("x")).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(verify(&path).unwrap().records, 41);
+        assert_eq!(log.append(entry("last")).unwrap(), 42);
+        assert_eq!(other.tail(1).unwrap()[0].subject, "last");
+    }
+
+    #[test]
+    fn a_log_that_was_removed_replaced_or_cut_goes_on_and_says_so() {
+        let (path, log) = log_of("replaced", 3);
+        let head = verify(&path).unwrap().head;
+        let first = std::fs::read_to_string(&path).unwrap();
+        let first = first.split_inclusive('\n').next().unwrap();
+        let beside = path.with_extension("beside");
+        let changes: [(&dyn Fn(), u64); 3] = [
+            (&|| std::fs::remove_file(&path).unwrap(), 2),
+            (&|| std::fs::write(&path, first).unwrap(), 3),
+            (
+                &|| {
+                    std::fs::write(&beside, first).unwrap();
+                    std::fs::rename(&beside, &path).unwrap();
+                },
+                3,
+            ),
+        ];
+        let mut missing = head;
+        for (change, records) in changes {
+            change();
+            assert_eq!(log.append(entry("next")).unwrap(), records);
+            let summary = verify(&path).unwrap();
+            assert_eq!(summary.records, records);
+            let note = &log.tail(2).unwrap()[1];
+            assert_eq!(note.action, "audit.replaced");
+            assert!(note.detail.contains(&missing), "{}", note.detail);
+            missing = summary.head;
+        }
+    }
+
+    #[test]
+    fn what_another_writer_left_half_written_or_wrong_is_not_built_upon() {
+        let (path, log) = log_of("half", 2);
+        let good = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{good}{{\"seq\":3,")).unwrap();
+        assert_eq!(log.append(entry("next")).unwrap(), 4);
+        assert_eq!(log.tail(2).unwrap()[1].action, "audit.repair");
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}nonsense\n")).unwrap();
+        assert!(matches!(
+            log.append(entry("refused")),
+            Err(AuditError::Broken { line: 5, .. })
+        ));
     }
 
     #[test]

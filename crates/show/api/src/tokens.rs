@@ -195,10 +195,10 @@ impl TokenFile {
         Ok(document.tokens)
     }
 
-    /// Changes whenever the file does; `None` while there is none.
+    /// Changes whenever the file or who may read it does; `None` while there is none.
     pub(crate) fn stamp(&self) -> Option<(u64, u64, i64, i64)> {
         let meta = fs::metadata(&self.path).ok()?;
-        Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+        Some((meta.ino(), meta.len(), meta.ctime(), meta.ctime_nsec()))
     }
 
     fn write(&self, tokens: Vec<StoredToken>) -> Result<(), TokenError> {
@@ -211,11 +211,7 @@ impl TokenFile {
     /// Keeps a second writer out (the node and the command line may both change the list).
     fn lock(&self) -> Result<File, TokenError> {
         let path = self.path.with_extension("lock");
-        let lock = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let lock = file::shared(&path, fs::OpenOptions::new().write(true).truncate(false));
         lock.and_then(|lock| lock.lock().map(|()| lock))
             .map_err(|source| TokenError::File { path, source })
     }
@@ -232,5 +228,49 @@ impl TokenFile {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::chown;
+
+    /// A user that owns nothing here.
+    const SERVICE: u32 = 54_321;
+
+    #[test]
+    #[allow(clippy::print_stderr)] // says what was not tested
+    fn what_root_makes_in_the_folder_of_a_service_belongs_to_the_service() {
+        let dir = std::env::temp_dir().join(format!("andon-tokens-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        if chown(&dir, Some(SERVICE), Some(SERVICE)).is_err() {
+            eprintln!("NOT TESTED: only root can give files away");
+            fs::remove_dir_all(&dir).unwrap();
+            return;
+        }
+        let elsewhere = dir.with_extension("elsewhere");
+        fs::write(&elsewhere, "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, dir.join("tokens.lock")).unwrap();
+        let tokens = TokenFile::at(&dir);
+        let now = Timestamp(0);
+        tokens.create("one", Role::Viewer, None, now).unwrap();
+        let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+        assert_eq!(owner(&elsewhere), 0, "a link gives nothing away");
+        fs::remove_file(dir.join("tokens.lock")).unwrap();
+        tokens.create("two", Role::Viewer, None, now).unwrap();
+        crate::AuditLog::open(&dir.join("audit.jsonl"), now).unwrap();
+        for name in ["tokens.json", "tokens.lock", "audit.jsonl"] {
+            assert_eq!(owner(&dir.join(name)), SERVICE, "{name}");
+            let mode = fs::metadata(dir.join(name)).unwrap().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{name}");
+        }
+        // Given to another by hand: it stays so.
+        chown(tokens.path(), Some(SERVICE + 1), None).unwrap();
+        assert!(tokens.revoke("one").unwrap());
+        assert_eq!(owner(tokens.path()), SERVICE + 1);
+        fs::remove_dir_all(&dir).unwrap();
+        fs::remove_file(elsewhere).unwrap();
     }
 }

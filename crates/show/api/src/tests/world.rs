@@ -76,7 +76,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
     let (commands_tx, commands) = mpsc::channel(8);
     let (frames_tx, frames) = mpsc::channel(1);
     let identity = TlsIdentity::load_or_create(&dir, &[id.to_owned()]).unwrap();
-    let access = Arc::new(Access::open(&dir).unwrap());
+    let access = Arc::new(Access::open(&dir));
     let audit = Arc::new(AuditLog::open(&dir.join("audit.jsonl"), Timestamp(0)).unwrap());
     let config = ApiConfig {
         id: id.to_owned(),
