@@ -427,3 +427,41 @@ fn the_nearest_name_is_near() {
     check("sight", None);
     check("completely-else", None);
 }
+
+/// `docs/configuration.md` as the table of settings has it.
+fn reference_page() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nEvery setting of a node: what it means, its flag, its variable, its \
+         default. `andon config sample` prints the\nfile below, `andon config check` what is in \
+         force and where each value comes from.\n\nThis page is written from the program's \
+         own table of settings; change it there.\n\n## Settings that no file holds\n\n",
+    );
+    for setting in setting::SETTINGS.iter().filter(|setting| !setting.in_file) {
+        let flag = setting.flag.map(|flag| format!("`--{flag}`, "));
+        page += &format!(
+            "- {}`{}` ({}): {}. {} Default: {}.\n",
+            flag.unwrap_or_default(),
+            setting.env,
+            setting.value_name,
+            setting.help,
+            setting.more,
+            setting.default
+        );
+    }
+    page += &format!("\n## andon.toml\n\n```toml\n{}```\n", sample::text());
+    page
+}
+
+#[test]
+fn the_reference_page_is_what_the_settings_say() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = reference_page();
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).is_ok_and(|written| written == page),
+        "docs/configuration.md is not what the settings say; write it anew:\n  \
+         WRITE_DOCS=1 cargo test -p andon --bin andon the_reference_page"
+    );
+}
