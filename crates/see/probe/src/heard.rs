@@ -5,7 +5,7 @@
 //! ask too whether the far node still means to probe us (its own report of the link says so).
 
 use crate::now::Attentive;
-use crate::stamp::ssid;
+use crate::stamp::{NtpTime, ssid};
 use andon_model::{Heard, NodeKey};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -30,6 +30,7 @@ struct Arrivals {
     last: Attentive,
     run: u32,
     distance_us: f64,
+    newest: NtpTime,
 }
 
 /// Arrivals by node.
@@ -59,8 +60,21 @@ impl HeardTable {
         self.arrivals = kept;
     }
 
-    /// A probe with this session id arrived from this address.
-    pub fn arrived(&mut self, now: Attentive, ssid: u16, from: IpAddr) {
+    /// A probe with this session id, sent at this time by its sender's clock, arrived from this
+    /// address. Returns whether it is a sign of life.
+    ///
+    /// `continues`: it follows the probes of a session that was a sign of life before. Others
+    /// must be newer than all that came of this node, or a probe captured before its death and
+    /// sent from another port would bring it to life. After a restart with a clock that went
+    /// back, a node is thus heard once its clock is where it was.
+    pub fn arrived(
+        &mut self,
+        now: Attentive,
+        ssid: u16,
+        from: IpAddr,
+        sent: NtpTime,
+        continues: bool,
+    ) -> bool {
         let from = from.to_canonical();
         let key = match self.by_ssid.get(&ssid).map(Vec::as_slice) {
             Some([(key, _)]) => *key,
@@ -70,17 +84,26 @@ impl HeardTable {
                     .filter(|(_, addresses)| addresses.contains(&from));
                 match (fitting.next(), fitting.next()) {
                     (Some((key, _)), None) => *key,
-                    _ => return,
+                    _ => return false,
                 }
             }
-            None => return,
+            None => return false,
         };
+        let is_first = !self.arrivals.contains_key(&key);
         let arrivals = self.arrivals.entry(key).or_insert(Arrivals {
             heard: Heard::NotExpected,
             last: now,
             run: 0,
             distance_us: 1_000_000.0,
+            newest: sent,
         });
+        let is_newest = is_first || sent.micros_since(arrivals.newest) > 0;
+        if !is_newest && !continues {
+            return false;
+        }
+        if is_newest {
+            arrivals.newest = sent;
+        }
         let distance = now.since(arrivals.last);
         if distance > ARRIVALS_WITHIN && arrivals.heard != Heard::Arriving {
             arrivals.run = 0;
@@ -97,6 +120,7 @@ impl HeardTable {
             arrivals.heard = Heard::Arriving;
             self.changed = true;
         }
+        true
     }
 
     /// Judges silence. To be called often, after what arrived was handled.
@@ -148,8 +172,9 @@ mod tests {
         every_ms: u64,
     ) -> u64 {
         for i in 0..count {
-            table.wake(Attentive((from_ms + i * every_ms) * 1000));
-            table.arrived(Attentive((from_ms + i * every_ms) * 1000), ssid(key), ME);
+            let at = Attentive((from_ms + i * every_ms) * 1000);
+            table.wake(at);
+            table.arrived(at, ssid(key), ME, sent_at(from_ms + i * every_ms), false);
         }
         from_ms + count * every_ms
     }
@@ -169,6 +194,27 @@ mod tests {
             probed(&mut table, key, end + 5_000, 3, every_ms);
             assert_eq!(table.heard(key), Heard::Arriving);
         }
+    }
+
+    fn sent_at(ms: u64) -> NtpTime {
+        NtpTime((ms << 32) / 1_000)
+    }
+
+    #[test]
+    fn captured_probes_do_not_keep_a_dead_node_heard() {
+        let key = NodeKey(5);
+        let mut table = HeardTable::default();
+        table.members(vec![(key, vec![ME])]);
+        let end = probed(&mut table, key, 1_000, 60, 125);
+        for ms in (end..end + 3_000).step_by(100) {
+            let (at, old) = (Attentive(ms * 1000), sent_at(ms - end + 1_000));
+            table.wake(at);
+            assert!(!table.arrived(at, ssid(key), ME, old, false));
+        }
+        assert_eq!(table.heard(key), Heard::Silent);
+        // A flow whose probes overtake each other, or whose sender's clock was set back, goes on.
+        let at = Attentive((end + 3_000) * 1000);
+        assert!(table.arrived(at, ssid(key), ME, sent_at(1_000), true));
     }
 
     #[test]

@@ -349,8 +349,13 @@ impl NodeCore {
             .reflector
             .reflect(self.now, received, asked, from, local, 255)?;
         if reflection.fresh {
-            self.heard
-                .arrived(self.now.attentive, asked.ssid, from.ip());
+            let (now, continues) = (self.now.attentive, reflection.continues);
+            let is_alive = self
+                .heard
+                .arrived(now, asked.ssid, from.ip(), asked.sent, continues);
+            if is_alive && !continues {
+                self.reflector.trust(from, local, asked.ssid);
+            }
         }
         Some(reflection.packet.signed(&self.keys))
     }

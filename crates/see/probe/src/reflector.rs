@@ -29,6 +29,7 @@ struct Session {
     next_sequence: u32,
     asked: u32,
     sent: NtpTime,
+    is_trusted: bool,
 }
 
 /// Counters of the reflector.
@@ -49,6 +50,8 @@ pub struct Reflection {
     pub packet: ReflectorPacket,
     /// Not a repetition: what comes twice is answered, but is no sign of life.
     pub fresh: bool,
+    /// Follows the earlier questions of a session that is trusted, see [`Reflector::trust`].
+    pub continues: bool,
 }
 
 /// Sessions of all askers. Two generations stand for "least recently used": when the young
@@ -89,6 +92,7 @@ impl Reflector {
         let fresh = session.next_sequence == 0
             || asked.sequence > session.asked
             || asked.sent.micros_since(session.sent) > 0;
+        let continues = session.is_trusted && asked.sequence > session.asked;
         let packet = ReflectorPacket {
             sequence: session.next_sequence,
             sent: NtpTime::of(now.utc),
@@ -103,7 +107,20 @@ impl Reflector {
             (session.asked, session.sent) = (asked.sequence, asked.sent);
         }
         self.counts.reflected += 1;
-        Some(Reflection { packet, fresh })
+        Some(Reflection {
+            packet,
+            fresh,
+            continues,
+        })
+    }
+
+    /// The questions of this session come from the node itself and are no captured ones:
+    /// from now on their order is proof enough.
+    pub fn trust(&mut self, from: SocketAddr, local: Option<IpAddr>, ssid: u16) {
+        let key = SessionKey { from, local, ssid };
+        if let Some(session) = self.young.get_mut(&key) {
+            session.is_trusted = true;
+        }
     }
 
     /// Counters.
@@ -126,6 +143,7 @@ impl Reflector {
             next_sequence: 0,
             asked: asked.sequence,
             sent: asked.sent,
+            is_trusted: false,
         };
         self.young.entry(key).or_insert(old.unwrap_or(fresh))
     }
