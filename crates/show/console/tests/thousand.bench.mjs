@@ -43,7 +43,9 @@ function picture() {
     if (one.to === dead.id) Object.assign(one, { state: "down", flows: { ok: 0, total: 8 } });
     if (one.from === dead.id) one.state = "unknown";
   }
-  return { ...sample(), generated_at: new Date().toISOString(), me: nodes[0].id, nodes, links, verdicts: [verdict("node_down", dead.id)] };
+  const asking = links.filter((one) => one.to === dead.id).length;
+  const said = `${dead.id} in ${dead.site} is down: all ${asking} nodes that probe it get no answer, and its own probes stopped too.`;
+  return { ...sample(), generated_at: new Date().toISOString(), me: nodes[0].id, nodes, links, verdicts: [verdict("node_down", dead.id, { sentence: said })] };
 }
 
 const held = picture();

@@ -310,21 +310,19 @@ export function createTopology(canvas, on) {
     to.textBaseline = "bottom";
     to.textAlign = "left";
     const [x, y] = [box.x + Math.min(14, box.w / 8), box.y - 5];
-    to.lineWidth = 4;
-    to.lineJoin = "round";
-    to.strokeStyle = colours.card;
+    const words = placed.up === placed.count && !counts ? "" : siteWords(placed);
+    to.font = `450 ${size - 1}px ${colours.font}`;
+    const more = words === "" ? 0 : to.measureText(words).width + 7;
     to.font = `650 ${size}px ${colours.font}`;
-    to.strokeText(box.site, x, y);
+    const after = x + to.measureText(box.site).width + 7;
+    // Lines pass behind the name, not through it.
+    to.fillStyle = colours.card;
+    to.beginPath();
+    to.roundRect(x - 4, y - size - 3, after - x + more + 1, size + 6, 5);
+    to.fill();
     to.fillStyle = colours.ink;
     to.fillText(box.site, x, y);
-    const after = x + to.measureText(box.site).width + 7;
-    if (placed.up === placed.count && !counts) {
-      to.restore();
-      return;
-    }
-    const words = siteWords(placed);
     to.font = `450 ${size - 1}px ${colours.font}`;
-    to.strokeText(words, after, y);
     to.fillStyle = placed.anyDown ? colours.bad : colours.soft;
     to.fillText(words, after, y);
     to.restore();

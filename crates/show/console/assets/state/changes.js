@@ -20,6 +20,7 @@ const TOLD_MS = 4_000;
 const SAME_MS = 1_000;
 
 /** Which of two lines about the same thing says more. */
+const REMARK = -1;
 const PLAIN = 0;
 const OVER = 1;
 const SAID = 2;
@@ -51,12 +52,13 @@ export function withNews(lines, news) {
 
 /**
  * A verdict, the node that it is about and the link that showed it change within moments:
- * that is one line, the one that says most.
+ * that is one line, the one that says most. A remark comes and goes: its newest line stays.
  * @param {Change[]} lines Newest first. @returns {Change[]}
  */
 function onceEach(lines) {
   /** @param {Change} line @param {number} at */
   const told = (line, at) => {
+    if (line.weight === REMARK) return lines.findIndex((by) => by.weight === REMARK && by.key === line.key) < at;
     for (let other = 0; other < lines.length; other += 1) {
       const by = lines[other];
       const apart = Math.abs(by.at - line.at);
@@ -89,12 +91,13 @@ function verdictNews(before, after, at) {
     // Figures in a remark's sentence wander; its subject says enough.
     const text = isFault(verdict.kind) ? verdict.sentence : `${words.text}: ${verdict.subject}`;
     const again = said !== undefined;
-    news.push({ at, key: verdict.id, again, weight: SAID, topics: topicsOf(verdict), within: [], tone: words.tone, shape: words.shape, text, selection: selectionOf(after, verdict) });
+    news.push({ at, key: verdict.id, again, weight: isFault(verdict.kind) ? SAID : REMARK, topics: topicsOf(verdict), within: [], tone: words.tone, shape: words.shape, text, selection: selectionOf(after, verdict) });
   }
   for (const verdict of before.verdicts) {
     if (now.has(verdict.id)) continue;
     const text = `Over: ${verdictWords(verdict.kind).text.toLowerCase()}, ${verdict.subject}`;
-    news.push({ at, key: null, weight: OVER, topics: topicsOf(verdict), within: [], tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
+    const fault = isFault(verdict.kind);
+    news.push({ at, key: fault ? null : verdict.id, weight: fault ? OVER : REMARK, topics: topicsOf(verdict), within: [], tone: "good", shape: "disc", text, selection: selectionOf(after, verdict) });
   }
   return news;
 }

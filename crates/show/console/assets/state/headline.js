@@ -155,7 +155,7 @@ export function inBrief(text, verdicts) {
   const tail = bracket ? ` ${bracket[1]}` : "";
   const body = bracket ? text.slice(0, bracket.index) : text;
   const said = verdicts.find((verdict) => body.startsWith(verdict.sentence));
-  if (said) return `${verdictWords(said.kind).text}: ${said.subject.replace("→", " → ")}${tail}`;
+  if (said) return `${verdictWords(said.kind).text}: ${said.subject.replace(/[→↔]/, " $& ")}${tail}`;
   return (body.match(/^.{12,}?(?=[,:.;] )/)?.[0] ?? body) + tail;
 }
 

@@ -46,6 +46,7 @@ test("the demo's ribbon says in brief what the verdict says in full", () => {
   const cut = verdict("link_down", "a-1→b-1", { sentence: "Nothing gets from a-1 to b-1, while b-1 still arrives: one direction is cut." });
   const line = `${cut.sentence} (5 of 5 nodes, first 1.9 s after the last change)`;
   assert.equal(inBrief(line, [cut]), "Link down: a-1 → b-1 (5 of 5 nodes, first 1.9 s after the last change)");
+  assert.match(inBrief(cut.sentence, [{ ...cut, subject: "a-1↔b-1" }]), /^Link down: a-1 ↔ b-1$/);
   assert.equal(inBrief(line, []), "Nothing gets from a-1 to b-1 (5 of 5 nodes, first 1.9 s after the last change)");
   assert.equal(inBrief("All is well again. (5 of 5 nodes)", []), "All is well again. (5 of 5 nodes)");
   assert.equal(inBrief("by hand: Cut a → b", []), "by hand: Cut a → b");

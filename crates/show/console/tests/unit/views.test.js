@@ -149,6 +149,11 @@ test("news of one thing in one moment is one line, the one that says most", () =
   const dead = (made) => { made.nodes[2].state = "down"; made.links.filter((one) => one.to === "b-1").forEach((one) => { one.state = "down"; }); };
   lines = withNews([], changesBetween(base, at(dead, 1000, [verdict("node_down", "b-1")])));
   assert.deepEqual(texts(lines), ["b-1 is ill."]);
+  // A remark comes and goes: only its newest line stays.
+  const busy = verdict("host_busy", "b-1");
+  lines = withNews([], changesBetween(base, at(() => {}, 1000, [busy])));
+  lines = withNews(lines, changesBetween(at(() => {}, 1000, [busy]), at(() => {}, 20_000)));
+  assert.deepEqual(texts(lines), ["Over: host is busy, b-1"]);
   // Two things that are not the same stay two, also in one second.
   lines = withNews([], changesBetween(base, at((made) => { made.nodes[2].state = made.nodes[1].state = "down"; }, 1000)));
   assert.equal(lines.length, 2);
