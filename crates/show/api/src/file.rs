@@ -9,15 +9,20 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Replaces a file in one step, mode 0600: whoever reads it sees the old content or the new.
-/// It keeps its owner; a new file gets that of its folder. On error the old file is untouched.
+/// It keeps its owner, unless that is root; then, and if it is new, it gets that of its folder.
+/// On error the old file is untouched.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}.part", std::process::id()));
     let draft = Path::new(&draft);
     let _ = fs::remove_file(draft);
-    let owner = fs::symlink_metadata(path).or_else(|_| fs::metadata(folder(path)));
+    // At mode 0600 a file of root's is of no use to a node that runs as somebody else.
+    let before = fs::symlink_metadata(path).ok();
+    let owner = before
+        .filter(|owner| owner.uid() != 0)
+        .or_else(|| fs::metadata(folder(path)).ok());
     let written =
-        write_private(draft, content, owner.ok().as_ref()).and_then(|()| fs::rename(draft, path));
+        write_private(draft, content, owner.as_ref()).and_then(|()| fs::rename(draft, path));
     if let Err(error) = written {
         let _ = fs::remove_file(draft);
         return Err(error);

@@ -270,6 +270,10 @@ mod tests {
         chown(tokens.path(), Some(SERVICE + 1), None).unwrap();
         assert!(tokens.revoke("one").unwrap());
         assert_eq!(owner(tokens.path()), SERVICE + 1);
+        // Left by root, for whom alone it is readable: the next change mends it.
+        chown(tokens.path(), Some(0), Some(0)).unwrap();
+        assert!(tokens.revoke("two").unwrap());
+        assert_eq!(owner(tokens.path()), SERVICE);
         fs::remove_dir_all(&dir).unwrap();
         fs::remove_file(elsewhere).unwrap();
     }
