@@ -47,7 +47,9 @@ export function withNews(lines, news) {
     const said = line.key === null ? undefined : better.get(line.key);
     return said && said.at - line.at <= REPHRASED_MS ? { ...said, at: line.at } : line;
   });
-  return onceEach([...news.filter((change) => !change.again), ...kept]).slice(0, CHANGES_MAX);
+  // Each is held against each: of a thousand pieces of news at once, most would fall off anyway.
+  const all = [...news.filter((change) => !change.again), ...kept].slice(0, 4 * CHANGES_MAX);
+  return onceEach(all).slice(0, CHANGES_MAX);
 }
 
 /**
