@@ -36,6 +36,8 @@ const BATCH_MAX: usize = 32;
 /// Showing the picture and planning take at most one part in so many of a core, however many
 /// rows come in.
 const SHOW_SHARE: u32 = 5;
+/// One datagram that took this long had a large slice read.
+const SLOW: Duration = Duration::from_millis(10);
 /// Longest time for which a change is not shown, however large the grid.
 const SHOW_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Peers are written to disk at most this often.
@@ -155,7 +157,9 @@ impl GridTask {
                 () = cancel.cancelled() => break,
                 1.. = self.sources.wire.gossip.recv_many(&mut batch, BATCH_MAX) => {
                     for (from, bytes) in batch.drain(..) {
+                        let before = self.clock.now();
                         self.feed(GridInput::Datagram { from: Endpoint::Udp(from), bytes });
+                        self.rest_if_slow(before);
                     }
                 }
                 Some(event) = self.frame_events.recv() => self.frame(event),
@@ -176,7 +180,11 @@ impl GridTask {
                 }
                 Some(command) = self.sources.commands.recv() => self.answer(command),
                 Some(()) = hang_up(&mut hangup) => self.reload(),
-                () = wake_at(wake) => self.grid.wake(self.clock.now()),
+                () = wake_at(wake) => {
+                    let before = self.clock.now();
+                    self.grid.wake(before);
+                    self.rest_if_slow(before);
+                }
                 _ = tick.tick() => self.tick(),
             }
             self.drain();
@@ -204,6 +212,15 @@ impl GridTask {
 
     fn feed(&mut self, input: GridInput) {
         self.grid.handle(self.clock.now(), input);
+    }
+
+    /// On a slow or busy machine, reading slices takes no larger share of time than elsewhere.
+    fn rest_if_slow(&mut self, before: Instant) {
+        let now = self.clock.now();
+        let took = now.since(before);
+        if took >= SLOW {
+            self.grid.rest(now, took * (SHOW_SHARE - 1));
+        }
     }
 
     fn take_seeds(&mut self) {

@@ -742,6 +742,13 @@ impl Grid {
         }
     }
 
+    /// What was handled just now took long on this machine: changed slices are not read for
+    /// this span, at most two seconds. For callers that have a clock to see that with.
+    pub fn rest(&mut self, now: Instant, span: Duration) {
+        let until = now + span.min(READ_REST_MAX * 4) + READ_OWED_MAX;
+        self.rested_at = self.rested_at.max(until);
+    }
+
     fn next_read(&self) -> Instant {
         self.rested_at - READ_OWED_MAX
     }
