@@ -2,6 +2,7 @@
 //! people meanwhile. Rows are the same in `see/grid/tests/world.rs`; here what is shown and
 //! planned from them is real too.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // the support modules say where logs are kept
 
 mod support;
 
