@@ -1,5 +1,10 @@
 //! Memory given back: a node that judges a large picture makes and drops tens of megabytes,
-//! and the C library would keep what was dropped, once for each thread.
+//! and the C library would keep what was dropped, once for each thread; and most of the program
+//! runs once, at the start, and would stay mapped for good.
+
+use nix::sys::mman::{MmapAdvise, madvise};
+use std::ffi::c_void;
+use std::ptr::NonNull;
 
 /// Freed memory above this goes back to the system, and larger pieces are mapped by themselves.
 #[cfg(target_env = "gnu")]
@@ -18,5 +23,60 @@ pub fn give_back_what_is_free() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
         libc::mallopt(libc::M_MMAP_THRESHOLD, TRIM_BYTES);
+    }
+}
+
+/// Unmaps the program's code; what is still needed is mapped again as it is used, from the page
+/// cache. To be called once a node runs: reading the configuration and making certificates is
+/// half of the program, and never runs again.
+pub fn forget_start_code() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
+        return;
+    };
+    for (start, length) in maps.lines().filter_map(code) {
+        #[allow(unsafe_code, reason = "madvise has no safe form")]
+        // SAFETY: the range is a read-only, file-backed mapping of code that the kernel itself
+        // named; nothing was ever written to it, so dropping its pages loses nothing.
+        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+    }
+}
+
+/// Start and length of a mapping of code from a file: never written, so it can be read again.
+fn code(line: &str) -> Option<(NonNull<c_void>, usize)> {
+    let mut fields = line.split_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let is_code = fields.next()? == "r-xp";
+    let inode = fields.nth(2)?;
+    if !is_code || inode == "0" {
+        return None;
+    }
+    let start = usize::from_str_radix(start, 16).ok()?;
+    let length = usize::from_str_radix(end, 16).ok()?.checked_sub(start)?;
+    Some((NonNull::new(start as *mut c_void)?, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_from_files_is_forgotten_and_the_program_goes_on() {
+        let length = |line| code(line).map(|(_, length)| length);
+        assert_eq!(
+            length("1000-3000 r-xp 0000 08:01 42 /bin/andon"),
+            Some(0x2000)
+        );
+        for other in [
+            "1000-3000 r--p 0000 08:01 42 /bin/andon",
+            "1000-3000 rw-p 0000 08:01 42 /bin/andon",
+            "1000-3000 r-xp 0000 00:00 0 [vdso]",
+            "3000-1000 r-xp 0000 08:01 42 /bin/andon",
+            "rubbish",
+            "",
+        ] {
+            assert_eq!(length(other), None, "{other}");
+        }
+        forget_start_code();
+        assert!(std::fs::read_to_string("/proc/self/status").is_ok());
     }
 }

@@ -12,7 +12,9 @@ pub struct Clock {
 impl Clock {
     /// A clock whose [`Instant`] starts at a second, so that "before the start" has room.
     pub fn start() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self {
+            start: std::time::Instant::now(),
+        }
     }
 
     /// Monotonic time since the start.
@@ -23,7 +25,9 @@ impl Clock {
 
     /// Wall clock time; 1970 where the clock stands before it.
     pub fn utc(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 

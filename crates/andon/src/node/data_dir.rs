@@ -17,7 +17,9 @@ const PEERS_MAX: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// It cannot be made or written.
-    #[error("cannot write to the data directory {path}: {source}\n  give this user write access to it, or choose another with --data-dir")]
+    #[error(
+        "cannot write to the data directory {path}: {source}\n  give this user write access to it, or choose another with --data-dir"
+    )]
     NotWritable {
         /// The directory.
         path: PathBuf,
@@ -25,13 +27,17 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Another node runs with it.
-    #[error("another andon node already runs with the data directory {path}\n  stop that one, or give this node its own --data-dir")]
+    #[error(
+        "another andon node already runs with the data directory {path}\n  stop that one, or give this node its own --data-dir"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
     },
     /// The identity file holds something else.
-    #[error("{path} is not a node identity (64 hexadecimal digits)\n  restore it from a backup, or delete it: the node then gets a new identity")]
+    #[error(
+        "{path} is not a node identity (64 hexadecimal digits)\n  restore it from a backup, or delete it: the node then gets a new identity"
+    )]
     BadIdentity {
         /// The file.
         path: PathBuf,
@@ -56,8 +62,15 @@ pub struct DataDir {
 impl DataDir {
     /// Makes the directory if need be and locks it against a second node.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        let not_writable = |source| DataDirError::NotWritable { path: path.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(not_writable)?;
+        let not_writable = |source| DataDirError::NotWritable {
+            path: path.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(not_writable)?;
         let lock_path = path.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -66,9 +79,15 @@ impl DataDir {
             .mode(0o600)
             .open(&lock_path)
             .map_err(not_writable)?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| DataDirError::InUse { path: path.to_owned() })?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            DataDirError::InUse {
+                path: path.to_owned(),
+            }
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -102,7 +121,9 @@ impl DataDir {
 
     /// Peers of the last run; none if there was none or the file cannot be read.
     pub fn known_peers(&self) -> Vec<KnownPeer> {
-        let Ok(text) = fs::read(self.path.join("peers.json")) else { return Vec::new() };
+        let Ok(text) = fs::read(self.path.join("peers.json")) else {
+            return Vec::new();
+        };
         match serde_json::from_slice::<Vec<KnownPeer>>(&text) {
             Ok(mut peers) => {
                 peers.truncate(PEERS_MAX);
@@ -118,7 +139,10 @@ impl DataDir {
     /// Remembers peers for the next run.
     pub fn remember_peers(&self, peers: &[KnownPeer]) -> io::Result<()> {
         let peers = &peers[..peers.len().min(PEERS_MAX)];
-        write_atomically(&self.path.join("peers.json"), &serde_json::to_vec_pretty(peers)?)
+        write_atomically(
+            &self.path.join("peers.json"),
+            &serde_json::to_vec_pretty(peers)?,
+        )
     }
 }
 
@@ -170,13 +194,19 @@ mod tests {
             addresses: vec!["127.0.0.1:1".parse().expect("valid")],
         }];
         dir.remember_peers(&peers).expect("written");
-        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
+        assert!(matches!(
+            DataDir::open(&path),
+            Err(DataDirError::InUse { .. })
+        ));
         drop(dir);
         let dir = DataDir::open(&path).expect("free again");
         assert_eq!(*dir.identity().expect("read"), *seed);
         assert_eq!(dir.known_peers(), peers);
         fs::write(path.join("identity"), "rubbish").expect("written");
-        assert!(matches!(dir.identity(), Err(DataDirError::BadIdentity { .. })));
+        assert!(matches!(
+            dir.identity(),
+            Err(DataDirError::BadIdentity { .. })
+        ));
         fs::write(path.join("peers.json"), "{").expect("written");
         assert!(dir.known_peers().is_empty());
         let _ = fs::remove_dir_all(&path);

@@ -90,7 +90,14 @@ pub struct Frames {
 impl Frames {
     /// No connections yet; what happens on them goes to `events`.
     pub fn new(events: mpsc::Sender<FrameEvent>) -> Self {
-        Self { events, connections: BTreeMap::new(), next: 1, dropped: 0, refused: 0, evicted: 0 }
+        Self {
+            events,
+            connections: BTreeMap::new(),
+            next: 1,
+            dropped: 0,
+            refused: 0,
+            evicted: 0,
+        }
     }
 
     /// Takes over a connection whose first byte was [`FRAMES_MAGIC`]. Returns another that was
@@ -109,9 +116,15 @@ impl Frames {
     /// that one host cannot push out another.
     fn stranger_to_evict(&self) -> Option<u64> {
         let mut by_host: BTreeMap<IpAddr, Vec<u64>> = BTreeMap::new();
-        let strangers = self.connections.iter().filter(|(_, c)| c.standing == Standing::Stranger);
+        let strangers = self
+            .connections
+            .iter()
+            .filter(|(_, c)| c.standing == Standing::Stranger);
         for (connection, held) in strangers {
-            by_host.entry(held.remote.ip()).or_default().push(*connection);
+            by_host
+                .entry(held.remote.ip())
+                .or_default()
+                .push(*connection);
         }
         let count: usize = by_host.values().map(Vec::len).sum();
         if count < STRANGERS_MAX {
@@ -151,7 +164,11 @@ impl Frames {
         let events = self.events.clone();
         let task = tokio::spawn(async move {
             if let Ok(stream) = open.await {
-                let connected = FrameEvent::Connected { connection, remote, dialled };
+                let connected = FrameEvent::Connected {
+                    connection,
+                    remote,
+                    dialled,
+                };
                 if events.send(connected).await.is_ok() {
                     let ended = carry(stream, connection, remote, &events, outgoing).await;
                     tracing::debug!(connection, %remote, ?ended, "frame connection ended");
@@ -160,14 +177,30 @@ impl Frames {
             let _ = events.send(FrameEvent::Disconnected { connection }).await;
         });
         let task = task.abort_handle();
-        let standing = if dialled { Standing::Known } else { Standing::Stranger };
-        self.connections
-            .insert(connection, Connection { queue, task, opened: now, dialled, remote, standing });
+        let standing = if dialled {
+            Standing::Known
+        } else {
+            Standing::Stranger
+        };
+        self.connections.insert(
+            connection,
+            Connection {
+                queue,
+                task,
+                opened: now,
+                dialled,
+                remote,
+                standing,
+            },
+        );
     }
 
     /// Sends a datagram; a full or ended connection drops and counts it.
     pub fn send(&mut self, connection: u64, bytes: Vec<u8>) {
-        let sent = self.connections.get(&connection).map(|c| c.queue.try_send(bytes));
+        let sent = self
+            .connections
+            .get(&connection)
+            .map(|c| c.queue.try_send(bytes));
         if !matches!(sent, Some(Ok(()))) {
             self.dropped += 1;
         }
@@ -191,7 +224,11 @@ impl Frames {
         let mut closed = Vec::new();
         self.connections.retain(|&connection, held| {
             let known = held.dialled || is_member(connection);
-            held.standing = if known { Standing::Known } else { Standing::Stranger };
+            held.standing = if known {
+                Standing::Known
+            } else {
+                Standing::Stranger
+            };
             let late = !known && now.since(held.opened) > STRANGER_MAX;
             if late {
                 held.task.abort();
@@ -244,7 +281,15 @@ async fn carry(
                 Ok(bytes)
             };
             let bytes = tokio::time::timeout(IDLE_MAX, frame).await??;
-            if events.send(FrameEvent::Datagram { connection, remote, bytes }).await.is_err() {
+            if events
+                .send(FrameEvent::Datagram {
+                    connection,
+                    remote,
+                    bytes,
+                })
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }
@@ -279,11 +324,18 @@ mod tests {
         for number in 0..3 * STRANGERS_MAX as u16 {
             far_ends.push(TcpStream::connect(address).await.unwrap());
             let stream = listener.accept().await.unwrap().0;
-            let host = if number == 0 { [10, 0, 0, 2] } else { [10, 0, 0, 1] };
+            let host = if number == 0 {
+                [10, 0, 0, 2]
+            } else {
+                [10, 0, 0, 1]
+            };
             let remote = SocketAddr::from((host, 1 + number));
             gone.extend(frames.accept(Instant(1_000_000), stream, remote));
         }
-        assert_eq!((frames.len(), frames.evicted), (STRANGERS_MAX, 2 * STRANGERS_MAX as u64));
+        assert_eq!(
+            (frames.len(), frames.evicted),
+            (STRANGERS_MAX, 2 * STRANGERS_MAX as u64)
+        );
         assert!(frames.holds(1), "the only one of its host");
         assert!(gone.iter().all(|connection| !frames.holds(*connection)));
         // A member keeps its place; the others are told of, each once.
@@ -294,7 +346,10 @@ mod tests {
         assert_eq!(gone, (2..=3 * STRANGERS_MAX as u64).collect::<Vec<_>>());
         drop(frames);
         while let Ok(event) = happened.try_recv() {
-            assert!(matches!(event, FrameEvent::Connected { dialled: false, .. }), "{event:?}");
+            assert!(
+                matches!(event, FrameEvent::Connected { dialled: false, .. }),
+                "{event:?}"
+            );
         }
     }
 }

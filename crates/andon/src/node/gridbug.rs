@@ -39,7 +39,12 @@ pub fn start(
         move |fresh| drop(neighbours.send_replace(fresh)),
         cancel.child_token(),
     );
-    tokio::spawn(tell(handle.clone(), views, listen.port(), cancel.child_token()));
+    tokio::spawn(tell(
+        handle.clone(),
+        views,
+        listen.port(),
+        cancel.child_token(),
+    ));
     Some(Arc::new(move |request: GridBugRequest| {
         let answer = handle.respond(&andon_gridbug::GridBugRequest {
             method: request.method,
@@ -79,7 +84,11 @@ async fn tell(
             handle.set_host(address);
         }
         handle.set_grid(GridSummary::from(&*view));
-        tracing::trace!(port, nodes = view.nodes.len(), "neighbours may ask for our grid");
+        tracing::trace!(
+            port,
+            nodes = view.nodes.len(),
+            "neighbours may ask for our grid"
+        );
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(TELL_EVERY) => {}

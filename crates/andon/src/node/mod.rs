@@ -29,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a leaving node keeps telling its peers.
 const LEAVE_TIME: Duration = Duration::from_millis(600);
 
+/// After so long nothing that belongs to the start runs any more.
+const START_OVER: Duration = Duration::from_secs(3);
+
 /// Why a node does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -91,6 +94,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     start::raise_descriptor_limit();
+    tokio::spawn(async {
+        tokio::time::sleep(START_OVER).await;
+        crate::memory::forget_start_code();
+    });
+
     tokio::pin!(shutdown);
     while live(&settings, &reload, shutdown.as_mut()).await? == Ended::Copied {
         // SIGHUP may have changed them since the start.

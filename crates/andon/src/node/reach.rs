@@ -21,26 +21,39 @@ pub struct Reachability {
 impl Reachability {
     /// Peers that have been one-sided for long enough to help them.
     pub fn helped(&mut self, now: Instant, picture: &Picture, me: NodeKey) -> Vec<NodeKey> {
-        let Some(own) = picture.slices.get(&me) else { return Vec::new() };
+        let Some(own) = picture.slices.get(&me) else {
+            return Vec::new();
+        };
         let mut still = BTreeMap::new();
         for (peer, report) in own.links.iter() {
             let Peer::Node(key) = peer else { continue };
             if !answers(report.state) {
                 continue;
             }
-            let Some(theirs) = picture.slices.get(key) else { continue };
-            let sees_us = theirs.links.get(&Peer::Node(me)).is_some_and(|back| answers(back.state));
+            let Some(theirs) = picture.slices.get(key) else {
+                continue;
+            };
+            let sees_us = theirs
+                .links
+                .get(&Peer::Node(me))
+                .is_some_and(|back| answers(back.state));
             let asks_us = theirs.links.contains_key(&Peer::Node(me));
             if asks_us && !sees_us {
                 still.insert(*key, self.one_sided.get(key).copied().unwrap_or(now));
             }
         }
         self.one_sided = still;
-        let patient = self.one_sided.iter().filter(|(_, since)| now.since(**since) >= PATIENCE);
+        let patient = self
+            .one_sided
+            .iter()
+            .filter(|(_, since)| now.since(**since) >= PATIENCE);
         patient.map(|(key, _)| *key).take(DIALS_MAX).collect()
     }
 }
 
 fn answers(state: LinkState) -> bool {
-    matches!(state, LinkState::Up | LinkState::Partial | LinkState::Degraded)
+    matches!(
+        state,
+        LinkState::Up | LinkState::Partial | LinkState::Degraded
+    )
 }

@@ -49,7 +49,10 @@ pub async fn resolve(seeds: &[Seed]) -> (Vec<SocketAddr>, Vec<SeedError>) {
         let found = found.unwrap_or_else(|_| Err(format!("no answer in {SEED_TIMEOUT:?}")));
         match found {
             Ok(found) => addresses.extend(found),
-            Err(reason) => errors.push(SeedError::Unresolved { seed: name(seed), reason }),
+            Err(reason) => errors.push(SeedError::Unresolved {
+                seed: name(seed),
+                reason,
+            }),
         }
     }
     addresses.sort();
@@ -69,7 +72,9 @@ async fn resolve_one(seed: &Seed) -> Result<Vec<SocketAddr>, String> {
     match seed {
         Seed::HostPort(text) => resolve_host(text).await,
         Seed::File(path) => {
-            let text = tokio::fs::read_to_string(path).await.map_err(|e| e.to_string())?;
+            let text = tokio::fs::read_to_string(path)
+                .await
+                .map_err(|e| e.to_string())?;
             resolve_list(&text).await
         }
         Seed::Url(url) => resolve_list(&fetch(url).await?).await,
@@ -79,7 +84,9 @@ async fn resolve_one(seed: &Seed) -> Result<Vec<SocketAddr>, String> {
 async fn resolve_list(text: &str) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
     let mut last_error = None;
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    let lines = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or("").trim());
     for line in lines.filter(|line| !line.is_empty()).take(ADDRESSES_MAX) {
         match resolve_host(line).await {
             Ok(found) => addresses.extend(found),
@@ -98,7 +105,9 @@ async fn resolve_host(text: &str) -> Result<Vec<SocketAddr>, String> {
     }
     if text.starts_with('_') {
         let mut addresses = Vec::new();
-        let services = andon_target::srv_lookup(text).await.map_err(|e| e.to_string())?;
+        let services = andon_target::srv_lookup(text)
+            .await
+            .map_err(|e| e.to_string())?;
         for (host, port) in services {
             let host = host.trim_end_matches('.').to_owned();
             if let Ok(found) = tokio::net::lookup_host((host, port)).await {
@@ -109,12 +118,17 @@ async fn resolve_host(text: &str) -> Result<Vec<SocketAddr>, String> {
     }
     let with_port = if let Ok(ip) = text.parse::<std::net::IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, DEFAULT_PORT)]);
-    } else if text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    } else if text
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
         text.to_owned()
     } else {
         format!("{text}:{DEFAULT_PORT}")
     };
-    let found = tokio::net::lookup_host(with_port).await.map_err(|e| e.to_string())?;
+    let found = tokio::net::lookup_host(with_port)
+        .await
+        .map_err(|e| e.to_string())?;
     Ok(found.collect())
 }
 
@@ -128,17 +142,31 @@ async fn fetch(url: &str) -> Result<String, String> {
         _ => return Err("a seed URL starts with http:// or https://".into()),
     };
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let bare_host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let stream = TcpStream::connect((bare_host.as_str(), port)).await.map_err(|e| e.to_string())?;
+    let bare_host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let stream = TcpStream::connect((bare_host.as_str(), port))
+        .await
+        .map_err(|e| e.to_string())?;
     if !tls {
         return request(stream, &uri).await;
     }
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let name = rustls::pki_types::ServerName::try_from(bare_host).map_err(|e| e.to_string())?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    request(connector.connect(name, stream).await.map_err(|e| e.to_string())?, &uri).await
+    request(
+        connector
+            .connect(name, stream)
+            .await
+            .map_err(|e| e.to_string())?,
+        &uri,
+    )
+    .await
 }
 
 async fn request<S>(stream: S, uri: &Uri) -> Result<String, String>
@@ -155,9 +183,14 @@ where
         .header("user-agent", "andon")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
-    let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|e| e.to_string())?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), SEEDS_BYTES_MAX).collect().await;
+    let body = Limited::new(answer.into_body(), SEEDS_BYTES_MAX)
+        .collect()
+        .await;
     driver.abort();
     if !status.is_success() {
         return Err(format!("answered {status}"));
@@ -178,7 +211,11 @@ pub async fn follow(
         for error in errors {
             tracing::warn!(%error, "a seed yields no address; it is asked again");
         }
-        let pause = if addresses.is_empty() { AGAIN_EMPTY } else { AGAIN };
+        let pause = if addresses.is_empty() {
+            AGAIN_EMPTY
+        } else {
+            AGAIN
+        };
         found.send_if_modified(|known| {
             let changed = *known != addresses;
             *known = addresses;

@@ -129,14 +129,32 @@ mod tests {
         let spoken = |patience: &mut Patience, ms, kinds: &[VerdictKind]| {
             let mut view = view(kinds);
             let again = patience.hold_back(at(ms), &mut view);
-            (view.verdicts.iter().map(|v| v.kind).collect::<Vec<_>>(), again)
+            (
+                view.verdicts.iter().map(|v| v.kind).collect::<Vec<_>>(),
+                again,
+            )
         };
         use VerdictKind::{LinkDown, NodeDown};
-        assert_eq!(spoken(&mut patience, 0, &[LinkDown]), (vec![], Some(at(700))));
-        assert_eq!(spoken(&mut patience, 200, &[NodeDown]), (vec![], Some(at(600))));
-        assert_eq!(spoken(&mut patience, 600, &[NodeDown]), (vec![NodeDown], None));
+        assert_eq!(
+            spoken(&mut patience, 0, &[LinkDown]),
+            (vec![], Some(at(700)))
+        );
+        assert_eq!(
+            spoken(&mut patience, 200, &[NodeDown]),
+            (vec![], Some(at(600)))
+        );
+        assert_eq!(
+            spoken(&mut patience, 600, &[NodeDown]),
+            (vec![NodeDown], None)
+        );
         // What went away and came back begins anew.
-        assert_eq!(spoken(&mut patience, 700, &[LinkDown]), (vec![], Some(at(1_400))));
-        assert_eq!(spoken(&mut patience, 1_400, &[LinkDown]), (vec![LinkDown], None));
+        assert_eq!(
+            spoken(&mut patience, 700, &[LinkDown]),
+            (vec![], Some(at(1_400)))
+        );
+        assert_eq!(
+            spoken(&mut patience, 1_400, &[LinkDown]),
+            (vec![LinkDown], None)
+        );
     }
 }
