@@ -90,6 +90,8 @@ function step(store, act, by) {
   const next = at < 0 ? (by > 0 ? 0 : picture.verdicts.length - 1) : Math.max(0, Math.min(picture.verdicts.length - 1, at + by));
   const { id } = picture.verdicts[next];
   act.go({ verdict: id });
+  // A control that has the focus would take the Enter that is meant for the verdict.
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   // Once it is rendered: focus follows, so that Enter and Tab go on from there.
   setTimeout(() => document.getElementById(`verdict-${id}`)?.focus(), FRAME_MS);
 }

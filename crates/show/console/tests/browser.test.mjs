@@ -184,6 +184,7 @@ await step("390 pixels are enough: nothing scrolls sideways", async () => {
 });
 
 await step("the focus goes into a panel and back to what opened it; the map has a twin in words", async () => {
+  await page.goto(`${url}/`);
   const opener = page.getByRole("button", { name: /^Link down/ });
   await opener.focus();
   await page.keyboard.press("Enter");
