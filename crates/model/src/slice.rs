@@ -1,7 +1,9 @@
 //! What one node publishes; only its owner writes it.
 
 use crate::id::{NodeId, NodeKey, SiteId, TargetId};
+use crate::incident::{IncidentClaim, Remark};
 use crate::link::LinkReports;
+use crate::path::PathReport;
 use crate::time::Timestamp;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -222,6 +224,12 @@ pub struct Slice {
     pub targets: Vec<TargetSpec>,
     /// GridBug neighbours that it talks to.
     pub neighbours: Vec<Neighbour>,
+    /// The ways that its flows take, by where they lead; not for every link.
+    pub paths: Vec<PathReport>,
+    /// Incidents that it holds open or has lately closed.
+    pub incidents: Vec<IncidentClaim>,
+    /// What people and notifiers added to incidents at this node, oldest first.
+    pub remarks: Vec<Remark>,
 }
 
 impl Slice {

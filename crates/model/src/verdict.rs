@@ -14,6 +14,8 @@ pub enum VerdictKind {
     SiteCutOff,
     /// Nobody reaches a node.
     NodeDown,
+    /// A hop, or the stretch between two, loses or delays what passes it.
+    PathFault,
     /// A link carries nothing, in one direction or both.
     LinkDown,
     /// Some flows of a link pass and some do not.
@@ -45,6 +47,31 @@ pub struct Evidence {
     pub since: Option<Timestamp>,
 }
 
+/// What a faulty hop does to what passes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum PathEffect {
+    /// Nothing passes.
+    Blackhole,
+    /// A share is lost.
+    Loss,
+    /// It takes longer.
+    Latency,
+    /// Small packets pass, large ones do not.
+    Mtu,
+}
+
+/// Flows that fail, of those that are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FlowHits {
+    /// Flows that fail.
+    pub failed: u32,
+    /// Flows probed on the links that are hit.
+    pub total: u32,
+}
+
 /// A judgement derived from the picture. Same picture, same verdict, on every node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -70,6 +97,22 @@ pub struct Verdict {
     /// Where the verdict is about a link or a direction.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<String>,
+    /// Addresses of the hops that the evidence cannot tell apart as the guilty one, nearest
+    /// first: one hop, the two ends of a stretch, or a larger set.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hops: Vec<String>,
+    /// What the guilty hop does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub effect: Option<PathEffect>,
+    /// Flows hit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub flows: Option<FlowHits>,
+    /// Links hit, as `from→to`; at most 200, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub links: Vec<String>,
+    /// Targets and services hit; sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub services: Vec<String>,
 }
 
 impl VerdictKind {

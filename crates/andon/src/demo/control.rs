@@ -46,6 +46,12 @@ pub struct FaultState {
     id: &'static str,
     label: &'static str,
     kind: &'static str,
+    /// Where one direction is cut: the node that sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    /// Where one direction is cut: the node that receives nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
     active: bool,
 }
 
@@ -53,6 +59,8 @@ impl FaultState {
     /// All faults, and which of them are in force.
     pub fn all(is_active: impl Fn(&'static str) -> bool) -> Vec<Self> {
         let state = |fault: &super::faults::Fault| FaultState {
+            from: fault.harm.way().map(|(from, _)| from),
+            to: fault.harm.way().map(|(_, to)| to),
             id: fault.id,
             label: fault.label,
             kind: fault.kind,

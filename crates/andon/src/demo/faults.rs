@@ -24,6 +24,16 @@ pub enum Harm {
     SiteCutOff(&'static str),
 }
 
+impl Harm {
+    /// From which node to which nothing passes, where one direction is cut.
+    pub fn way(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Harm::Cut(from, to) => Some((from, to)),
+            _ => None,
+        }
+    }
+}
+
 /// A fault by name.
 #[derive(Debug)]
 pub struct Fault {

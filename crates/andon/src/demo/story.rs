@@ -307,6 +307,11 @@ mod tests {
             since: Timestamp(0),
             from: None,
             to: None,
+            hops: Vec::new(),
+            effect: None,
+            flows: None,
+            links: Vec::new(),
+            services: Vec::new(),
         };
         Some(Arc::new(PictureView {
             digest: PictureDigest::default(),

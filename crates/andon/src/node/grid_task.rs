@@ -262,6 +262,9 @@ impl GridTask {
                 .collect(),
             targets: self.settings.targets.clone(),
             neighbours: self.sources.neighbours.borrow_and_update().clone(),
+            paths: Vec::new(),
+            incidents: Vec::new(),
+            remarks: Vec::new(),
             access: Vec::new(),
         };
         self.feed(GridInput::Publish(Box::new(slice)));

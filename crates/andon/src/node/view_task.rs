@@ -83,6 +83,7 @@ fn hold(kind: VerdictKind) -> Duration {
         }
         VerdictKind::NodeDown => Duration::from_millis(400),
         VerdictKind::SiteCutOff
+        | VerdictKind::PathFault
         | VerdictKind::Isolated
         | VerdictKind::TargetDown
         | VerdictKind::IdConflict
@@ -117,6 +118,11 @@ mod tests {
                 since: Timestamp(0),
                 from: None,
                 to: None,
+                hops: Vec::new(),
+                effect: None,
+                flows: None,
+                links: Vec::new(),
+                services: Vec::new(),
             })
             .collect();
         view

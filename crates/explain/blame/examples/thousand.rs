@@ -105,6 +105,9 @@ fn picture(state: impl Fn(u32, u32) -> LinkState) -> Result<Picture, andon_model
             links: links.collect(),
             targets: Vec::new(),
             neighbours: Vec::new(),
+            paths: Vec::new(),
+            incidents: Vec::new(),
+            remarks: Vec::new(),
         };
         slices.insert(slice.key(), Arc::new(slice));
     }

@@ -4,7 +4,10 @@ use crate::key::KeyRing;
 use crate::row::RowIndex;
 use crate::seal::SealCounters;
 use crate::store::{StoreCounters, StoreLimits};
-use andon_model::{HostHealth, Identity, LinkReport, Neighbour, NodeId, NodeKey, Peer, TargetSpec};
+use andon_model::{
+    HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, NodeId, NodeKey, PathReport, Peer,
+    Remark, TargetSpec,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -49,6 +52,12 @@ pub struct OwnSlice {
     pub targets: Vec<TargetSpec>,
     /// GridBug neighbours that it talks to.
     pub neighbours: Vec<Neighbour>,
+    /// The ways that its flows take, one entry a link.
+    pub paths: Vec<PathReport>,
+    /// Incidents that it holds.
+    pub incidents: Vec<IncidentClaim>,
+    /// What was added to incidents here.
+    pub remarks: Vec<Remark>,
     /// Access records, opaque here: at most 64, each of at most
     /// [`PAYLOAD_BYTES_MAX`](crate::row::PAYLOAD_BYTES_MAX) bytes. An empty one is none.
     pub access: Vec<Vec<u8>>,
@@ -63,6 +72,9 @@ impl OwnSlice {
             links: BTreeMap::new(),
             targets: Vec::new(),
             neighbours: Vec::new(),
+            paths: Vec::new(),
+            incidents: Vec::new(),
+            remarks: Vec::new(),
             access: Vec::new(),
         }
     }

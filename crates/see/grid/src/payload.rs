@@ -3,7 +3,14 @@
 //! cleaned here, the same way on every node.
 
 use andon_model::id::to_plain_text;
-use andon_model::{HostHealth, Identity, LinkReport, Neighbour, TargetSpec};
+use andon_model::incident::{
+    CAUSE_BYTES_MAX, INCIDENT_ID_BYTES_MAX, NOTE_BYTES_MAX, WHO_BYTES_MAX,
+};
+use andon_model::path::{PATH_FLOWS_MAX, PATH_HOPS_MAX, PATH_ROUTES_MAX};
+use andon_model::{
+    HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, PathReport, Remark, RemarkKind,
+    TargetSpec,
+};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// Longest free text of a label, version or address, bytes.
@@ -142,5 +149,66 @@ impl Entry for Neighbour {
             .into_iter()
             .map(|(id, alive)| (to_plain_text(&id, NEIGHBOUR_ID_BYTES_MAX), alive))
             .collect();
+    }
+}
+
+/// Ids under which an incident was known before, at most.
+const ALIASES_MAX: usize = 8;
+
+impl Entry for PathReport {
+    fn clean(&mut self) {
+        self.addresses.truncate(usize::from(u8::MAX));
+        self.routes.truncate(PATH_ROUTES_MAX);
+        self.silent_from.truncate(PATH_FLOWS_MAX);
+        let known = self.addresses.len();
+        for route in &mut self.routes {
+            route.hops.truncate(PATH_HOPS_MAX);
+            for place in &mut route.hops {
+                if usize::from(*place) > known {
+                    *place = 0;
+                }
+            }
+            route.answered = route
+                .answered
+                .min(u8::try_from(route.hops.len()).unwrap_or(u8::MAX));
+            route.flows.truncate(PATH_FLOWS_MAX);
+            route.dead.retain(|port| route.flows.contains(port));
+            route.large_lost.retain(|port| route.flows.contains(port));
+            route.dead.truncate(PATH_FLOWS_MAX);
+            route.large_lost.truncate(PATH_FLOWS_MAX);
+            route.lost_forward = route.lost_forward.min(route.sent);
+            route.lost_return = route.lost_return.min(route.sent - route.lost_forward);
+        }
+    }
+}
+
+impl Entry for IncidentClaim {
+    fn clean(&mut self) {
+        self.id = to_plain_text(&self.id, INCIDENT_ID_BYTES_MAX);
+        self.cause = to_plain_text(&self.cause, CAUSE_BYTES_MAX);
+        self.aliases.truncate(ALIASES_MAX);
+        for alias in &mut self.aliases {
+            *alias = to_plain_text(alias, INCIDENT_ID_BYTES_MAX);
+        }
+    }
+}
+
+impl Entry for Remark {
+    fn clean(&mut self) {
+        self.incident = to_plain_text(&self.incident, INCIDENT_ID_BYTES_MAX);
+        self.who = to_plain_text(&self.who, WHO_BYTES_MAX);
+        match &mut self.what {
+            RemarkKind::Owned(owner) => *owner = to_plain_text(owner, WHO_BYTES_MAX),
+            RemarkKind::Note(text) => *text = to_plain_text(text, NOTE_BYTES_MAX),
+            RemarkKind::Notified { route, phase } => {
+                *route = to_plain_text(route, WHO_BYTES_MAX);
+                *phase = to_plain_text(phase, WHO_BYTES_MAX);
+            }
+            RemarkKind::NotifyFailed { route, why } => {
+                *route = to_plain_text(route, WHO_BYTES_MAX);
+                *why = to_plain_text(why, NOTE_BYTES_MAX);
+            }
+            RemarkKind::Acknowledged | RemarkKind::Mitigated | RemarkKind::Resolved => {}
+        }
     }
 }

@@ -33,6 +33,9 @@ pub struct Publisher {
     links: Chunks<Peer>,
     targets: Chunks<TargetId>,
     neighbours: Chunks<String>,
+    paths: Chunks<Peer>,
+    incidents: Chunks<String>,
+    remarks: Chunks<u64>,
     waiting: Option<Box<OwnSlice>>,
     next_wake: Option<Instant>,
     left_out: u64,
@@ -47,6 +50,9 @@ impl Default for Publisher {
             links: Chunks::new(row::LINKS),
             targets: Chunks::new(row::TARGETS),
             neighbours: Chunks::new(row::NEIGHBOURS),
+            paths: Chunks::new(row::PATHS),
+            incidents: Chunks::new(row::INCIDENTS),
+            remarks: Chunks::new(row::REMARKS),
             waiting: None,
             next_wake: None,
             left_out: 0,
@@ -57,7 +63,13 @@ impl Default for Publisher {
 impl Publisher {
     /// Entries that were too large or too many, since start.
     pub fn left_out(&self) -> u64 {
-        self.left_out + self.links.refused + self.targets.refused + self.neighbours.refused
+        self.left_out
+            + self.links.refused
+            + self.targets.refused
+            + self.neighbours.refused
+            + self.paths.refused
+            + self.incidents.refused
+            + self.remarks.refused
     }
 
     /// When figures that were held back may be published.
@@ -88,6 +100,9 @@ impl Publisher {
         changed.extend(self.links.take_changed());
         changed.extend(self.targets.take_changed());
         changed.extend(self.neighbours.take_changed());
+        changed.extend(self.paths.take_changed());
+        changed.extend(self.incidents.take_changed());
+        changed.extend(self.remarks.take_changed());
         self.waiting = self.next_wake.map(|_| slice);
         changed
     }
@@ -102,6 +117,9 @@ impl Publisher {
         rows.extend(self.links.rows());
         rows.extend(self.targets.rows());
         rows.extend(self.neighbours.rows());
+        rows.extend(self.paths.rows());
+        rows.extend(self.incidents.rows());
+        rows.extend(self.remarks.rows());
         rows
     }
 
@@ -204,6 +222,11 @@ impl Publisher {
             self.left_out += u64::from(is_cut && !self.neighbours.holds(&neighbour.host, &entry));
             self.neighbours.set(neighbour.host.clone(), entry);
         }
+        set_all(&mut self.paths, &slice.paths, |report| report.to.clone());
+        set_all(&mut self.incidents, &slice.incidents, |claim| {
+            claim.id.clone()
+        });
+        set_all(&mut self.remarks, &slice.remarks, |remark| remark.sequence);
     }
 
     fn publish_access(&mut self, access: &[Vec<u8>], changed: &mut Vec<(RowIndex, Vec<u8>)>) {
@@ -230,6 +253,19 @@ impl Publisher {
         }
         self.next_wake = Some(self.next_wake.map_or(due, |wake| wake.min(due)));
         false
+    }
+}
+
+/// Makes a list of rows hold just these entries.
+fn set_all<T: minicbor::Encode<()>, K: Ord + Clone>(
+    chunks: &mut Chunks<K>,
+    entries: &[T],
+    key: impl Fn(&T) -> K,
+) {
+    let keys: std::collections::BTreeSet<K> = entries.iter().map(&key).collect();
+    chunks.retain(|held| keys.contains(held));
+    for entry in entries {
+        chunks.set(key(entry), encode(entry));
     }
 }
 

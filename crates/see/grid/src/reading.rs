@@ -3,7 +3,7 @@
 
 use crate::payload::{self, Entry};
 use crate::row::{self, Row, RowIndex};
-use andon_model::{HostHealth, Identity, LinkReport, Peer, Slice};
+use andon_model::{HostHealth, Identity, IncidentClaim, LinkReport, PathReport, Remark, Slice};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,16 +28,10 @@ pub fn read_slice(rows: &BTreeMap<RowIndex, Arc<Row>>) -> Reading {
     let host: Option<HostHealth> = reader.one(row::HOST);
     let targets = reader.list(row::TARGETS);
     let neighbours = reader.list(row::NEIGHBOURS);
-    let mut links: BTreeMap<Peer, (u64, LinkReport)> = BTreeMap::new();
-    for (version, report) in reader.list::<LinkReport>(row::LINKS) {
-        // While a link moves from one row to another, both may hold it: the newer row is right.
-        if links
-            .get(&report.to)
-            .is_none_or(|(held, _)| *held < version)
-        {
-            links.insert(report.to.clone(), (version, report));
-        }
-    }
+    let links = reader.newest(row::LINKS, |report: &LinkReport| report.to.clone());
+    let paths = reader.newest(row::PATHS, |report: &PathReport| report.to.clone());
+    let incidents = reader.newest(row::INCIDENTS, |claim: &IncidentClaim| claim.id.clone());
+    let remarks = reader.newest(row::REMARKS, |remark: &Remark| remark.sequence);
     let any = rows.values().next().map(|row| row.claim());
     let slice = identity.zip(any).map(|(identity, any)| Slice {
         public_key: any.public_key(),
@@ -49,12 +43,15 @@ pub fn read_slice(rows: &BTreeMap<RowIndex, Arc<Row>>) -> Reading {
             .unwrap_or(0),
         identity,
         host: host.unwrap_or_default(),
-        links: links.into_values().map(|(_, report)| report).collect(),
+        links: links.into_iter().collect(),
         targets: targets.into_iter().map(|(_, target)| target).collect(),
         neighbours: neighbours
             .into_iter()
             .map(|(_, neighbour)| neighbour)
             .collect(),
+        paths,
+        incidents,
+        remarks,
     });
     Reading {
         slice,
@@ -76,6 +73,19 @@ impl Reader<'_> {
             self.invalid.push(index);
         }
         value
+    }
+
+    /// Entries by key. While one moves from one row to another, both may hold it: the newer
+    /// row is right.
+    fn newest<T: Entry, K: Ord>(&mut self, rows: (RowIndex, u16), key: impl Fn(&T) -> K) -> Vec<T> {
+        let mut newest: BTreeMap<K, (u64, T)> = BTreeMap::new();
+        for (version, entry) in self.list::<T>(rows) {
+            let key = key(&entry);
+            if newest.get(&key).is_none_or(|(held, _)| *held < version) {
+                newest.insert(key, (version, entry));
+            }
+        }
+        newest.into_values().map(|(_, entry)| entry).collect()
     }
 
     /// Entries, each with the version of its row.

@@ -34,6 +34,12 @@ pub const TARGETS: (RowIndex, u16) = (1_024, 256);
 pub const NEIGHBOURS: (RowIndex, u16) = (1_280, 256);
 /// First of the rows that hold access records, opaque here, and how many there are.
 pub const ACCESS: (RowIndex, u16) = (1_536, 64);
+/// First of the rows that hold traced paths, and how many there are.
+pub const PATHS: (RowIndex, u16) = (2_048, 1_024);
+/// First of the rows that hold incidents, and how many there are.
+pub const INCIDENTS: (RowIndex, u16) = (3_072, 64);
+/// First of the rows that hold remarks on incidents, and how many there are.
+pub const REMARKS: (RowIndex, u16) = (3_136, 256);
 
 /// Where a row stands among all rows of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

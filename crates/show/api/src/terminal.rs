@@ -786,6 +786,7 @@ fn kind(verdict: &Verdict) -> (&'static str, Tone, &'static str) {
         VerdictKind::SiteCutOff => ("✗", Tone::Bad, "site cut off"),
         VerdictKind::NodeDown => ("✗", Tone::Bad, "node down"),
         VerdictKind::TargetDown => ("✗", Tone::Bad, "target down"),
+        VerdictKind::PathFault => ("✗", Tone::Bad, "path fault"),
         VerdictKind::LinkDown => ("✗", Tone::Bad, "link down"),
         VerdictKind::LinkPartial => ("◐", Tone::Poor, "link partial"),
         VerdictKind::Degraded => ("▲", Tone::Poor, "degraded"),
@@ -987,6 +988,11 @@ mod tests {
             since: ago(75),
             from: None,
             to: None,
+            hops: Vec::new(),
+            effect: None,
+            flows: None,
+            links: Vec::new(),
+            services: Vec::new(),
         });
     }
 

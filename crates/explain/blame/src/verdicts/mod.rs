@@ -70,12 +70,13 @@ fn rank(kind: VerdictKind) -> u8 {
         VerdictKind::SiteCutOff => 1,
         VerdictKind::NodeDown => 2,
         VerdictKind::TargetDown => 3,
-        VerdictKind::LinkDown => 4,
-        VerdictKind::LinkPartial => 5,
-        VerdictKind::Degraded => 6,
-        VerdictKind::IdConflict => 7,
-        VerdictKind::ClockSkew => 8,
-        VerdictKind::HostBusy => 9,
+        VerdictKind::PathFault => 4,
+        VerdictKind::LinkDown => 5,
+        VerdictKind::LinkPartial => 6,
+        VerdictKind::Degraded => 7,
+        VerdictKind::IdConflict => 8,
+        VerdictKind::ClockSkew => 9,
+        VerdictKind::HostBusy => 10,
     }
 }
 
@@ -86,6 +87,7 @@ fn kind_name(kind: VerdictKind) -> &'static str {
         VerdictKind::SiteCutOff => "site_cut_off",
         VerdictKind::NodeDown => "node_down",
         VerdictKind::TargetDown => "target_down",
+        VerdictKind::PathFault => "path_fault",
         VerdictKind::LinkDown => "link_down",
         VerdictKind::LinkPartial => "link_partial",
         VerdictKind::Degraded => "degraded",
@@ -117,6 +119,11 @@ fn verdict(
         since,
         from: None,
         to: None,
+        hops: Vec::new(),
+        effect: None,
+        flows: None,
+        links: Vec::new(),
+        services: Vec::new(),
     }
 }
 

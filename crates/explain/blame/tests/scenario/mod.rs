@@ -90,6 +90,9 @@ impl Scenario {
             links: LinkReports::default(),
             targets: Vec::new(),
             neighbours: Vec::new(),
+            paths: Vec::new(),
+            incidents: Vec::new(),
+            remarks: Vec::new(),
         };
         self.names.insert(name.to_owned(), slice.key());
         self.slices.insert(slice.key(), slice);
