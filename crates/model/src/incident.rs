@@ -127,6 +127,9 @@ pub struct TimelineEntry {
 pub struct Incident {
     /// From cause and start, so that nodes which act alone agree.
     pub id: String,
+    /// Ids under which it was known before, to this node or others; sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub aliases: Vec<String>,
     /// How far it is.
     pub state: IncidentState,
     /// The highest that it reached.

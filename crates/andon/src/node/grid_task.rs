@@ -361,7 +361,23 @@ impl GridTask {
                     }),
                 });
             }
+            ApiCommand::Trace { reply, .. } => {
+                let _ = reply.send(Err("traces are not available on this node".into()));
+            }
+            ApiCommand::Remark { reply, .. } => {
+                let _ = reply.send(Err("incidents are not available on this node".into()));
+            }
+            ApiCommand::Addresses { of, reply } => {
+                let _ = reply.send(self.addresses_in_use(&of));
+            }
         }
+    }
+
+    /// Where the grid reaches a node at present, *via* addresses and NAT considered.
+    fn addresses_in_use(&self, name: &str) -> Vec<SocketAddr> {
+        let key = key_by_name(&self.grid.picture(), name);
+        let route = key.and_then(|key| self.grid.routes().get(&key).cloned());
+        route.map(|route| route.addresses).unwrap_or_default()
     }
 
     fn target_detail(&self, name: String) -> Option<serde_json::Value> {

@@ -139,6 +139,7 @@ async fn live(
     let (commands_tx, commands) = mpsc::channel(64);
     let (picture_tx, picture_rx) = watch::channel(Picture::default());
     let (stats_tx, stats_rx) = watch::channel(Arc::default());
+    let (_incidents_tx, incidents_rx) = watch::channel(Arc::default());
     let (seeds_tx, seeds_rx) = watch::channel(settings.seeds.clone());
     let (found_tx, found_seeds) = watch::channel(Vec::new());
     let (target_tx, target_reports) = watch::channel(Vec::new());
@@ -201,6 +202,7 @@ async fn live(
             listener: tcp,
             frames: frames_tx,
             view: view_rx,
+            incidents: incidents_rx,
             stats: stats_rx,
             commands: commands_tx,
             identity: tls,

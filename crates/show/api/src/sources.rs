@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::audit::AuditLog;
 use crate::identity::TlsIdentity;
-use andon_model::PictureView;
+use andon_model::{Incident, PictureView, RemarkKind};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,6 +45,8 @@ pub struct Sources {
     pub frames: mpsc::Sender<(TcpStream, SocketAddr)>,
     /// The picture, judged and placed.
     pub view: watch::Receiver<Arc<PictureView>>,
+    /// Incidents, open ones first, newest first.
+    pub incidents: watch::Receiver<Arc<Vec<Incident>>>,
     /// Counters of the other parts of the node, for `/metrics`.
     pub stats: watch::Receiver<Arc<NodeStats>>,
     /// Questions to the node.
@@ -69,7 +71,39 @@ pub enum ApiCommand {
         /// The document; `None` if there is no such link.
         reply: oneshot::Sender<Option<serde_json::Value>>,
     },
+    /// Trace the ways from this node to a node, a target, a host or an address.
+    Trace {
+        /// Node id, target id, host or address.
+        to: String,
+        /// Flows to trace, 1..=[`TRACE_FLOWS_MAX`].
+        flows: u16,
+        /// The trace document (`from`, `to`, `address`, `started_at`, `flows`), or why there
+        /// is none, in words.
+        reply: oneshot::Sender<Result<serde_json::Value, String>>,
+    },
+    /// Put a remark on an incident; it travels in the grid.
+    Remark {
+        /// The incident, by any of its ids.
+        incident: String,
+        /// Who says so.
+        who: String,
+        /// What.
+        what: RemarkKind,
+        /// Done, or why not, in words: no such incident, or too many remarks.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Where the grid reaches another node at present.
+    Addresses {
+        /// Id of the node, as in `NodeView::id`.
+        of: String,
+        /// Addresses in use, best first; empty where only the other side opens connections,
+        /// or where the node is not known.
+        reply: oneshot::Sender<Vec<SocketAddr>>,
+    },
 }
+
+/// Most flows of one trace: as many as a burst probes.
+pub const TRACE_FLOWS_MAX: u16 = 64;
 
 /// Whether a figure only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

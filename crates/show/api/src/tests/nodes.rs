@@ -72,7 +72,9 @@ async fn a_link_is_described_by_the_node_that_observes_it() {
     know(&observer, "a", &asked);
     let answering = async {
         for _ in 0..2 {
-            let ApiCommand::LinkDetail { to, reply } = observer.commands.recv().await.unwrap();
+            let Some(ApiCommand::LinkDetail { to, reply }) = observer.commands.recv().await else {
+                panic!("another question")
+            };
             let _ = reply.send((to == "c").then(|| serde_json::json!({"flows": [1, 2], "to": to})));
         }
     };

@@ -6,8 +6,8 @@ use crate::identity::TlsIdentity;
 use crate::serve::serve;
 use crate::sources::{ApiCommand, ApiConfig, NodeStats, Sources, Stat, StatKind};
 use andon_model::{
-    FlowCount, Heard, LinkState, LinkView, LossPair, NodeKind, NodeState, NodeView, PictureDigest,
-    PictureView, RttUs, SiteId, Timestamp, Transport,
+    FlowCount, Heard, Incident, LinkState, LinkView, LossPair, NodeKind, NodeState, NodeView,
+    PictureDigest, PictureView, RttUs, SiteId, Timestamp, Transport,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) view: watch::Sender<Arc<PictureView>>,
+    pub(crate) incidents: watch::Sender<Arc<Vec<Incident>>>,
     pub(crate) commands: mpsc::Receiver<ApiCommand>,
     pub(crate) frames: mpsc::Receiver<(TcpStream, SocketAddr)>,
     pub(crate) access: Arc<Access>,
@@ -73,6 +74,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
     ]);
     let (stats_tx, stats) = watch::channel(Arc::new(stats));
     let (view_tx, view) = watch::channel(Arc::new(view_of(id, &["a", "b", "c", "d", "e"])));
+    let (incidents_tx, incidents) = watch::channel(Arc::default());
     let (commands_tx, commands) = mpsc::channel(8);
     let (frames_tx, frames) = mpsc::channel(1);
     let identity = TlsIdentity::load_or_create(&dir, &[id.to_owned()]).unwrap();
@@ -92,6 +94,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
         listener,
         frames: frames_tx,
         view,
+        incidents,
         stats,
         commands: commands_tx,
         identity: identity.clone(),
@@ -102,6 +105,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
     let world = World {
         address,
         view: view_tx,
+        incidents: incidents_tx,
         commands,
         frames,
         access,
