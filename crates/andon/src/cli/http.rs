@@ -2,7 +2,8 @@
 
 use super::url::NodeUrl;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Method;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -74,6 +75,28 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// What a node says of a request that it did not serve: its message, then its help.
+    pub fn refusal(&self) -> (String, String) {
+        #[derive(serde::Deserialize, Default)]
+        struct Refusal {
+            error: Words,
+        }
+        #[derive(serde::Deserialize, Default)]
+        struct Words {
+            message: String,
+            help: String,
+        }
+        match serde_json::from_slice::<Refusal>(&self.body) {
+            Ok(refusal) => (refusal.error.message, refusal.error.help),
+            Err(_) => (
+                format!("it answers {}", self.status),
+                "is it an Andon node, of about this version?".to_owned(),
+            ),
+        }
+    }
+}
+
 /// Where to ask, as whom, and whom to believe.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -90,7 +113,40 @@ pub struct Client {
 impl Client {
     /// Asks for a path.
     pub async fn get(&self, path: &str) -> Result<Answer, HttpError> {
-        match tokio::time::timeout(self.timeout, self.get_unbounded(path)).await {
+        self.send(Method::GET, path, None).await
+    }
+
+    /// Sends a JSON document to a path.
+    pub async fn post(
+        &self,
+        path: &str,
+        document: &serde_json::Value,
+    ) -> Result<Answer, HttpError> {
+        self.send(Method::POST, path, Some(document)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<&serde_json::Value>,
+    ) -> Result<Answer, HttpError> {
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.url.authority())
+            .header("user-agent", concat!("andon/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if document.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = document.map_or_else(Bytes::new, |document| document.to_string().into());
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| self.odd(error.to_string()))?;
+        match tokio::time::timeout(self.timeout, self.send_unbounded(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Silent {
                 node: self.url.to_string(),
@@ -99,7 +155,10 @@ impl Client {
         }
     }
 
-    async fn get_unbounded(&self, path: &str) -> Result<Answer, HttpError> {
+    async fn send_unbounded(
+        &self,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Answer, HttpError> {
         let node = self.url.to_string();
         let unreachable = |error: std::io::Error| HttpError::Unreachable {
             node: node.clone(),
@@ -109,7 +168,7 @@ impl Client {
             .await
             .map_err(unreachable)?;
         if !self.url.tls {
-            return self.ask(stream, path).await;
+            return self.ask(stream, request).await;
         }
         let seen = Arc::new(Mutex::new(None));
         let config = self.tls(Arc::clone(&seen))?;
@@ -124,7 +183,7 @@ impl Client {
                 node,
                 fingerprint: hex(&fingerprint),
             }),
-            (Ok(stream), None) => self.ask(stream, path).await,
+            (Ok(stream), None) => self.ask(stream, request).await,
             (Err(error), None) => Err(self.odd(error.to_string())),
         }
     }
@@ -155,22 +214,17 @@ impl Client {
             .with_no_client_auth())
     }
 
-    async fn ask<S>(&self, stream: S, path: &str) -> Result<Answer, HttpError>
+    async fn ask<S>(
+        &self,
+        stream: S,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Answer, HttpError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.odd(error.to_string()))?;
         let driver = tokio::spawn(connection);
-        let mut request = hyper::Request::get(path)
-            .header("host", self.url.authority())
-            .header("user-agent", concat!("andon/", env!("CARGO_PKG_VERSION")));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| self.odd(error.to_string()))?;
         let answer = sender
             .send_request(request)
             .await

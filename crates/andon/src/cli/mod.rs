@@ -1,8 +1,9 @@
 //! The commands of `andon`, one file each.
 //!
 //! [`flags`] makes the flags of a node from the table of settings; [`failure`] is how a
-//! command ends badly, [`screen`] how it prints; [`http`] asks a running node.
+//! command ends badly, [`screen`] how it prints; [`http`] asks a running node, [`asked`] which.
 
+mod asked;
 mod audit;
 mod config_command;
 mod failure;

@@ -1,7 +1,7 @@
 //! `andon status`: the picture of a running node as a table, and its health as an exit code.
 
-use super::http::{Client, HttpError, Trust, fingerprint};
-use super::url::NodeUrl;
+use super::asked::{self, AskedNode};
+use super::http::{Client, HttpError};
 use super::{Failure, screen};
 use andon_api::terminal;
 use andon_model::PictureView;
@@ -17,43 +17,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
-    /// The node to ask
-    #[arg(long, value_name = "URL", env = "ANDON_NODE", default_value = "http://127.0.0.1:8777", value_parser = NodeUrl::parse)]
-    node: NodeUrl,
+    #[command(flatten)]
+    asked: AskedNode,
     /// Print the picture as JSON, as GET /api/v1/picture answers it
     #[arg(long)]
     json: bool,
     /// Keep looking and redraw on change, until Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// Token, needed from another machine (`andon token create --role viewer`)
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "ANDON_TOKEN",
-        hide_env_values = true
-    )]
-    token: Option<String>,
-    /// SHA-256 of the node's certificate, for https
-    #[arg(long, value_name = "HEX", value_parser = fingerprint)]
-    fingerprint: Option<[u8; 32]>,
-    /// Believe any certificate: whoever sits between reads the token
-    #[arg(long, conflicts_with = "fingerprint")]
-    insecure: bool,
 }
 
 pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
-    let trust = match (args.fingerprint, args.insecure) {
-        (Some(pin), _) => Trust::Pinned(pin),
-        (None, true) => Trust::Anyone,
-        (None, false) => Trust::Ask,
-    };
-    let client = Client {
-        url: args.node.clone(),
-        token: args.token.clone(),
-        trust,
-        timeout: TIMEOUT,
-    };
+    let client = args.asked.client(TIMEOUT);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -144,20 +119,5 @@ fn cannot_tell(text: String) -> Failure {
 }
 
 fn told(error: HttpError) -> Failure {
-    let help = match &error {
-        HttpError::Unreachable { .. } => {
-            "is the node running, and does it listen there? name another with --node URL".to_owned()
-        }
-        HttpError::Silent { .. } => {
-            "the node is frozen or overloaded; look at its log, or ask another with --node URL"
-                .to_owned()
-        }
-        HttpError::Certificate { fingerprint, .. } => format!(
-            "compare it with the fingerprint on that node's panel, then: --fingerprint {fingerprint}"
-        ),
-        HttpError::Protocol { .. } => {
-            "is it an Andon node? http:// is for the machine itself, https:// for others".to_owned()
-        }
-    };
-    cannot_tell(format!("{error}\n  {help}"))
+    cannot_tell(asked::told(&error))
 }
