@@ -2,6 +2,7 @@
 //! Knows nothing of other flows; the link decides what a dead flow means.
 
 use crate::now::{Attentive, Now};
+use crate::paths::FlowHealth;
 use crate::plan::FlowDetail;
 use crate::stamp::{ERROR_ESTIMATE, NtpTime, ReflectorPacket, SEQUENCE_END, SenderPacket};
 use andon_model::Instant;
@@ -271,6 +272,18 @@ impl FlowCore {
             .filter(|entry| entry.fate == Fate::Waiting)
             .map(|entry| entry.deadline)
             .min()
+    }
+
+    /// How it fares, for traces and path reports; `flow` is its index in the link.
+    pub fn health(&self, flow: u16) -> FlowHealth {
+        FlowHealth {
+            flow,
+            port: self.port,
+            alive: self.alive,
+            lost_run: self.lost_run,
+            rtt_us_p50: self.rtt_us_last,
+            ..FlowHealth::default()
+        }
     }
 
     /// For the panel.

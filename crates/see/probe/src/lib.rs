@@ -23,6 +23,7 @@ pub mod link_state;
 mod mailbox;
 pub mod node_core;
 pub mod now;
+pub mod paths;
 pub mod plan;
 pub mod prober;
 pub mod published;

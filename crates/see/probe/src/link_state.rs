@@ -7,6 +7,7 @@ use crate::flow::{Answer, FlowCore, Kind, Loss};
 use crate::histogram::WindowedHistogram;
 use crate::history::History;
 use crate::now::{Attentive, Now};
+use crate::paths::FlowHealth;
 use crate::published::{Figures, Published, rtt_of};
 use crate::recovery::{FLOWS_GRACE, Recovery};
 use crate::silence::{DOWN_AFTER, Silence};
@@ -286,6 +287,14 @@ impl LinkCore {
             via: self.via,
             detail: None,
         }
+    }
+
+    /// How its UDP flows fare, by index: what traces and path reports rest on.
+    pub fn flow_health(&self) -> impl Iterator<Item = FlowHealth> {
+        self.flows
+            .iter()
+            .zip(0u16..)
+            .map(|(flow, index)| flow.health(index))
     }
 
     /// Flows, oldest second first, smoothed round trip, clock offset: for the panel.

@@ -6,13 +6,14 @@ use crate::flow::{FlowCore, Kind};
 use crate::history::Second;
 use crate::link_state::{LinkCore, Ways};
 use crate::now::Now;
+use crate::paths::LinkHealth;
 use crate::plan::{FlowDetail, LINKS_MAX, LinkDetail, PlannedLink};
 use crate::stamp::{ReflectorPacket, SenderPacket, ssid};
 use crate::wheel::Wheel;
 use andon_model::{Heard, Instant, LinkReport, LinkState, NodeKey, Transport};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -127,6 +128,8 @@ pub struct Prober {
     wheel: Wheel<NodeKey>,
     budget: Budget,
     probes: VecDeque<Probe>,
+    /// Links that lost a probe or changed; a set, so that it is bounded by the links.
+    suspects: BTreeSet<NodeKey>,
     changed: bool,
     counts: ProberCounts,
 }
@@ -143,6 +146,7 @@ impl Prober {
             wheel: Wheel::new(now),
             budget: Budget::new(config.budget_pps, now),
             probes: VecDeque::new(),
+            suspects: BTreeSet::new(),
             changed: false,
             counts: ProberCounts::default(),
             config,
@@ -255,6 +259,7 @@ impl Prober {
             if link.core.refuse(now, flow, asked) {
                 self.counts.refused += 1;
                 self.changed |= link.core.judge(now, link.ways(), host_busy);
+                self.suspects.insert(key);
                 self.arm(now, key, now.at);
                 return;
             }
@@ -321,6 +326,31 @@ impl Prober {
             .iter()
             .map(|(key, link)| link.core.report(heard(*key)))
             .collect()
+    }
+
+    /// How a link fares, for traces and path reports; `None` if it is not probed.
+    pub fn health(&self, node: NodeKey) -> Option<LinkHealth> {
+        let link = self.links.get(&node)?;
+        Some(LinkHealth {
+            to: node,
+            address: link
+                .plan
+                .address
+                .filter(|_| link.core.transport() == Transport::Udp),
+            state: link.core.state(),
+            flows: link.core.flow_health().collect(),
+            silent_from: Vec::new(),
+        })
+    }
+
+    /// Nodes probed, in order.
+    pub fn planned(&self) -> impl Iterator<Item = NodeKey> {
+        self.links.keys().copied()
+    }
+
+    /// Links that lost a probe, or whose state changed, since last asked.
+    pub fn take_suspects(&mut self) -> BTreeSet<NodeKey> {
+        std::mem::take(&mut self.suspects)
     }
 
     /// Whether a node is probed.
@@ -449,9 +479,14 @@ impl Prober {
         let Some(link) = self.links.get_mut(&key) else {
             return;
         };
-        self.counts.lost += link.core.expire(now);
+        let lost = link.core.expire(now);
+        self.counts.lost += lost;
         let ways = link.ways();
-        self.changed |= link.core.judge(now, ways, host_busy);
+        let changed = link.core.judge(now, ways, host_busy);
+        self.changed |= changed;
+        if changed || lost > 0 {
+            self.suspects.insert(key);
+        }
         let frames = link.core.transport() == Transport::Tcp;
         if ways.udp && now.at >= link.udp_at && !link.order.is_empty() {
             let flow = link.order[link.turn % link.order.len()];
