@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub const INCIDENT_ID_BYTES_MAX: usize = 32;
 /// Longest cause, bytes.
 pub const CAUSE_BYTES_MAX: usize = 200;
+/// Causes named in one claim at most.
+pub const CAUSES_MAX: usize = 32;
+/// Longest title in a claim, bytes.
+pub const TITLE_BYTES_MAX: usize = 240;
 /// Longest note, bytes. A row holds one.
 pub const NOTE_BYTES_MAX: usize = 800;
 /// Longest name of a person or token, bytes.
@@ -181,10 +185,26 @@ pub struct IncidentClaim {
     #[n(4)]
     #[cbor(default)]
     pub aliases: Vec<String>,
+    /// Hashes of the causes that belong to it, at most [`CAUSES_MAX`]: two claims that share
+    /// one are the same incident.
+    #[n(5)]
+    #[cbor(default)]
+    pub causes: Vec<u64>,
+    /// The highest severity that it reached.
+    #[n(6)]
+    pub severity: Option<Severity>,
+    /// Its title, for nodes that did not see it themselves.
+    #[n(7)]
+    #[cbor(default)]
+    pub title: String,
+    /// When it was over.
+    #[n(8)]
+    pub resolved_at: Option<Timestamp>,
 }
 
 /// What people or notifiers add to an incident.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
 pub enum RemarkKind {
     /// Somebody takes note of it.
     #[n(0)]
@@ -224,7 +244,7 @@ pub enum RemarkKind {
 }
 
 /// One remark on an incident; travels in the grid, written by the node where it was made.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]
 pub struct Remark {
     /// Numbers the remarks of one node, upwards.

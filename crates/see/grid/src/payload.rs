@@ -4,7 +4,8 @@
 
 use andon_model::id::to_plain_text;
 use andon_model::incident::{
-    CAUSE_BYTES_MAX, INCIDENT_ID_BYTES_MAX, NOTE_BYTES_MAX, WHO_BYTES_MAX,
+    CAUSE_BYTES_MAX, CAUSES_MAX, INCIDENT_ID_BYTES_MAX, NOTE_BYTES_MAX, TITLE_BYTES_MAX,
+    WHO_BYTES_MAX,
 };
 use andon_model::path::{PATH_FLOWS_MAX, PATH_HOPS_MAX, PATH_ROUTES_MAX};
 use andon_model::{
@@ -186,6 +187,8 @@ impl Entry for IncidentClaim {
     fn clean(&mut self) {
         self.id = to_plain_text(&self.id, INCIDENT_ID_BYTES_MAX);
         self.cause = to_plain_text(&self.cause, CAUSE_BYTES_MAX);
+        self.title = to_plain_text(&self.title, TITLE_BYTES_MAX);
+        self.causes.truncate(CAUSES_MAX);
         self.aliases.truncate(ALIASES_MAX);
         for alias in &mut self.aliases {
             *alias = to_plain_text(alias, INCIDENT_ID_BYTES_MAX);
