@@ -50,8 +50,9 @@ pub struct Route {
     #[n(0)]
     #[cbor(with = "minicbor::bytes", default)]
     pub hops: Vec<u8>,
-    /// How many of these hops answered in the newest trace: `hops.len()` if all, fewer where a
-    /// trace of a dead flow ended early.
+    /// How far the newest trace came, in hops: the place of the farthest hop that answered,
+    /// counted from 1. `hops.len()` if the last did, fewer where a trace of a dead flow ended
+    /// early.
     #[n(1)]
     #[cbor(default)]
     pub answered: u8,
@@ -91,6 +92,10 @@ pub struct Route {
     #[n(10)]
     #[cbor(default)]
     pub balanced: bool,
+    /// The usual median round trip of this very way, microseconds; quantised. Without it a
+    /// long way cannot be told from a slow one, and latency is judged by the link's state.
+    #[n(11)]
+    pub rtt_usual_us: Option<u32>,
 }
 
 impl PathReport {
