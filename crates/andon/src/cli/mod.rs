@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod host;
 pub mod http;
+mod incident;
 mod invite;
 mod key;
 mod node;
@@ -45,6 +46,9 @@ enum Command {
     /// The picture of a running node as a table; exit code 0 well, 1 wrong, 2 cannot tell
     #[command(after_help = texts::STATUS)]
     Status(status::StatusArgs),
+    /// Incidents: what is open, its story, and what you say about it
+    #[command(subcommand, after_help = texts::INCIDENT)]
+    Incident(incident::IncidentCommand),
     /// Print a new grid key
     #[command(after_help = texts::KEYGEN)]
     Keygen,
@@ -91,6 +95,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Node(args) => node::run(args),
         Command::Demo(args) => crate::demo::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Incident(command) => incident::run(command),
         Command::Keygen => key::keygen(),
         Command::Invite(args) => invite::run(&args),
         Command::Token(command) => token::run(command),

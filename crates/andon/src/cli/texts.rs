@@ -43,6 +43,19 @@ Examples:
 Exit code: 0 all is well, 1 something is wrong, 2 cannot tell.
 ANDON_NODE and ANDON_TOKEN stand for --node and --token.";
 
+pub const INCIDENT: &str = "\
+Examples:
+  andon incident list
+  andon incident show
+  andon incident show inc-7k3m2qx9
+  andon incident ack qx9
+  andon incident own qx9 --to ada
+  andon incident note qx9 rebooted the switch in rack 12
+  andon incident resolve qx9
+
+Exit code of list: 0 none is open, 1 some are, 2 cannot tell.
+Saying something needs the role operator: give a token with --token or ANDON_TOKEN.";
+
 pub const KEYGEN: &str = "\
 Examples:
   andon keygen > grid.key
@@ -103,6 +116,7 @@ pub const ALL: &[&str] = &[
     NODE,
     DEMO,
     STATUS,
+    INCIDENT,
     KEYGEN,
     INVITE,
     TOKEN,

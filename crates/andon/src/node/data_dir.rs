@@ -158,7 +158,7 @@ fn parse_seed(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 }
 
 /// Writes a private file whole or not at all.
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)

@@ -4,6 +4,7 @@
 use super::clock::Clock;
 use super::data_dir::{DataDir, KnownPeer};
 use super::frames::{FrameEvent, Frames};
+use super::incident_task::{NewRemark, OwnIncidents};
 use super::reach::Reachability;
 use super::wire_link::WireLink;
 use super::{Ended, LEAVE_TIME, Reload};
@@ -61,6 +62,10 @@ pub struct GridTaskSources {
     pub targets: andon_target::TargetHandle,
     /// GridBug neighbours.
     pub neighbours: watch::Receiver<Vec<andon_model::Neighbour>>,
+    /// What the incident task wants published.
+    pub own_incidents: watch::Receiver<OwnIncidents>,
+    /// Takes remarks on incidents.
+    pub remarks: mpsc::Sender<NewRemark>,
     /// Asks for the settings anew.
     pub reload: Reload,
     /// Where pictures go.
@@ -173,6 +178,7 @@ impl GridTask {
                 }
                 Ok(()) = self.sources.target_reports.changed() => self.take_links(),
                 Ok(()) = self.sources.neighbours.changed() => self.publish(),
+                Ok(()) = self.sources.own_incidents.changed() => self.publish(),
                 Ok(()) = self.sources.found_seeds.changed() => self.take_seeds(),
                 Some((stream, remote)) = self.sources.accepted.recv() => {
                     let evicted = self.frames.accept(self.clock.now(), stream, remote);
@@ -252,6 +258,7 @@ impl GridTask {
 
     /// Publishes the own slice; the grid core passes on only what changed enough.
     fn publish(&mut self) {
+        let own = self.sources.own_incidents.borrow_and_update().clone();
         let slice = OwnSlice {
             identity: self.identity(Presence::Here),
             host: self.host,
@@ -263,8 +270,8 @@ impl GridTask {
             targets: self.settings.targets.clone(),
             neighbours: self.sources.neighbours.borrow_and_update().clone(),
             paths: Vec::new(),
-            incidents: Vec::new(),
-            remarks: Vec::new(),
+            incidents: own.claims,
+            remarks: own.remarks,
             access: Vec::new(),
         };
         self.feed(GridInput::Publish(Box::new(slice)));
@@ -364,8 +371,22 @@ impl GridTask {
             ApiCommand::Trace { reply, .. } => {
                 let _ = reply.send(Err("traces are not available on this node".into()));
             }
-            ApiCommand::Remark { reply, .. } => {
-                let _ = reply.send(Err("incidents are not available on this node".into()));
+            ApiCommand::Remark {
+                incident,
+                who,
+                what,
+                reply,
+            } => {
+                let remark = NewRemark {
+                    incident,
+                    who,
+                    what,
+                    reply,
+                };
+                if let Err(refused) = self.sources.remarks.try_send(remark) {
+                    let remark = refused.into_inner();
+                    let _ = remark.reply.send(Err("too many remarks at once".into()));
+                }
             }
             ApiCommand::Addresses { of, reply } => {
                 let _ = reply.send(self.addresses_in_use(&of));

@@ -6,6 +6,7 @@ mod data_dir;
 mod frames;
 mod grid_task;
 mod gridbug;
+mod incident_task;
 mod reach;
 mod seeds;
 mod start;
@@ -18,6 +19,7 @@ use andon_model::{NodeKey, Picture};
 use clock::Clock;
 use data_dir::{DataDir, DataDirError};
 use grid_task::{GridTask, GridTaskSources};
+use incident_task::{IncidentSources, OwnIncidents};
 pub use start::can_start;
 use std::io;
 use std::net::SocketAddr;
@@ -139,7 +141,9 @@ async fn live(
     let (commands_tx, commands) = mpsc::channel(64);
     let (picture_tx, picture_rx) = watch::channel(Picture::default());
     let (stats_tx, stats_rx) = watch::channel(Arc::default());
-    let (_incidents_tx, incidents_rx) = watch::channel(Arc::default());
+    let (incidents_tx, incidents_rx) = watch::channel(Arc::default());
+    let (own_incidents_tx, own_incidents) = watch::channel(OwnIncidents::default());
+    let (remarks_tx, remarks) = mpsc::channel(64);
     let (seeds_tx, seeds_rx) = watch::channel(settings.seeds.clone());
     let (found_tx, found_seeds) = watch::channel(Vec::new());
     let (target_tx, target_reports) = watch::channel(Vec::new());
@@ -172,6 +176,20 @@ async fn live(
         view_rx.clone(),
         &cancel,
     );
+    let incident_task = tokio::spawn(incident_task::run(
+        IncidentSources {
+            views: view_rx.clone(),
+            pictures: picture_rx.clone(),
+            remarks,
+            incidents: incidents_tx,
+            published: own_incidents_tx,
+        },
+        settings.id.to_string(),
+        me,
+        data_dir.path().to_owned(),
+        clock,
+        cancel.child_token(),
+    ));
     let grid_task = GridTask::new(
         settings,
         listen,
@@ -188,6 +206,8 @@ async fn live(
             target_reports,
             targets,
             neighbours,
+            own_incidents,
+            remarks: remarks_tx,
             reload: Arc::clone(reload),
             picture: picture_tx,
             stats: stats_tx,
@@ -239,7 +259,7 @@ async fn live(
     if !grid_task.is_finished() {
         let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
     }
-    let rest = async { tokio::join!(seeds_task, view_task, targets_task) };
+    let rest = async { tokio::join!(seeds_task, view_task, targets_task, incident_task) };
     let _ = tokio::time::timeout(LEAVE_TIME, rest).await;
     if ended.is_ok() {
         let _ = tokio::time::timeout(LEAVE_TIME * 4, api).await;

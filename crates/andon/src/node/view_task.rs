@@ -92,7 +92,8 @@ fn hold(kind: VerdictKind) -> Duration {
     }
 }
 
-async fn wait_until(at: Option<Instant>, clock: Clock) {
+/// Waits until an instant, or for ever.
+pub async fn wait_until(at: Option<Instant>, clock: Clock) {
     match at {
         Some(at) => tokio::time::sleep_until(clock.deadline(at)).await,
         None => std::future::pending().await,
