@@ -1,6 +1,7 @@
 //! One flow of a link: what is in flight, what became of it, and whether the flow is alive.
 //! Knows nothing of other flows; the link decides what a dead flow means.
 
+use crate::note::Note;
 use crate::now::{Attentive, Now};
 use crate::paths::FlowHealth;
 use crate::plan::FlowDetail;
@@ -131,12 +132,20 @@ impl FlowCore {
     }
 
     /// Asks.
-    pub fn send(&mut self, now: Now, ssid: u16, kind: Kind, timeout: Duration) -> SenderPacket {
+    pub fn send(
+        &mut self,
+        now: Now,
+        ssid: u16,
+        kind: Kind,
+        timeout: Duration,
+        note: Note,
+    ) -> SenderPacket {
         let packet = SenderPacket {
             sequence: self.next_sequence,
             sent: NtpTime::of(now.utc),
             error: ERROR_ESTIMATE,
             ssid,
+            note,
         };
         self.next_sequence = (self.next_sequence + 1) % SEQUENCE_END;
         while self.flight.len() >= FLIGHT_MAX

@@ -22,6 +22,7 @@ pub mod history;
 pub mod link_state;
 mod mailbox;
 pub mod node_core;
+pub mod note;
 pub mod now;
 pub mod paths;
 pub mod plan;

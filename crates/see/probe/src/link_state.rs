@@ -6,6 +6,7 @@
 use crate::flow::{Answer, FlowCore, Kind, Loss};
 use crate::histogram::WindowedHistogram;
 use crate::history::History;
+use crate::note::Note;
 use crate::now::{Attentive, Now};
 use crate::paths::FlowHealth;
 use crate::published::{Figures, Published, rtt_of};
@@ -145,7 +146,7 @@ impl LinkCore {
         let timeout = self.timeout();
         Some(
             self.flow_mut(transport, flow)?
-                .send(now, ssid, kind, timeout),
+                .send(now, ssid, kind, timeout, Note::default()),
         )
     }
 

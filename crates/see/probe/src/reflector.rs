@@ -1,6 +1,8 @@
 //! The stateful session-reflector of RFC 8762: counts per session, so that the asker can tell
 //! loss on the way there from loss on the way back. Only authenticated questions reach it, and
-//! each answer has the question's size: nothing here amplifies.
+//! no answer is larger than its question: nothing here amplifies. Questions that are no probes
+//! (large ones, traces, scouts) are answered without a session: they must not be counted as
+//! probes, nor take a session's place.
 
 use crate::now::Now;
 use crate::stamp::{ERROR_ESTIMATE, NtpTime, ReflectorPacket, SenderPacket};
@@ -48,7 +50,7 @@ pub struct ReflectorCounts {
 pub struct Reflection {
     /// What to send back.
     pub packet: ReflectorPacket,
-    /// Not a repetition: what comes twice is answered, but is no sign of life.
+    /// A probe, and no repetition: what comes twice is answered, but is no sign of life.
     pub fresh: bool,
     /// Follows the earlier questions of a session that is trusted, see [`Reflector::trust`].
     pub continues: bool,
@@ -81,6 +83,24 @@ impl Reflector {
             self.counts.limited += 1;
             return None;
         }
+        let answer = |sequence| ReflectorPacket {
+            sequence,
+            sent: NtpTime::of(now.utc),
+            error: ERROR_ESTIMATE,
+            ssid: asked.ssid,
+            received: NtpTime::of(now.utc_of(received)),
+            asked,
+            asked_ttl: ttl,
+            knows_large: true,
+        };
+        self.counts.reflected += 1;
+        if !asked.note.purpose.is_counted() {
+            return Some(Reflection {
+                packet: answer(0),
+                fresh: false,
+                continues: false,
+            });
+        }
         let session = self.session(
             SessionKey {
                 from,
@@ -93,20 +113,11 @@ impl Reflector {
             || asked.sequence > session.asked
             || asked.sent.micros_since(session.sent) > 0;
         let continues = session.is_trusted && asked.sequence > session.asked;
-        let packet = ReflectorPacket {
-            sequence: session.next_sequence,
-            sent: NtpTime::of(now.utc),
-            error: ERROR_ESTIMATE,
-            ssid: asked.ssid,
-            received: NtpTime::of(now.utc_of(received)),
-            asked,
-            asked_ttl: ttl,
-        };
+        let packet = answer(session.next_sequence);
         session.next_sequence = session.next_sequence.wrapping_add(1);
         if fresh {
             (session.asked, session.sent) = (asked.sequence, asked.sent);
         }
-        self.counts.reflected += 1;
         Some(Reflection {
             packet,
             fresh,
@@ -166,6 +177,7 @@ impl Reflector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::note::{Note, Purpose};
     use crate::now::Attentive;
     use andon_model::Timestamp;
 
@@ -183,6 +195,7 @@ mod tests {
             sent: NtpTime(u64::from(sequence) << 20),
             error: ERROR_ESTIMATE,
             ssid: 9,
+            note: Note::default(),
         }
     }
 
@@ -201,6 +214,27 @@ mod tests {
         assert_eq!(ask(7, 2), (0, true));
         assert_eq!(ask(7, 1), (2, false));
         assert_eq!(ask(8, 1), (3, true));
+    }
+
+    #[test]
+    fn what_is_no_probe_is_answered_and_not_counted() {
+        let mut reflector = Reflector::default();
+        let from = SocketAddr::from(([10, 0, 0, 1], 5));
+        let mut ask = |sequence, purpose| {
+            let question = SenderPacket {
+                note: Note::of(purpose),
+                ..asked(sequence)
+            };
+            let (at, back) = (now(10_000_000), Instant(10_000_000));
+            let reflection = reflector.reflect(at, back, question, from, None, 64);
+            let reflection = reflection.unwrap();
+            (reflection.packet.sequence, reflection.fresh)
+        };
+        assert_eq!(ask(5, Purpose::Probe), (0, true));
+        assert_eq!(ask(6, Purpose::Large), (0, false));
+        assert_eq!(ask(7, Purpose::Trace), (0, false));
+        assert_eq!(ask(8, Purpose::Scout), (0, false));
+        assert_eq!(ask(6, Purpose::Probe), (1, true));
     }
 
     #[test]

@@ -3,14 +3,25 @@
 //!
 //! Authenticated packets of both directions have 112 bytes, so a reflector never amplifies.
 //! The HMAC covers the first 96 bytes (RFC 8762 §4.4). Must-be-zero fields are written as
-//! zero and not looked at when read, as the RFC says.
+//! zero and not looked at when read, as the RFC says, but for those that carry a [`Note`].
+//!
+//! A large question is padded by RFC 8972 §4.1's extra padding; its answer has the plain size.
 
+use crate::note::{AnswerNote, Note, Purpose};
 use andon_model::{NodeKey, Timestamp};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// Bytes of an authenticated packet, in both directions.
 pub const PACKET_BYTES: usize = 112;
+/// Bytes of the largest question: what an Ethernet frame holds over IPv4.
+pub const LARGE_BYTES_MAX: usize = 1_472;
+/// Head of a TLV: flags, type, length.
+const TLV_BYTES: usize = 4;
+/// Flags of a TLV as a sender sets them: not recognised, until a reflector says otherwise.
+const TLV_UNRECOGNISED: u8 = 0x80;
+/// Type of extra padding (RFC 8972 §5.1).
+const TLV_EXTRA_PADDING: u8 = 1;
 /// Bytes of an unauthenticated packet, in both directions.
 pub const PLAIN_BYTES: usize = 44;
 /// Bytes that the HMAC covers: "the first six blocks" of RFC 8762 §4.4.
@@ -97,13 +108,14 @@ impl StampKeys {
     }
 
     fn verify(&self, bytes: &[u8]) -> Result<(), StampError> {
-        if bytes.len() != PACKET_BYTES {
+        if bytes.len() < PACKET_BYTES {
             return Err(StampError::Size(bytes.len()));
         }
         let signed = self.0.iter().any(|key| {
             let mut mac = key.clone();
             mac.update(&bytes[..COVERED_BYTES]);
-            mac.verify_truncated_left(&bytes[COVERED_BYTES..]).is_ok()
+            mac.verify_truncated_left(&bytes[COVERED_BYTES..PACKET_BYTES])
+                .is_ok()
         });
         if signed {
             Ok(())
@@ -131,6 +143,8 @@ pub struct SenderPacket {
     pub error: ErrorEstimate,
     /// RFC 8972 session id; 0 if the sender uses none.
     pub ssid: u16,
+    /// What our own nodes add.
+    pub note: Note,
 }
 
 /// What a session-reflector answers.
@@ -146,10 +160,12 @@ pub struct ReflectorPacket {
     pub ssid: u16,
     /// T2: when the question came.
     pub received: NtpTime,
-    /// The question's own fields.
+    /// The question's own fields; of its note the purpose alone.
     pub asked: SenderPacket,
     /// Time to live of the question as it arrived; 255 where the reflector cannot tell.
     pub asked_ttl: u8,
+    /// The reflector answers large questions.
+    pub knows_large: bool,
 }
 
 impl SenderPacket {
@@ -160,14 +176,34 @@ impl SenderPacket {
         put(&mut packet, 16, &self.sent.0.to_be_bytes());
         put(&mut packet, 24, &self.error.0.to_be_bytes());
         put(&mut packet, 26, &self.ssid.to_be_bytes());
+        self.note.put(&mut packet);
         keys.sign(&mut packet);
         packet
     }
 
-    /// Reads and verifies an authenticated packet.
+    /// As an authenticated packet, padded to `bytes`, at most [`LARGE_BYTES_MAX`].
+    pub fn signed_large(&self, keys: &StampKeys, bytes: usize) -> Vec<u8> {
+        let bytes = bytes.clamp(PACKET_BYTES + TLV_BYTES, LARGE_BYTES_MAX);
+        let padding = u16::try_from(bytes - PACKET_BYTES - TLV_BYTES).unwrap_or(u16::MAX);
+        let mut packet = Vec::with_capacity(bytes);
+        packet.extend_from_slice(&self.signed(keys));
+        packet.extend_from_slice(&[TLV_UNRECOGNISED, TLV_EXTRA_PADDING]);
+        packet.extend_from_slice(&padding.to_be_bytes());
+        packet.resize(bytes, 0);
+        packet
+    }
+
+    /// Reads and verifies an authenticated packet, a padded one if it says itself that it is.
     pub fn verified(bytes: &[u8], keys: &StampKeys) -> Result<Self, StampError> {
+        if bytes.len() != PACKET_BYTES && !is_padded(bytes) {
+            return Err(StampError::Size(bytes.len()));
+        }
         keys.verify(bytes)?;
         let packet = Self::signed_fields(bytes);
+        let is_large = packet.note.purpose == Purpose::Large;
+        if is_large != (bytes.len() > PACKET_BYTES) {
+            return Err(StampError::Size(bytes.len()));
+        }
         if packet.sequence >= SEQUENCE_END {
             return Err(StampError::Sequence(packet.sequence));
         }
@@ -177,7 +213,7 @@ impl SenderPacket {
     /// Reads our own packet as the kernel hands it back with an error. It was never on the
     /// wire in this form, so it is only matched against what is in flight.
     pub fn returned(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == PACKET_BYTES).then(|| Self::signed_fields(bytes))
+        (bytes.len() >= PACKET_BYTES).then(|| Self::signed_fields(bytes))
     }
 
     fn signed_fields(bytes: &[u8]) -> Self {
@@ -186,6 +222,7 @@ impl SenderPacket {
             sent: NtpTime(u64::from_be_bytes(take(bytes, 16))),
             error: ErrorEstimate(u16::from_be_bytes(take(bytes, 24))),
             ssid: u16::from_be_bytes(take(bytes, 26)),
+            note: Note::take(bytes),
         }
     }
 
@@ -209,6 +246,7 @@ impl SenderPacket {
             sent: NtpTime(u64::from_be_bytes(take(bytes, 4))),
             error: ErrorEstimate(u16::from_be_bytes(take(bytes, 12))),
             ssid: u16::from_be_bytes(take(bytes, 14)),
+            note: Note::default(),
         })
     }
 }
@@ -226,14 +264,23 @@ impl ReflectorPacket {
         put(&mut packet, 64, &self.asked.sent.0.to_be_bytes());
         put(&mut packet, 72, &self.asked.error.0.to_be_bytes());
         packet[80] = self.asked_ttl;
+        AnswerNote {
+            purpose: self.asked.note.purpose,
+            knows_large: self.knows_large,
+        }
+        .put(&mut packet);
         keys.sign(&mut packet);
         packet
     }
 
     /// Reads and verifies an authenticated packet.
     pub fn verified(bytes: &[u8], keys: &StampKeys) -> Result<Self, StampError> {
+        if bytes.len() != PACKET_BYTES {
+            return Err(StampError::Size(bytes.len()));
+        }
         keys.verify(bytes)?;
         let ssid = u16::from_be_bytes(take(bytes, 26));
+        let note = AnswerNote::take(bytes);
         Ok(Self {
             sequence: u32::from_be_bytes(take(bytes, 0)),
             sent: NtpTime(u64::from_be_bytes(take(bytes, 16))),
@@ -245,8 +292,10 @@ impl ReflectorPacket {
                 sent: NtpTime(u64::from_be_bytes(take(bytes, 64))),
                 error: ErrorEstimate(u16::from_be_bytes(take(bytes, 72))),
                 ssid,
+                note: Note::of(note.purpose),
             },
             asked_ttl: bytes[80],
+            knows_large: note.knows_large,
         })
     }
 
@@ -282,8 +331,10 @@ impl ReflectorPacket {
                 sent: NtpTime(u64::from_be_bytes(take(bytes, 28))),
                 error: ErrorEstimate(u16::from_be_bytes(take(bytes, 36))),
                 ssid,
+                note: Note::default(),
             },
             asked_ttl: bytes[40],
+            knows_large: false,
         })
     }
 }
@@ -292,6 +343,14 @@ impl ReflectorPacket {
 /// both directions share one stream (frames over TCP).
 pub fn is_answer(bytes: &[u8]) -> bool {
     bytes.len() == PACKET_BYTES && bytes[32..40].iter().any(|byte| *byte != 0)
+}
+
+/// Whether a packet is followed by extra padding to its end, and nothing else.
+fn is_padded(bytes: &[u8]) -> bool {
+    let end = PACKET_BYTES + TLV_BYTES;
+    (end..=LARGE_BYTES_MAX).contains(&bytes.len())
+        && bytes[PACKET_BYTES + 1] == TLV_EXTRA_PADDING
+        && usize::from(u16::from_be_bytes(take(bytes, PACKET_BYTES + 2))) == bytes.len() - end
 }
 
 /// Feeds rubbish to every reader of this module; it must return.
@@ -338,6 +397,28 @@ mod tests {
                 sent: NtpTime(sent),
                 error: ErrorEstimate(error),
                 ssid,
+                note: Note::default(),
+            },
+        )
+    }
+
+    fn note() -> impl Strategy<Value = Note> {
+        let dead = (0..64u8, any::<u16>(), any::<u16>()).prop_map(|(flow, port, silent_ms)| {
+            crate::note::DeadFlow {
+                flow,
+                port,
+                silent_ms,
+            }
+        });
+        let purposes = [Purpose::Probe, Purpose::Trace, Purpose::Scout];
+        let dead = proptest::option::of(dead);
+        (0..3usize, any::<u8>(), any::<u8>(), any::<u16>(), dead).prop_map(
+            move |(purpose, flow, flows, port, dead)| Note {
+                purpose: purposes[purpose],
+                flow,
+                flows,
+                port,
+                dead,
             },
         )
     }
@@ -359,6 +440,7 @@ mod tests {
                     received: NtpTime(received),
                     asked,
                     asked_ttl,
+                    knows_large: false,
                 },
             )
     }
@@ -372,6 +454,24 @@ mod tests {
             prop_assert_eq!(ReflectorPacket::verified(&answer.signed(&keys), &keys), Ok(answer));
             prop_assert_eq!(ReflectorPacket::from_plain(&answer.plain()), Ok(answer));
             prop_assert!(!is_answer(&question.signed(&keys)));
+        }
+
+        #[test]
+        fn notes_read_back_as_written_and_only_large_questions_are_padded(
+            question in question(), note in note(), bytes in 0..2_000usize
+        ) {
+            let keys = StampKeys::new(&[[1; 32]]);
+            let question = SenderPacket { note, ..question };
+            prop_assert_eq!(SenderPacket::verified(&question.signed(&keys), &keys), Ok(question));
+            prop_assert!(!is_answer(&question.signed(&keys)));
+            let padded = question.signed_large(&keys, bytes);
+            prop_assert!(SenderPacket::verified(&padded, &keys).is_err());
+            let large = SenderPacket { note: Note { purpose: Purpose::Large, ..note }, ..question };
+            let padded = large.signed_large(&keys, bytes);
+            prop_assert_eq!(padded.len(), bytes.clamp(116, 1_472));
+            prop_assert_eq!(SenderPacket::verified(&padded, &keys), Ok(large));
+            prop_assert!(SenderPacket::verified(&padded[..padded.len() - 1], &keys).is_err());
+            prop_assert!(SenderPacket::verified(&large.signed(&keys), &keys).is_err());
         }
 
         #[test]
@@ -401,6 +501,7 @@ mod tests {
             sent: NtpTime(2),
             error: ErrorEstimate(3),
             ssid: 4,
+            note: Note::default(),
         };
         let answer = ReflectorPacket {
             sequence: 5,
@@ -410,6 +511,7 @@ mod tests {
             received: NtpTime(8),
             asked,
             asked_ttl: 9,
+            knows_large: false,
         };
         let keys = StampKeys::new(&[[1; 32]]);
         let set = |bytes: &[u8]| -> Vec<usize> {
@@ -433,6 +535,7 @@ mod tests {
             sent: NtpTime(5),
             error: ERROR_ESTIMATE,
             ssid: 3,
+            note: Note::default(),
         }
         .signed(&StampKeys::new(&[key]));
         let pad =
@@ -454,6 +557,7 @@ mod tests {
             sent: NtpTime(1),
             error: ERROR_ESTIMATE,
             ssid: 1,
+            note: Note::default(),
         };
         assert!(SenderPacket::verified(&packet.signed(&old), &both).is_ok());
         assert!(SenderPacket::verified(&packet.signed(&both), &new).is_ok());

@@ -5,6 +5,7 @@
     reason = "real time and real sockets"
 )]
 
+use crate::note::Note;
 use crate::stamp::{ERROR_ESTIMATE, NtpTime, PACKET_BYTES, SenderPacket, StampKeys};
 use crate::{PlannedLink, WireCommand, WireConfig, WireEvent, WireHandle, WireStats, spawn};
 use andon_model::{Heard, LinkReport, LinkState, NodeKey, Peer};
@@ -150,6 +151,7 @@ fn gossip_passes_unread_and_rubbish_gets_no_answer() {
         sent: NtpTime(1),
         error: ERROR_ESTIMATE,
         ssid: 1,
+        note: Note::default(),
     };
     let mut rubbish: Vec<Vec<u8>> = (0..300usize)
         .map(|n| (0..n).map(|i| (i * n % 128) as u8).collect())
@@ -205,6 +207,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
             sent: NtpTime(1),
             error: ERROR_ESTIMATE,
             ssid: 1,
+            note: Note::default(),
         };
         let to = SocketAddr::from(([127, 0, 0, 77], port));
         asker
