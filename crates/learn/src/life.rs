@@ -40,6 +40,44 @@ struct Held {
     /// As last told in the timeline.
     told: (f32, Vec<String>),
     told_at: Timestamp,
+    /// What it said some seconds ago, and before that: while a fault heals, a verdict's last
+    /// words are about the healing.
+    #[serde(skip)]
+    before: [Option<Verdict>; 2],
+    #[serde(skip)]
+    before_at: Timestamp,
+}
+
+impl Held {
+    fn new(verdict: &Verdict, at: Timestamp) -> Self {
+        Self {
+            verdict: verdict.clone(),
+            stands: true,
+            told: (verdict.confidence, verdict.hops.clone()),
+            told_at: at,
+            before: [None, None],
+            before_at: at,
+        }
+    }
+
+    /// Takes a verdict's present words.
+    fn renew(&mut self, utc: Timestamp, verdict: &Verdict) {
+        let earlier = std::mem::replace(&mut self.verdict, verdict.clone());
+        if utc.since(self.before_at) >= CLEAR_AFTER {
+            let [last, _] = std::mem::take(&mut self.before);
+            self.before = [Some(earlier), last];
+            self.before_at = utc;
+        }
+    }
+
+    /// It is gone: what it said while it stood is what is remembered.
+    fn clear(&mut self, utc: Timestamp) {
+        self.stands = false;
+        self.told_at = utc;
+        if let [_, Some(settled)] = std::mem::take(&mut self.before) {
+            self.verdict = settled;
+        }
+    }
 }
 
 /// One incident.
@@ -107,8 +145,8 @@ impl Life {
         let (at, text, by) = match first {
             Some((since, evidence)) => (
                 since.min(opened_at),
-                evidence.observation.clone(),
-                Some(evidence.observer.clone()),
+                format!("{} {}", evidence.observer, evidence.observation),
+                None,
             ),
             None => (opened_at, "first symptom".to_owned(), None),
         };
@@ -211,15 +249,7 @@ impl Life {
         self.severity = self.severity.max(severity(verdict));
         let text = told(verdict);
         self.note(at.max(verdict.since), TimelineKind::Verdict, text, None);
-        self.held.insert(
-            verdict.id.clone(),
-            Held {
-                verdict: verdict.clone(),
-                stands: true,
-                told: (verdict.confidence, verdict.hops.clone()),
-                told_at: at,
-            },
-        );
+        self.held.insert(verdict.id.clone(), Held::new(verdict, at));
         self.name_after_leading();
     }
 
@@ -231,8 +261,7 @@ impl Life {
         for (id, held) in &mut self.held {
             let Some(verdict) = standing.get(id.as_str()) else {
                 if held.stands {
-                    held.stands = false;
-                    held.told_at = utc;
+                    held.clear(utc);
                     lines.push((
                         TimelineKind::Cleared,
                         format!("no longer: {}", words::title(&held.verdict)),
@@ -256,7 +285,7 @@ impl Life {
                     lines.push((TimelineKind::Changed, told(verdict)));
                 }
                 self.severity = self.severity.max(severity(verdict));
-                held.verdict = (*verdict).clone();
+                held.renew(utc, verdict);
             }
         }
         for (kind, text) in lines {
