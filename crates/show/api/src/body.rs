@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::StatusCode;
+use hyper::body::Body as _;
 use hyper::header::HeaderMap;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -40,6 +41,18 @@ pub(crate) async fn read(shared: &Shared, body: Body) -> Result<Bytes, ApiError>
             "send it at once",
         )),
     }
+}
+
+/// The body as JSON, or nothing where it is empty.
+pub(crate) async fn json_or_nothing<T: DeserializeOwned>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Option<T>, ApiError> {
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    json(shared, headers, body).await.map(Some)
 }
 
 /// The body as JSON.

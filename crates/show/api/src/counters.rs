@@ -54,5 +54,8 @@ counters! {
     bodies_refused "andon_http_bodies_refused_total" "Request bodies too large or too slow.";
     audit_errors "andon_audit_errors_total" "Changes refused since they could not be written to the audit log.";
     relays_failed "andon_http_relays_failed_total" "Questions to other nodes or to the demo that failed.";
+    traces "andon_trace_requests_total" "Traces that people asked this node for, its own and those passed on.";
+    traces_refused "andon_trace_requests_refused_total" "Traces refused since too many were running or had been asked for.";
+    remarks "andon_incident_remarks_total" "Remarks that people made on incidents at this node.";
     picture_renders "andon_picture_renders_total" "Times that the picture was serialised.";
 }

@@ -1,7 +1,8 @@
 //! Entries for fuzzers: what of a request is read by our own code. Lines, lengths and chunks
 //! are hyper's, and TLS is rustls'; both have fuzzers of their own.
 
-use crate::documents::{self, Form};
+use crate::document;
+use crate::documents::Form;
 use crate::host::{self, Literals};
 use crate::{gate, metrics};
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -19,8 +20,8 @@ pub fn request(bytes: &[u8]) {
         ] {
             headers.insert(name, value.clone());
         }
-        documents::accepts_gzip(&headers);
-        documents::none_match(&headers, &HeaderValue::from_static("\"tag\""));
+        document::accepts_gzip(&headers);
+        document::none_match(&headers, &HeaderValue::from_static("\"tag\""));
         metrics::fuzz(&headers);
         gate::fuzz(&headers, &value);
     }

@@ -72,6 +72,20 @@ impl Caller {
         }
     }
 
+    /// Fails unless the caller may act on the grid: an operator, and in a demo anybody at this
+    /// machine.
+    pub(crate) fn need_to_act(&self, shared: &Shared) -> Result<(), ApiError> {
+        if shared.config.demo_control.is_some() && self.loopback {
+            return self.need(Role::Viewer);
+        }
+        self.need(Role::Operator)
+    }
+
+    /// Name and address, as they are recorded.
+    pub(crate) fn named(&self) -> String {
+        format!("{}@{}", self.who, self.remote.ip().to_canonical())
+    }
+
     /// Whether nothing but looking at the connection was needed to know the caller.
     pub(crate) fn may_view(&self) -> bool {
         self.role.is_some()

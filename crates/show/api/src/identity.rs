@@ -105,6 +105,12 @@ impl TlsIdentity {
         sha256(&self.certificate)
     }
 
+    /// When the certificate ends, seconds since 1970; `None` if it is no certificate that says.
+    pub(crate) fn ends(&self) -> Option<i64> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(&self.certificate).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.certificate.clone()
     }

@@ -7,7 +7,8 @@
 //!
 //! Read in this order: [`sources`] (what comes in), [`serve`](mod@serve) (what runs), `listener`,
 //! `connection`, `gate` (who may), [`access`], `routes`, `documents` and `stream` (the picture),
-//! [`identity`], [`tls`] and [`peer`] (nodes among themselves), [`audit`].
+//! [`identity`], [`tls`], [`peer`] and `relay` (nodes among themselves), [`mod@trace`] and `turns`
+//! (traces that people ask for), [`audit`].
 
 // A test that cannot run says so loudly.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
@@ -24,6 +25,7 @@ pub mod sources;
 pub mod terminal;
 pub mod tls;
 pub mod tokens;
+pub mod trace;
 
 mod base32;
 mod body;
@@ -31,6 +33,7 @@ mod columns;
 mod connection;
 mod counters;
 mod delta;
+mod document;
 mod documents;
 mod file;
 mod gate;
@@ -39,12 +42,14 @@ mod listener;
 mod metrics;
 mod openapi;
 mod process;
+mod relay;
 mod routes;
 mod sessions;
 mod shared;
 mod slots;
 mod stream;
 mod throttle;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +61,7 @@ pub use peer::{PeerClient, PeerError};
 pub use serve::{ServeError, serve};
 pub use sources::{
     ApiCommand, ApiConfig, GridBugAnswer, GridBugHandler, GridBugRequest, NodeStats, Sources, Stat,
-    StatKind,
+    StatKind, TRACE_FLOWS_MAX,
 };
 pub use tokens::{NewToken, TokenError, TokenFile, TokenInfo};
+pub use trace::{TraceDocument, TraceFlow, TraceFlowState, TraceHop, TraceHopKind};

@@ -7,7 +7,7 @@ use crate::process::Process;
 use crate::shared::Shared;
 use crate::sources::StatKind;
 use crate::{access, access::Role};
-use andon_model::{LinkState, LinkView, NodeState, PictureView};
+use andon_model::{Incident, IncidentState, LinkState, LinkView, NodeState, PictureView, Severity};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::header::{self, HeaderMap};
@@ -117,6 +117,7 @@ fn render(shared: &Shared, format: Format) -> String {
     build(&mut page, shared, &view);
     grid(&mut page, &view);
     own_links(&mut page, &view);
+    incidents(&mut page, &shared.incidents.borrow());
     http(&mut page, shared);
     node(&mut page, shared);
     process(&mut page);
@@ -198,6 +199,21 @@ fn grid(page: &mut Page, view: &PictureView) {
         "Verdicts that stand, by kind.",
         "kind",
         &verdicts,
+    );
+}
+
+fn incidents(page: &mut Page, incidents: &[Incident]) {
+    let severities = [Severity::Minor, Severity::Major, Severity::Critical];
+    let mut open: BTreeMap<String, u64> = severities.map(|severity| (word(&severity), 0)).into();
+    incidents
+        .iter()
+        .filter(|incident| incident.state == IncidentState::Open)
+        .for_each(|incident| *open.entry(word(&incident.severity)).or_default() += 1);
+    page.table(
+        "andon_incidents_open",
+        "Incidents that are open, by severity.",
+        "severity",
+        &open,
     );
 }
 
@@ -290,6 +306,12 @@ fn http(page: &mut Page, shared: &Shared) {
         page.family(name, "counter", help);
         page.sample(name, &[], value);
     }
+    page.single(
+        "andon_tls_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "When this node's own certificate ends, since 1970.",
+        shared.certificate_ends,
+    );
     page.family(
         "andon_http_connections_open",
         "gauge",

@@ -4,7 +4,7 @@ use crate::columns::Columns;
 use crate::delta::Delta;
 use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
-use crate::routes::{demo, grid, gridbug, health, pages, people, picture};
+use crate::routes::{demo, grid, gridbug, health, incidents, pages, people, picture, trace};
 use crate::{audit, metrics};
 use utoipa::OpenApi;
 
@@ -19,6 +19,8 @@ use utoipa::OpenApi;
     paths(
         picture::picture, picture::stream,
         grid::me, grid::node, grid::link,
+        trace::trace,
+        incidents::list_incidents, incidents::one_incident, incidents::remark,
         people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,
         people::audit,
         demo::read, demo::read_at, demo::act, demo::act_at,

@@ -5,9 +5,9 @@
 use crate::identity::TlsIdentity;
 use crate::tls;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -22,7 +22,12 @@ use tokio_rustls::TlsConnector;
 
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
-const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Time for an answer that is held in memory.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Names the person on whose behalf a node asks another.
+pub(crate) const ASKED_BY: &str = "andon-asked-by";
 
 /// Longest answer read: a link's detail is some tens of kilobytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -79,6 +84,48 @@ pub enum PeerError {
     },
 }
 
+impl PeerError {
+    /// Whether the question may have been heard, so that asking again could do it twice.
+    pub(crate) fn was_asked(&self) -> bool {
+        match self {
+            Self::Timeout { phase, .. } => *phase == ANSWERING,
+            Self::Http { .. } | Self::TooLong { .. } => true,
+            Self::Connect { .. } | Self::Fingerprint { .. } | Self::Tls { .. } | Self::Own(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// The phase from which on a question may have been heard.
+const ANSWERING: &str = "answering";
+
+/// What is asked of another node.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    /// JSON; empty for none.
+    pub(crate) body: Bytes,
+    /// The person behind the question.
+    pub(crate) asked_by: Option<&'a str>,
+    /// Time for the answer.
+    pub(crate) limit: Duration,
+}
+
+impl<'a> Question<'a> {
+    /// To be shown something.
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: Bytes::new(),
+            asked_by: None,
+            limit: ANSWER_MAX,
+        }
+    }
+}
+
 /// Asks other nodes.
 #[derive(Debug, Clone)]
 pub struct PeerClient {
@@ -105,6 +152,16 @@ impl PeerClient {
         fingerprint: [u8; 32],
         path: &str,
     ) -> Result<(StatusCode, Bytes), PeerError> {
+        self.ask(peer, fingerprint, &Question::get(path)).await
+    }
+
+    /// Any question; see [`PeerClient::get`].
+    pub(crate) async fn ask(
+        &self,
+        peer: SocketAddr,
+        fingerprint: [u8; 32],
+        question: &Question<'_>,
+    ) -> Result<(StatusCode, Bytes), PeerError> {
         let config = tls::client(&self.provider, &self.identity, fingerprint)?;
         let stream = connect(peer).await?;
         let name = ServerName::IpAddress(peer.ip().into());
@@ -120,14 +177,23 @@ impl PeerClient {
                     _ => PeerError::Tls { peer, source },
                 }
             })?;
-        let request = Request::get(path)
-            .header(header::HOST, peer.to_string())
-            .body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| PeerError::Http {
-            peer,
-            detail: error.to_string(),
-        })?;
-        let (status, _, body) = exchange(peer, stream, request.map(|_| Full::default())).await?;
+        let mut request = Request::builder()
+            .method(question.method.clone())
+            .uri(question.path)
+            .header(header::HOST, peer.to_string());
+        if !question.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(who) = question.asked_by {
+            request = request.header(ASKED_BY, who);
+        }
+        let request = request
+            .body(Full::new(question.body.clone()))
+            .map_err(|error| PeerError::Http {
+                peer,
+                detail: error.to_string(),
+            })?;
+        let (status, _, body) = exchange(peer, stream, request, question.limit).await?;
         Ok((status, body))
     }
 }
@@ -144,6 +210,7 @@ pub(crate) async fn exchange<S>(
     peer: SocketAddr,
     stream: S,
     request: Request<Full<Bytes>>,
+    limit: Duration,
 ) -> Result<(StatusCode, Option<String>, Bytes), PeerError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +246,7 @@ where
             })?;
         Ok((status, media_type, body.to_bytes()))
     };
-    within(peer, "answering", ANSWER_MAX, talk).await?
+    within(peer, ANSWERING, limit, talk).await?
 }
 
 async fn within<F: Future>(

@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::slots::Slots;
 use crate::sources::{ApiConfig, Sources};
 use crate::stream::Hub;
+use crate::turns::Turns;
 use crate::{base32, routes, tls};
 use std::io;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub async fn serve(
     let shared = Arc::clone(&service.shared);
     let following = tokio::spawn(Arc::clone(&shared.hub).run(
         shared.view.clone(),
+        shared.incidents.clone(),
         Arc::clone(&shared.documents),
         Arc::clone(&shared.slots),
     ));
@@ -74,21 +76,29 @@ pub(crate) fn assemble(
     let local_port = sources.listener.local_addr()?.port();
     let counters = Arc::new(Counters::default());
     let first = sources.view.borrow().clone();
+    let incidents = sources.incidents.borrow().clone();
     let shared = Arc::new(Shared {
         cookie_name: format!(
             "andon_{}",
             base32::hex(&sources.identity.fingerprint()[..4])
         ),
         peers: PeerClient::new(&sources.identity)?,
-        documents: Arc::new(Documents::new(sources.view.clone(), Arc::clone(&counters))),
-        hub: Hub::new(first, Arc::clone(&counters), cancel.clone()),
+        certificate_ends: sources.identity.ends(),
+        documents: Arc::new(Documents::new(
+            sources.view.clone(),
+            sources.incidents.clone(),
+            Arc::clone(&counters),
+        )),
+        hub: Hub::new(first, incidents, Arc::clone(&counters), cancel.clone()),
         slots: Slots::new(config.connections_max, Arc::clone(&counters)),
         view: sources.view,
+        incidents: sources.incidents,
         stats: sources.stats,
         commands: sources.commands,
         access: sources.access,
         audit: sources.audit,
         gridbug: sources.gridbug,
+        turns: Turns::default(),
         relays: Semaphore::new(RELAYS_MAX),
         counters,
         started: Instant::now(),

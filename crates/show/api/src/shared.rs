@@ -10,7 +10,8 @@ use crate::peer::PeerClient;
 use crate::slots::Slots;
 use crate::sources::{ApiCommand, ApiConfig, GridBugHandler, NodeStats};
 use crate::stream::Hub;
-use andon_model::PictureView;
+use crate::turns::Turns;
+use andon_model::{Incident, PictureView};
 use hyper::StatusCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub(crate) struct Shared {
     pub(crate) config: ApiConfig,
     pub(crate) view: watch::Receiver<Arc<PictureView>>,
+    pub(crate) incidents: watch::Receiver<Arc<Vec<Incident>>>,
     pub(crate) stats: watch::Receiver<Arc<NodeStats>>,
     pub(crate) commands: mpsc::Sender<ApiCommand>,
     pub(crate) access: Arc<Access>,
@@ -30,6 +32,10 @@ pub(crate) struct Shared {
     pub(crate) peers: PeerClient,
     /// Bounds the questions to others that are on their way.
     pub(crate) relays: Semaphore,
+    /// Who may start a trace.
+    pub(crate) turns: Turns,
+    /// When our certificate ends, seconds since 1970; `None` if it does not say.
+    pub(crate) certificate_ends: Option<i64>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) started: Instant,
@@ -49,7 +55,7 @@ impl Shared {
     ) -> Result<(), ApiError> {
         let entry = AuditEntry {
             ts: crate::access::now(),
-            actor: format!("{}@{}", caller.who, caller.remote.ip().to_canonical()),
+            actor: caller.named(),
             action: action.to_owned(),
             subject: subject.to_owned(),
             detail: detail.to_owned(),

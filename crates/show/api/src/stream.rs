@@ -6,12 +6,12 @@ use crate::counters::Counters;
 use crate::delta::Delta;
 use crate::documents::{Documents, Form};
 use crate::slots::Slots;
-use andon_model::PictureView;
+use andon_model::{Incident, PictureView};
 use bytes::Bytes;
 use futures_util::Stream;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +28,18 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Events a slow stream may lag behind before it is given a whole picture instead.
 const LAG_MAX: usize = 16;
 
+/// Making news may take this share of a core's time at most, one part in so many.
+const SHARE: u32 = 5;
+
+/// What all streams have been told.
+struct Published {
+    view: Arc<PictureView>,
+    incidents: Arc<Vec<Incident>>,
+}
+
 /// The source of all streams.
 pub(crate) struct Hub {
-    published: Mutex<Arc<PictureView>>,
+    published: Mutex<Published>,
     events: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
     counters: Arc<Counters>,
@@ -40,11 +49,12 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(
         view: Arc<PictureView>,
+        incidents: Arc<Vec<Incident>>,
         counters: Arc<Counters>,
         cancel: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
-            published: Mutex::new(view),
+            published: Mutex::new(Published { view, incidents }),
             events: broadcast::channel(LAG_MAX).0,
             places: Arc::new(Semaphore::new(STREAMS_MAX)),
             counters,
@@ -61,6 +71,7 @@ impl Hub {
     pub(crate) async fn run(
         self: Arc<Self>,
         mut view: watch::Receiver<Arc<PictureView>>,
+        mut incidents: watch::Receiver<Arc<Vec<Incident>>>,
         documents: Arc<Documents>,
         slots: Arc<Slots>,
     ) {
@@ -81,30 +92,59 @@ impl Hub {
                         self.cancel.cancelled().await;
                         return;
                     }
+                    let started = Instant::now();
                     let new = view.borrow_and_update().clone();
                     self.publish(new);
-                    tokio::select! {
-                        () = self.cancel.cancelled() => return,
-                        () = tokio::time::sleep(COALESCE) => {}
+                    if incidents.has_changed().unwrap_or(false) {
+                        let new = incidents.borrow_and_update().clone();
+                        self.publish_incidents(new);
                     }
+                    self.rest(started).await;
+                }
+                Ok(()) = incidents.changed() => {
+                    let started = Instant::now();
+                    let new = incidents.borrow_and_update().clone();
+                    self.publish_incidents(new);
+                    self.rest(started).await;
                 }
             }
         }
     }
 
+    async fn rest(&self, started: Instant) {
+        let pause = COALESCE.max(started.elapsed() * (SHARE - 1));
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    fn publish_incidents(&self, new: Arc<Vec<Incident>>) {
+        let mut published = self.lock();
+        if published.incidents != new {
+            if self.events.receiver_count() > 0 {
+                let _ = self.events.send(incidents_event(&new));
+            }
+            published.incidents = new;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn publish(&self, new: Arc<PictureView>) {
         // Held while sending, so that a stream begins with the picture its first delta is from.
-        let mut published = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.lock();
         if self.events.receiver_count() > 0
-            && let Some(delta) = Delta::between(&published, &new)
+            && let Some(delta) = Delta::between(&published.view, &new)
             && let Ok(json) = serde_json::to_vec(&delta)
         {
             let _ = self.events.send(event("delta", &json));
         }
-        *published = new;
+        published.view = new;
     }
 
     /// Opens a stream, which begins with a whole picture in `form`; `None` if too many are open.
@@ -125,12 +165,20 @@ impl Hub {
         Some(futures_util::stream::unfold(watcher, Watcher::next))
     }
 
-    fn begin(&self) -> (Arc<PictureView>, broadcast::Receiver<Bytes>) {
-        let published = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&published), self.events.subscribe())
+    fn begin(
+        &self,
+    ) -> (
+        Arc<PictureView>,
+        Arc<Vec<Incident>>,
+        broadcast::Receiver<Bytes>,
+    ) {
+        let published = self.lock();
+        let (view, incidents) = (&published.view, &published.incidents);
+        (
+            Arc::clone(view),
+            Arc::clone(incidents),
+            self.events.subscribe(),
+        )
     }
 }
 
@@ -162,11 +210,18 @@ impl Watcher {
     }
 
     async fn whole(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        let (view, events) = self.hub.begin();
+        let (view, incidents, events) = self.hub.begin();
         self.events = Some(events);
         let json = crate::documents::json(self.form, view).await;
-        Some((Ok(event("picture", &json)), self))
+        let both = [event("picture", &json), incidents_event(&incidents)].concat();
+        Some((Ok(both.into()), self))
     }
+}
+
+fn incidents_event(incidents: &[Incident]) -> Bytes {
+    // The types hold nothing that JSON cannot.
+    let json = serde_json::to_vec(incidents).unwrap_or_default();
+    event("incidents", &json)
 }
 
 fn event(name: &str, json: &[u8]) -> Bytes {
@@ -192,6 +247,7 @@ mod tests {
         let view = view_of("a", &["a", "b"]);
         let hub = Hub::new(
             Arc::new(view.clone()),
+            Arc::default(),
             Arc::clone(&counters),
             CancellationToken::new(),
         );

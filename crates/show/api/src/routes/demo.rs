@@ -4,7 +4,7 @@ use crate::access::Role;
 use crate::body;
 use crate::error::ApiError;
 use crate::gate::Caller;
-use crate::peer::{PeerError, connect, exchange};
+use crate::peer::{ANSWER_MAX, PeerError, connect, exchange};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
@@ -50,11 +50,7 @@ pub(crate) async fn act(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    caller.need(if caller.loopback {
-        Role::Viewer
-    } else {
-        Role::Operator
-    })?;
+    caller.need_to_act(&shared)?;
     let body = body::read(&shared, body).await?;
     let detail = String::from_utf8_lossy(&body).into_owned();
     shared
@@ -115,7 +111,9 @@ async fn relay(
         .body(Full::new(body))
         .map_err(|error| ApiError::bad_request(error.to_string(), "use a plain path"))?;
     let stream = connect(control).await.map_err(failed)?;
-    let (status, media_type, body) = exchange(control, stream, request).await.map_err(failed)?;
+    let (status, media_type, body) = exchange(control, stream, request, ANSWER_MAX)
+        .await
+        .map_err(failed)?;
     let media_type = media_type.unwrap_or_else(|| "application/json".to_owned());
     Ok((status, [(header::CONTENT_TYPE, media_type)], body).into_response())
 }

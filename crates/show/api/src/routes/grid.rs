@@ -1,9 +1,10 @@
 //! One node, one link, and who is asking.
 
 use crate::access::Role;
-use crate::base32::unhex32;
 use crate::error::ApiError;
 use crate::gate::{Caller, Proof};
+use crate::peer::Question;
+use crate::relay;
 use crate::shared::Shared;
 use crate::sources::ApiCommand;
 use andon_model::{LinkView, NodeView};
@@ -13,16 +14,12 @@ use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header;
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Time that the node itself is given to describe a link; it holds the answer in memory.
 const DETAIL_MAX: Duration = Duration::from_secs(2);
-
-/// Addresses of an observer that are tried, best first.
-const ADDRESSES_MAX: usize = 3;
 
 /// Who answers, and who asks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -132,7 +129,7 @@ pub(crate) async fn node(
     }))
 }
 
-fn no_node(shared: &Shared) -> ApiError {
+pub(super) fn no_node(shared: &Shared) -> ApiError {
     let view = shared.view.borrow();
     let some: Vec<&str> = view
         .nodes
@@ -216,38 +213,14 @@ async fn ask_observer(
     observer: &NodeView,
     to: &str,
 ) -> Result<Response, ApiError> {
-    let failed = |message: String| {
-        shared.counters.relays_failed.count();
-        let help = "see the link's summary in /api/v1/picture";
-        ApiError::new(StatusCode::BAD_GATEWAY, "observer", message, help)
-    };
-    let fingerprint = observer.fingerprint.as_deref().and_then(unhex32);
-    let fingerprint =
-        fingerprint.ok_or_else(|| failed(format!("{} publishes no certificate", observer.id)))?;
-    let _place = shared.relays.try_acquire().map_err(|_| {
-        ApiError::unavailable(
-            "too many questions to other nodes are on their way",
-            "try again",
-        )
-    })?;
     let path = format!("/api/v1/links/{}/{}", encoded(&observer.id), encoded(to));
-    let mut reason = format!("{} publishes no address", observer.id);
-    for address in observer
-        .addresses
-        .iter()
-        .filter_map(|address| address.parse::<SocketAddr>().ok())
-        .take(ADDRESSES_MAX)
-    {
-        match shared.peers.get(address, fingerprint, &path).await {
-            Ok((StatusCode::OK, body)) => {
-                return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
-            }
-            Ok((StatusCode::NOT_FOUND, _)) => return Err(no_link()),
-            Ok((status, _)) => reason = format!("{} answered {status}", observer.id),
-            Err(error) => reason = format!("{}: {error}", observer.id),
+    match relay::ask(shared, observer, &Question::get(&path)).await? {
+        (StatusCode::OK, body) => {
+            Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
+        (StatusCode::NOT_FOUND, _) => Err(no_link()),
+        (status, body) => Err(relay::refusal(observer, status, &body)),
     }
-    Err(failed(reason))
 }
 
 /// A path segment; ids that others chose may hold anything.

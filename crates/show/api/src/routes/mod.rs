@@ -5,9 +5,11 @@ pub(crate) mod demo;
 pub(crate) mod grid;
 pub(crate) mod gridbug;
 pub(crate) mod health;
+pub(crate) mod incidents;
 pub(crate) mod pages;
 pub(crate) mod people;
 pub(crate) mod picture;
+pub(crate) mod trace;
 
 use crate::connection::PICTURE;
 use crate::gate::GRIDBUG_PATHS;
@@ -18,11 +20,14 @@ use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// All that is answered, for those who ask for something else.
-pub(crate) const PATHS: [&str; 17] = [
+pub(crate) const PATHS: [&str; 21] = [
     "/",
     "/board",
     "/api/v1/audit",
     "/api/v1/demo",
+    "/api/v1/incidents",
+    "/api/v1/incidents/{id}",
+    "/api/v1/incidents/{id}/{act}",
     "/api/v1/links/{from}/{to}",
     "/api/v1/me",
     "/api/v1/nodes/{id}",
@@ -32,6 +37,7 @@ pub(crate) const PATHS: [&str; 17] = [
     "/api/v1/session",
     "/api/v1/tokens",
     "/api/v1/tokens/{name}",
+    "/api/v1/trace",
     "/healthz",
     "/login",
     "/metrics",
@@ -56,6 +62,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             get(people::list_tokens).post(people::create_token),
         )
         .route("/api/v1/tokens/{name}", delete(people::revoke_token))
+        .route("/api/v1/incidents", get(incidents::list_incidents))
+        .route("/api/v1/incidents/{id}", get(incidents::one_incident))
+        .route("/api/v1/incidents/{id}/{act}", post(incidents::remark))
+        .route("/api/v1/trace", post(trace::trace))
         .route("/api/v1/audit", get(people::audit))
         .route("/api/v1/openapi.json", get(pages::openapi))
         .route("/metrics", get(metrics::metrics))

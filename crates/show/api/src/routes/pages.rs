@@ -2,7 +2,7 @@
 //! console's files; and what is said about paths that lead nowhere.
 
 use crate::access::Role;
-use crate::documents::none_match;
+use crate::document::none_match;
 use crate::error::ApiError;
 use crate::gate::Caller;
 use crate::openapi;

@@ -46,6 +46,7 @@ pub(crate) async fn picture(
     params(("form" = Option<String>, Query, description = "`columns`: the `picture` events come in the compact form")),
     responses(
         (status = 200, description = "Events: `picture` (PictureView), then `delta` (Delta) on every change, \
+            `incidents` (all of them) after every `picture` and when one changes, \
             `heartbeat` every 5 s. After a `picture` event forget all before it.", body = String,
             content_type = "text/event-stream"),
         (status = 503, description = "Too many streams are open", body = crate::error::ErrorDocument)))]

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-fn know(world: &World, id: &str, peer: &World) {
+pub(super) fn know(world: &World, id: &str, peer: &World) {
     let fingerprint = hex(&peer.identity.fingerprint());
     let address = peer.address.to_string();
     world.view.send_modify(|view| {

@@ -149,7 +149,7 @@ impl Events {
         }
     }
 
-    /// The next event that is no heartbeat.
+    /// The next event that tells of the picture.
     async fn next(&mut self) -> (String, serde_json::Value) {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -157,7 +157,7 @@ impl Events {
                 let name = name.strip_prefix("event: ").unwrap().to_owned();
                 let data = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
                 self.text = rest.to_owned();
-                if name != "heartbeat" {
+                if !matches!(name.as_str(), "heartbeat" | "incidents") {
                     return (name, data);
                 }
                 continue;

@@ -34,9 +34,9 @@ proptest! {
             let mut headers = HeaderMap::new();
             headers.insert("accept-encoding", value.clone());
             headers.insert("if-none-match", value.clone());
-            crate::documents::accepts_gzip(&headers);
+            crate::document::accepts_gzip(&headers);
             let tag = HeaderValue::from_static("\"0123456789abcdef0123456789abcdef\"");
-            prop_assert!(!crate::documents::none_match(&headers, &tag) || bytes.contains(&b'*'));
+            prop_assert!(!crate::document::none_match(&headers, &tag) || bytes.contains(&b'*'));
         }
     }
 
