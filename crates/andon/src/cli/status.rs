@@ -4,7 +4,7 @@ use super::asked::{self, AskedNode};
 use super::http::{Client, HttpError};
 use super::{Failure, screen};
 use andon_api::terminal;
-use andon_model::PictureView;
+use andon_model::{Incident, PictureView};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,7 +42,11 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
 
 async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     let (text, view) = ask(client).await?;
-    screen::print(&if json { text } else { draw(&view) })?;
+    let shown = match json {
+        true => text,
+        false => draw(&view, &open_incidents(client).await),
+    };
+    screen::print(&shown)?;
     Ok(ExitCode::from(terminal::exit_code(&view)))
 }
 
@@ -52,7 +56,7 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     loop {
         let text = match ask(client).await {
             Ok((text, _)) if json => text,
-            Ok((_, view)) => draw(&view),
+            Ok((_, view)) => draw(&view, &open_incidents(client).await),
             Err(failure) => format!("{}\n", failure.text),
         };
         if text != shown {
@@ -72,15 +76,26 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     }
 }
 
-fn draw(view: &PictureView) -> String {
+fn draw(view: &PictureView, incidents: &[Incident]) -> String {
     terminal::render(
         view,
+        incidents,
         &terminal::TerminalOptions {
             color: screen::coloured(),
             width: 80,
             unicode: true,
         },
     )
+}
+
+/// What people work on. The picture says what is wrong without it, so that a node that
+/// cannot tell (an older one) hides nothing.
+async fn open_incidents(client: &Client) -> Vec<Incident> {
+    let answer = client.get("/api/v1/incidents?state=open").await;
+    let answer = answer.ok().filter(|answer| answer.status == 200);
+    answer
+        .and_then(|answer| serde_json::from_slice(&answer.body).ok())
+        .unwrap_or_default()
 }
 
 /// The document as it came, and what it says.

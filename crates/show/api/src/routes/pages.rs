@@ -9,7 +9,7 @@ use crate::openapi;
 use crate::routes::PATHS;
 use crate::shared::Shared;
 use crate::terminal::{self, TerminalOptions};
-use andon_model::PictureView;
+use andon_model::{Incident, PictureView};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -38,7 +38,8 @@ pub(crate) async fn front(
     }
     caller.need(Role::Viewer)?;
     let view = shared.view.borrow().clone();
-    let text = terminal(&view, uri.query().unwrap_or_default(), &headers);
+    let incidents = shared.incidents.borrow().clone();
+    let text = terminal(&view, &incidents, uri.query().unwrap_or_default(), &headers);
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
@@ -61,7 +62,12 @@ fn is_browser(headers: &HeaderMap) -> bool {
 }
 
 /// The terminal picture as the client wishes; what it wishes wrongly is ignored.
-fn terminal(view: &PictureView, query: &str, headers: &HeaderMap) -> String {
+fn terminal(
+    view: &PictureView,
+    incidents: &[Incident],
+    query: &str,
+    headers: &HeaderMap,
+) -> String {
     let agent = headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok())
@@ -80,7 +86,7 @@ fn terminal(view: &PictureView, query: &str, headers: &HeaderMap) -> String {
             _ => {}
         }
     }
-    terminal::render(view, &options)
+    terminal::render(view, incidents, &options)
 }
 
 /// A file of the console or one of its pages, or a 404 that names what is near.
