@@ -16,6 +16,9 @@ const RETRY_MS_MAX = 5_000;
 /** Milliseconds after which any other question counts as failed. */
 const ANSWER_MS_MAX = 8_000;
 
+/** Milliseconds for a trace: TTLs are asked in rounds, and another node may have to be asked. */
+const TRACE_MS_MAX = 40_000;
+
 /** A question that was not answered well. */
 export class ApiError extends Error {
   /** @param {number} status 0 where nothing was answered @param {string} message */
@@ -26,13 +29,13 @@ export class ApiError extends Error {
 }
 
 /**
- * @param {string} path @param {RequestInit} [init]
+ * @param {string} path @param {RequestInit} [init] @param {number} [patience] Milliseconds.
  * @returns {Promise<any>}
  */
-async function ask(path, init = {}) {
+async function ask(path, init = {}, patience = ANSWER_MS_MAX) {
   let response;
   try {
-    response = await fetch(path, { ...init, cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    response = await fetch(path, { ...init, cache: "no-store", signal: AbortSignal.timeout(patience) });
   } catch {
     throw new ApiError(0, "the node does not answer");
   }
@@ -81,12 +84,41 @@ export const picture = () => ask("/api/v1/picture");
 /** All that the observing node knows of its link. @param {string} from @param {string} to */
 export const link = (from, to) => ask(`/api/v1/links/${encodeURIComponent(from)}/${encodeURIComponent(to)}`);
 
+/** @returns {Promise<any>} */
+export const incidents = () => ask("/api/v1/incidents");
+
+/** @param {string} id @returns {Promise<any>} */
+export const incident = (id) => ask(`/api/v1/incidents/${encodeURIComponent(id)}`);
+
+/** @param {string} id @param {"ack"|"own"|"note"|"mitigate"|"resolve"} verb @param {{text?:string, owner?:string}} said @returns {Promise<any>} */
+export const remark = (id, verb, said) => ask(`/api/v1/incidents/${encodeURIComponent(id)}/${verb}`, sending("POST", said));
+
+/** @param {string} from @param {string} to @param {number} flows @returns {Promise<any>} */
+export const trace = (from, to, flows) => ask("/api/v1/trace", sending("POST", { from, to, flows }), TRACE_MS_MAX);
+
+/** @param {number} at epoch ms @returns {string} */
+const moment = (at) => encodeURIComponent(new Date(at).toISOString());
+
+/** The stretch of time that the node has kept. @returns {Promise<any>} */
+export const historySpan = () => ask("/api/v1/history/span");
+
+/** The picture as it was. @param {number} at epoch ms @returns {Promise<any>} */
+export const pictureAt = (at) => ask(`/api/v1/history/picture?at=${moment(at)}`);
+
+/** @param {number} since epoch ms @param {number} until @param {number} limit @returns {Promise<any>} */
+export const historyChanges = (since, until, limit) => ask(`/api/v1/history/changes?since=${moment(since)}&until=${moment(until)}&limit=${limit}`);
+
+/** @param {string} from @param {string} to @param {number} since epoch ms @param {number} until @returns {Promise<any>} */
+export const historyLink = (from, to, since, until) =>
+  ask(`/api/v1/history/link?from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}&since=${moment(since)}&until=${moment(until)}`);
+
 /**
  * Follows the picture until the returned function is called.
  * @param {object} on
  * @param {(document: any) => void} on.picture
  * @param {(delta: any) => void} on.delta
  * @param {(generatedAt: string) => void} on.heartbeat
+ * @param {(list: any) => void} on.incidents
  * @param {(problem: {status: number, message: string}) => void} on.lost Tries again by itself.
  */
 export function follow(on) {
@@ -104,6 +136,7 @@ export function follow(on) {
     source = new EventSource("/api/v1/picture/stream?form=columns");
     source.addEventListener("picture", hear((data) => on.picture(data)));
     source.addEventListener("delta", hear((data) => on.delta(data)));
+    source.addEventListener("incidents", hear((data) => on.incidents(data)));
     source.addEventListener("heartbeat", hear((data) => on.heartbeat(data?.generated_at)));
     source.onerror = () => fail("the stream broke");
   };

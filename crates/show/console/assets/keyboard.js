@@ -5,6 +5,8 @@
 /** @typedef {import("./main.js").Actions} Actions */
 
 import { selectionOf } from "./state/headline.js";
+import { ordered } from "./state/incidents.js";
+import { HOME } from "./state/route.js";
 
 /** Milliseconds within which the second key of a pair has to follow. */
 const PAIR_MS = 1200;
@@ -41,22 +43,24 @@ export function keyboard(store, act) {
       case "g":
         wentAt = event.timeStamp;
         break;
-      case "t":
+      case "d":
         act.theme();
         break;
-      case "j":
-        step(store, act, 1);
+      case "i":
+        act.go({ ...HOME, page: "incidents" });
         break;
+      case "j":
       case "k":
-        step(store, act, -1);
+        if (state.route.page === "incidents") stepIncident(store, act, event.key === "j" ? 1 : -1);
+        else step(store, act, event.key === "j" ? 1 : -1);
         break;
       case "Enter":
         // A focused control answers for itself; an open verdict's answer is to look closer.
-        if (target.matches("button, a") && !target.matches('.say[aria-expanded="true"]')) return;
+        if (target.matches('button, a, summary, [role="button"]') && !target.matches('.say[aria-expanded="true"]')) return;
         if (!closer(store, act)) return;
         break;
       default:
-        return;
+        if (!(state.route.page === "incidents" ? onIncident(event.key, store, act) : inTime(event, store, act))) return;
     }
     event.preventDefault();
   });
@@ -64,20 +68,88 @@ export function keyboard(store, act) {
 
 /** @param {string} key @param {Actions} act */
 function go(key, act) {
-  if (key === "m") act.go({ page: "grid", view: "map" });
-  else if (key === "x") act.go({ page: "grid", view: "matrix" });
-  else if (key === "l") act.go({ page: "grid", view: "list" });
-  else if (key === "b") act.go({ page: "board", selection: null });
+  const grid = /** @type {const} */ ({ page: "grid", incident: null });
+  if (key === "m") act.go({ ...grid, view: "map" });
+  else if (key === "x") act.go({ ...grid, view: "matrix" });
+  else if (key === "l") act.go({ ...grid, view: "list" });
+  else if (key === "p") act.go({ ...grid, view: "paths" });
+  else if (key === "b") act.go({ ...HOME, page: "board" });
   else return false;
   return true;
 }
 
-/** One step back: dialog, panel, verdict, narrowed scope, board. @param {Store} store @param {Actions} act */
+/** The keys of the time slider. @param {KeyboardEvent} event @param {Store} store @param {Actions} act */
+function inTime(event, store, act) {
+  const { route } = store.get();
+  if (route.page !== "grid") return false;
+  if (event.key === "t") {
+    act.go(route.time || route.at !== null ? { time: false, at: null, play: 0 } : { time: true });
+    return true;
+  }
+  if (!route.time && route.at === null) return false;
+  const target = /** @type {HTMLElement} */ (event.target);
+  // Tabs and fields of choice have arrows of their own; a button has the space bar.
+  if (target.matches('[role="tab"]')) return false;
+  switch (event.key) {
+    case "ArrowLeft":
+    case "ArrowRight": {
+      const by = event.key === "ArrowRight" ? 1 : -1;
+      if (event.shiftKey) act.stride(by);
+      else act.change(by);
+      return true;
+    }
+    case " ":
+      if (target.matches("button, a, summary, [role=\"button\"]")) return false;
+      act.go(route.at === null ? {} : { play: route.play ? 0 : 10 });
+      return true;
+    case "Home":
+      act.stride(0);
+      return true;
+    case "End":
+      act.live();
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The keys of an incident's page. @param {string} key @param {Store} store @param {Actions} act */
+function onIncident(key, store, act) {
+  const { route, incidents } = store.get();
+  const incident = incidents.list?.find((one) => one.id === route.incident);
+  if (!incident) return false;
+  if (key === "r") act.replay(incident);
+  else if (key === "n") document.getElementById("note")?.focus();
+  else if (key === "a") document.getElementById("action-ack")?.focus();
+  else return false;
+  return true;
+}
+
+/** Moves the focus; Enter opens. @param {Store} store @param {Actions} act @param {1|-1} by */
+function stepIncident(store, act, by) {
+  const { route, incidents } = store.get();
+  const list = ordered(incidents.list ?? []);
+  if (list.length === 0) return;
+  if (route.incident !== null) {
+    const at = list.findIndex((one) => one.id === route.incident);
+    const next = list[Math.max(0, Math.min(list.length - 1, at + by))];
+    act.go({ incident: next.id });
+    return;
+  }
+  const at = list.findIndex((one) => document.activeElement?.id === `incident-${one.id}`);
+  const next = list[Math.max(0, Math.min(list.length - 1, at + by))];
+  document.getElementById(`incident-${next.id}`)?.focus();
+}
+
+/** One step back: dialog, panel, verdict, the past, narrowed scope, board. @param {Store} store @param {Actions} act */
 function escape(store, act) {
   const { dialog, route } = store.get();
   if (dialog) act.dialog(null);
   else if (route.selection) act.select(null);
+  else if (route.page === "incidents") act.go(route.incident ? { incident: null } : HOME);
   else if (route.verdict) act.go({ verdict: null });
+  else if (route.at !== null) act.live();
+  else if (route.time) act.go({ time: false });
   else if (route.scope) act.go({ scope: null });
   else if (route.page === "board") act.go({ page: "grid" });
 }

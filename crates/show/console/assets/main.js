@@ -3,9 +3,12 @@
 
 import * as api from "./api.js";
 import { html, render } from "./ui.js";
+import { createDetails } from "./details.js";
 import { keyboard } from "./keyboard.js";
+import { createReplay } from "./replay.js";
 import { tab } from "./tab.js";
 import { changesBetween, withNews } from "./state/changes.js";
+import { readIncident, readIncidents, REPLAY_LEAD_MS } from "./state/incidents.js";
 import { applyDelta, epoch, readPicture, withMore } from "./state/picture.js";
 import { HOME, readRoute, sameSelection, writeRoute } from "./state/route.js";
 import { createStore } from "./state/store.js";
@@ -15,9 +18,18 @@ import { Page } from "./views/page.js";
 /** @typedef {import("./state/types.js").Selection} Selection */
 /** @typedef {import("./state/types.js").Picture} Picture */
 
-/** Milliseconds between questions for an open link's details, and for the demo's story. */
-const DETAIL_MS = 4000;
+/** Milliseconds between questions for the demo's story. */
 const DEMO_MS = 700;
+
+/** Milliseconds after the first picture is on the page until anything else is asked for. */
+const AFTER_PAINT_MS = 300;
+
+/** Milliseconds between questions for incidents, for a stream that lost their news. */
+const INCIDENTS_MS = 20_000;
+
+/** Milliseconds between moments written into the address while the past plays: browsers
+ * refuse an address that changes at every tick. */
+const ADDRESS_MS = 1_000;
 
 /** Links up to which the full form is asked for beside the columns: half a megabyte. */
 const MORE_LINKS_MAX = 1500;
@@ -41,24 +53,95 @@ const store = createStore({
   detail: null,
   toast: null,
   loginProblem: null,
+  backDetail: null,
+  trace: null,
+  incidents: { list: null, problem: null },
+  doing: null,
+  actProblem: null,
+  past: null,
+  history: { span: null, moments: [], known: null, problem: null },
+  trend: null,
 });
 
 /** Server time minus our monotonic clock, so that ages hold on a machine whose clock is off. */
 let serverOffset = NaN;
 /** @type {(() => void)|null} */
 let unfollow = null;
+/** Monotonic milliseconds at which the address was last written. */
+let writtenAt = -Infinity;
 
 // ---- what views may do ------------------------------------------------------------------
 
 const act = {
   /** @param {Partial<Route>} patch */
   go(patch) {
-    const route = { ...store.get().route, ...patch };
+    const before = store.get().route;
+    const route = { ...before, ...patch };
+    // A flow belongs to its link.
+    if (!sameSelection(before.selection, route.selection) && patch.flow === undefined) route.flow = null;
     const url = writeRoute(route);
     if (url === location.pathname + location.search) return;
-    history.pushState(null, "", url);
+    // Moment by moment through the past is one step for the browser's "back".
+    if (before.at !== null && route.at !== null) history.replaceState(null, "", url);
+    else history.pushState(null, "", url);
+    store.set({ route, actProblem: route.incident === before.incident ? store.get().actProblem : null });
+    follow();
+  },
+  /** As `go`, without a step that the browser's "back" would walk through: time that passes.
+   * @param {Partial<Route>} patch */
+  pass(patch) {
+    const route = { ...store.get().route, ...patch };
     store.set({ route });
-    followDetail();
+    const settled = route.at === null || route.play === 0;
+    if (settled || performance.now() - writtenAt > ADDRESS_MS) {
+      writtenAt = performance.now();
+      history.replaceState(null, "", writeRoute(route));
+    }
+    if (route.at === null || store.get().past === null) follow();
+  },
+  live() {
+    act.go({ at: null, play: 0 });
+  },
+  /** To the change before or after. @param {1|-1} by */
+  change(by) {
+    replay.change(by);
+  },
+  /** @param {1|-1|0} by */
+  stride(by) {
+    replay.stride(by);
+  },
+  /** From just before it began. @param {import("./state/types.js").Incident} incident */
+  replay(incident) {
+    const began = epoch(incident.opened_at);
+    if (Number.isFinite(began)) act.go({ ...HOME, at: began - REPLAY_LEAD_MS, play: 10, time: true, reach: "15m", incident: incident.id });
+  },
+  /** @param {string} from @param {string} to */
+  trace(from, to) {
+    details.trace(from, to);
+  },
+  /** @param {string} id @param {"ack"|"own"|"note"|"mitigate"|"resolve"} verb @param {{text?:string, owner?:string}} said @returns {Promise<boolean>} */
+  async remark(id, verb, said) {
+    if (store.get().doing) return false;
+    store.set({ doing: verb, actProblem: null });
+    try {
+      const answered = readIncident(await api.remark(id, verb, said));
+      const { incidents } = store.get();
+      const list = (incidents.list ?? []).map((one) => (one.id === id ? answered : one));
+      store.set({ doing: null, incidents: { ...incidents, list } });
+      return true;
+    } catch (error) {
+      store.set({ doing: null, actProblem: /** @type {Error} */ (error).message });
+      return false;
+    }
+  },
+  /** @param {string} text @returns {Promise<void>} */
+  async copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      toast("Copied.");
+    } catch {
+      toast("The browser did not let us copy; mark the text and copy it.");
+    }
   },
   /** @param {Selection|null} selection */
   select(selection) {
@@ -134,6 +217,8 @@ function start() {
     picture(document) {
       take(readPicture(document));
       askMore();
+      // A stream that begins anew may have missed news.
+      told = false;
     },
     delta(delta) {
       const { picture } = store.get();
@@ -142,6 +227,10 @@ function start() {
     },
     heartbeat(generatedAt) {
       heard(epoch(generatedAt));
+    },
+    incidents(list) {
+      told = true;
+      store.set({ incidents: { list: readIncidents(list), problem: null } });
     },
     lost({ status, message }) {
       const { connection } = store.get();
@@ -178,26 +267,41 @@ function heard(generatedAt) {
 
 // ---- questions beside the stream ---------------------------------------------------------
 
-/** @type {ReturnType<typeof setTimeout>|undefined} */
-let detailTimer;
+const details = createDetails(store, api);
+const replay = createReplay(store, api, act);
 
-function followDetail() {
-  clearTimeout(detailTimer);
-  const { selection } = store.get().route;
-  if (selection?.kind !== "link") {
-    if (store.get().detail) store.set({ detail: null });
-    return;
-  }
-  const { from, to } = selection;
-  const wanted = () => sameSelection(store.get().route.selection, selection);
-  const put = (/** @type {any} */ data, /** @type {string|null} */ problem) => {
-    if (!wanted()) return;
-    const known = store.get().detail;
-    const kept = data ?? (known?.from === from && known?.to === to ? known.data : null);
-    store.set({ detail: { from, to, data: kept, problem } });
-    detailTimer = setTimeout(followDetail, DETAIL_MS);
-  };
-  api.link(from, to).then((data) => put(data, null), (error) => put(null, error.message));
+/** The route has changed: what it looks at may need questions. */
+function follow() {
+  details.follow();
+  replay.follow();
+}
+
+let lateStarted = false;
+/** The stream tells of incidents by itself. */
+let told = false;
+/** The node has no such thing: no use in asking again. */
+let without = false;
+
+/** What the first paint must not wait for: incidents, and what was kept of the past. */
+function startLate() {
+  if (lateStarted) return;
+  lateStarted = true;
+  setTimeout(() => {
+    replay.start();
+    askIncidents();
+    setInterval(askIncidents, INCIDENTS_MS);
+  }, AFTER_PAINT_MS);
+}
+
+function askIncidents() {
+  if (told || without) return;
+  api.incidents().then(
+    (list) => store.set({ incidents: { list: readIncidents(list), problem: null } }),
+    (error) => {
+      without = error.status === 404;
+      store.set({ incidents: { list: store.get().incidents.list, problem: without ? "this node knows no incidents" : error.message } });
+    },
+  );
 }
 
 let demoFollowed = false;
@@ -246,7 +350,10 @@ root.replaceChildren();
 store.watch((state) => {
   render(html`<${Page} state=${state} act=${act} />`, root);
   tab(state);
-  if (state.picture) measureUpdate();
+  if (state.picture) {
+    measureUpdate();
+    startLate();
+  }
 });
 
 /** Marks from an event's arrival to its elements on the page, for whoever measures. */
@@ -262,7 +369,7 @@ function measureUpdate() {
 
 addEventListener("popstate", () => {
   store.set({ route: readRoute(location.pathname, location.search) });
-  followDetail();
+  follow();
 });
 keyboard(store, act);
 setInterval(() => {
@@ -277,6 +384,6 @@ if (store.get().route.page === "login" && secret !== "") {
   act.login(decodeURIComponent(secret));
 } else {
   start();
-  followDetail();
+  follow();
 }
 store.set({});

@@ -20,11 +20,12 @@ let shown = "";
 
 /** @param {State} state */
 export function tab(state) {
-  const { picture } = state;
+  const past = state.route.at !== null && state.route.page === "grid" ? state.past?.picture : null;
+  const picture = past ?? state.picture;
   const head = picture ? headline(picture) : null;
   const stale = freshness(state.connection, state.clock).state !== "live";
-  const tone = !head || stale ? "mute" : head.tone;
-  const title = !picture || !head ? "Andon" : `${stale ? "stale" : head.title} · ${picture.me} · Andon`;
+  const tone = !head || stale || past ? "mute" : head.tone;
+  const title = !picture || !head ? "Andon" : `${past ? `as it was: ${head.title}` : stale ? "stale" : head.title} · ${picture.me} · Andon`;
   if (document.title !== title) document.title = title;
   if (tone === shown) return;
   shown = tone;

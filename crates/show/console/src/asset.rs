@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Paths that show the page itself; its script reads the path to choose the view.
-pub const PAGES: [&str; 3] = ["/", "/board", "/login"];
+pub const PAGES: [&str; 4] = ["/", "/board", "/login", "/incidents"];
+
+/// What the path of one incident's page begins with.
+const INCIDENT_PAGES: &str = "/incidents/";
 
 /// Hash bytes in an entity tag. 16 of SHA-256's 32 leave no chance of a clash.
 const ETAG_BYTES: usize = 16;
@@ -27,9 +30,9 @@ pub struct Asset {
 }
 
 /// The file behind a path of a request (`/`, `/main.js`, `style/base.css`); `None` where
-/// there is none. Every path of [`PAGES`] gives the page.
+/// there is none. Every path of [`PAGES`], and that of each incident, gives the page.
 pub fn asset(path: &str) -> Option<Asset> {
-    let is_page = path.is_empty() || PAGES.contains(&path);
+    let is_page = path.is_empty() || PAGES.contains(&path) || path.starts_with(INCIDENT_PAGES);
     let name = if is_page {
         "index.html"
     } else {
@@ -73,11 +76,14 @@ fn etag(hash: &[u8; 32]) -> String {
 mod tests {
     use super::*;
 
+    /// Files of comments alone: nothing imports them when the page runs.
+    const TYPES: [&str; 2] = ["state/types.js", "state/api-types.js"];
+
     #[test]
     fn every_page_is_the_page_and_nothing_else_is() {
         let page = asset("/").expect("the page is embedded");
         assert_eq!(page.content_type, "text/html; charset=utf-8");
-        for path in PAGES {
+        for path in PAGES.into_iter().chain(["/incidents/inc-0f3a"]) {
             assert_eq!(
                 asset(path).map(|found| found.etag),
                 Some(page.etag.clone()),
@@ -115,7 +121,9 @@ mod tests {
     fn the_page_names_every_module_ahead() {
         let page = asset("/").expect("the page is embedded");
         let text = std::str::from_utf8(&page.bytes).expect("the page is UTF-8");
-        for name in Files::iter().filter(|name| name.ends_with(".js") && name != "state/types.js") {
+        for name in
+            Files::iter().filter(|name| name.ends_with(".js") && !TYPES.contains(&name.as_ref()))
+        {
             assert!(
                 text.contains(&format!("=\"/{name}\"")),
                 "{name} is not preloaded"

@@ -161,7 +161,7 @@ await step("dark as the system asks, light as the person chooses", async () => {
   const before = await ground();
   await dark.waitForTimeout(500);
   await shot(dark, "dark");
-  await dark.keyboard.press("t");
+  await dark.keyboard.press("d");
   await dark.waitForTimeout(200);
   assert.notEqual(await ground(), before);
   await dark.context().close();

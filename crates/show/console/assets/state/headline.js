@@ -2,7 +2,7 @@
 // The first thing anyone reads: how the grid is, in one sentence; and what stands beside it.
 
 import { counted, isFault, STATES, verdictWords, DEGRADED, DOWN, PARTIAL, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
-import { epoch } from "./picture.js";
+import { endsOf, epoch, findLink } from "./picture.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Verdict} Verdict */
@@ -173,6 +173,13 @@ export function aboutOf(picture, verdict) {
   /** @type {{nodes:Set<string>, sites:Set<string>, links:[string,string][]}} */
   const about = { nodes: new Set(), sites: new Set(), links: [] };
   if (!verdict) return about;
+  for (const link of verdict.links ?? []) {
+    const ends = endsOf(link);
+    if (!ends?.every((id) => picture.index.has(id))) continue;
+    about.links.push(ends);
+    for (const id of ends) about.nodes.add(id);
+  }
+  if (about.links.length > 0) return about;
   if (verdict.from && verdict.to) {
     for (const end of [verdict.from, verdict.to]) {
       if (picture.index.has(end)) about.nodes.add(end);
@@ -191,6 +198,8 @@ export function aboutOf(picture, verdict) {
 
 /** What to open for a verdict. @param {Picture} picture @param {Verdict} verdict @returns {import("./types.js").Selection|null} */
 export function selectionOf(picture, verdict) {
+  const hit = mostHit(picture, verdict.links ?? []);
+  if (hit) return { kind: "link", from: hit[0], to: hit[1] };
   const about = aboutOf(picture, verdict);
   if (about.links.length > 0 && about.nodes.size === 2) {
     return { kind: "link", from: about.links[0][0], to: about.links[0][1] };
@@ -198,4 +207,18 @@ export function selectionOf(picture, verdict) {
   for (const id of about.sites) return { kind: "site", id };
   for (const id of about.nodes) return { kind: "node", id };
   return null;
+}
+
+/** Of links as `from→to`, the one on which most flows fail. @param {Picture} picture @param {string[]} links @returns {[string,string]|null} */
+export function mostHit(picture, links) {
+  /** @type {[string,string]|null} */
+  let most = null;
+  let failed = -1;
+  for (const link of links) {
+    const ends = endsOf(link);
+    const found = ends && findLink(picture, ends[0], ends[1]);
+    if (!ends || !found || found.total - found.ok <= failed) continue;
+    [most, failed] = [ends, found.total - found.ok];
+  }
+  return most;
 }

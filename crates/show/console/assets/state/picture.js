@@ -347,3 +347,9 @@ function grouped(ends, count) {
 export function siteOf(node) {
   return node.site ?? (node.kind === "target" ? "targets" : node.kind === "gridbug" ? "GridBug" : "no site");
 }
+
+/** `from→to` taken apart. @param {string} link @returns {[string,string]|null} */
+export function endsOf(link) {
+  const [from, to, more] = link.split("→");
+  return from && to && more === undefined ? [from, to] : null;
+}

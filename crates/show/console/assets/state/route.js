@@ -3,10 +3,21 @@
 
 /** @typedef {import("./types.js").Route} Route */
 /** @typedef {import("./types.js").Selection} Selection */
+/** @typedef {import("./types.js").SliderSpan} SliderSpan */
+/** @typedef {import("./types.js").TrendSpan} TrendSpan */
+
+/** Speeds that the past is played at. */
+export const SPEEDS = /** @type {const} */ ([1, 10, 60]);
+export const REACHES = /** @type {const} */ (["15m", "1h", "6h", "24h", "all"]);
+export const TRENDS = /** @type {const} */ (["hour", "day", "week"]);
+
+/** An id longer than this is none; the longest that a node makes has 32 bytes. */
+const ID_MAX = 64;
 
 /** @type {Route} */
 export const HOME = {
   page: "grid", view: null, selection: null, verdict: null, scope: null, list: "links", troubled: false,
+  incident: null, at: null, play: 0, time: false, reach: "1h", trend: "hour", flow: null,
 };
 
 /** @param {string} pathname @param {string} search @returns {Route} */
@@ -14,15 +25,48 @@ export function readRoute(pathname, search) {
   const query = new URLSearchParams(search);
   const view = query.get("view");
   const list = query.get("list");
+  const at = momentOf(query.get("at"));
+  const speed = Number(query.get("play"));
+  const page = pageOf(pathname);
+  const named = page === "incidents" ? decoded(pathname.split("/")[2] ?? "") : query.get("incident");
+  const flow = Number(query.get("flow") ?? NaN);
   return {
-    page: pathname === "/board" ? "board" : pathname === "/login" ? "login" : "grid",
-    view: view === "map" || view === "matrix" || view === "list" ? view : null,
+    page,
+    view: view === "map" || view === "matrix" || view === "list" || view === "paths" ? view : null,
     selection: readSelection(query),
     verdict: query.get("verdict"),
     scope: pairOf(query, "scope_from", "scope_to"),
     list: list === "nodes" || list === "pairs" ? list : "links",
     troubled: query.has("troubled"),
+    incident: named && named.length <= ID_MAX ? named : null,
+    at,
+    play: at === null ? 0 : SPEEDS.find((one) => one === speed) ?? 0,
+    time: query.has("time"),
+    reach: REACHES.find((one) => one === query.get("reach")) ?? HOME.reach,
+    trend: TRENDS.find((one) => one === query.get("trend")) ?? HOME.trend,
+    flow: Number.isInteger(flow) && flow > 0 && flow < 65_536 ? flow : null,
   };
+}
+
+/** @param {string} pathname @returns {Route["page"]} */
+function pageOf(pathname) {
+  const first = pathname.split("/")[1];
+  return first === "board" || first === "login" || first === "incidents" ? first : "grid";
+}
+
+/** @param {string} segment */
+function decoded(segment) {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+/** @param {string|null} text RFC 3339 @returns {number|null} epoch ms */
+function momentOf(text) {
+  const at = text ? Date.parse(text) : NaN;
+  return Number.isFinite(at) ? at : null;
 }
 
 /** @param {URLSearchParams} query @param {string} from @param {string} to @returns {[string,string]|null} */
@@ -66,8 +110,23 @@ export function writeRoute(route) {
     query.set("site_to", chosen.to);
   }
   if (route.verdict) query.set("verdict", route.verdict);
+  if (route.flow !== null) query.set("flow", String(route.flow));
+  if (route.trend !== HOME.trend) query.set("trend", route.trend);
+  if (route.at !== null) query.set("at", new Date(route.at).toISOString());
+  if (route.at !== null && route.play) query.set("play", String(route.play));
+  if (route.time) query.set("time", "");
+  if (route.reach !== HOME.reach) query.set("reach", route.reach);
   const path = route.page === "grid" ? "/" : `/${route.page}`;
-  const text = query.toString().replaceAll("troubled=", "troubled");
+  if (route.incident !== null) {
+    if (route.page === "incidents") return withQuery(`/incidents/${encodeURIComponent(route.incident)}`, query);
+    query.set("incident", route.incident);
+  }
+  return withQuery(path, query);
+}
+
+/** @param {string} path @param {URLSearchParams} query */
+function withQuery(path, query) {
+  const text = query.toString().replace(/(^|&)(troubled|time)=(?=&|$)/g, "$1$2").replaceAll("%3A", ":");
   return text ? `${path}?${text}` : path;
 }
 

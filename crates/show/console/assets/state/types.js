@@ -64,7 +64,44 @@
  * @property {string} since
  * @property {string} [from]
  * @property {string} [to]
+ * @property {string[]} [hops] Addresses that the evidence cannot tell apart, nearest first.
+ * @property {"blackhole"|"loss"|"latency"|"mtu"} [effect] What the guilty hop does.
+ * @property {{failed:number,total:number}} [flows]
+ * @property {string[]} [links] As `from→to`.
+ * @property {string[]} [services]
  */
+
+/**
+ * Verdicts that belong together (crates/model/src/incident.rs).
+ * @typedef {object} Incident
+ * @property {string} id
+ * @property {"open"|"mitigated"|"resolved"} state
+ * @property {"minor"|"major"|"critical"} severity
+ * @property {string} title
+ * @property {string} [cause]
+ * @property {string} opened_at
+ * @property {string|null} [resolved_at]
+ * @property {string|null} [acknowledged_by]
+ * @property {string|null} [owner]
+ * @property {number} [reopened]
+ * @property {Verdict[]} verdicts
+ * @property {BlastRadius} blast_radius
+ * @property {TimelineEntry[]} timeline Oldest first.
+ * @property {string} [status_page]
+ */
+
+/**
+ * @typedef {object} BlastRadius
+ * @property {string[]} nodes
+ * @property {string[]} [sites]
+ * @property {string[]} links As `from→to`, at most 200.
+ * @property {number} links_total
+ * @property {string[]} services
+ * @property {{failed:number,total:number}|null} [flows]
+ * @property {number|null} [share] Of all flows of the grid, 0..1.
+ */
+
+/** @typedef {{at:string, kind:string, text:string, by?:string|null}} TimelineEntry */
 
 /**
  * What the columns form leaves out; known for a link once a delta told of it.
@@ -127,14 +164,24 @@
 /**
  * What is looked at; all of it stands in the URL.
  * @typedef {object} Route
- * @property {"grid"|"board"|"login"} page
- * @property {"map"|"matrix"|"list"|null} view `null`: whichever suits the size of the grid.
+ * @property {"grid"|"board"|"login"|"incidents"} page
+ * @property {"map"|"matrix"|"list"|"paths"|null} view `null`: whichever suits the size of the grid.
  * @property {Selection|null} selection
  * @property {string|null} verdict Id of the verdict that is pointed at.
  * @property {[string,string]|null} scope Pair of sites that the matrix or list is narrowed to.
  * @property {"links"|"nodes"|"pairs"} list
  * @property {boolean} troubled Only what is not up.
+ * @property {string|null} incident Id of the one that is read or replayed.
+ * @property {number|null} at Moment that is looked at, epoch ms; `null`: live.
+ * @property {0|1|10|60} play How many times as fast as it was; 0: stands still.
+ * @property {boolean} time The time slider is open.
+ * @property {SliderSpan} reach What the time slider spans.
+ * @property {TrendSpan} trend What a link's history spans.
+ * @property {number|null} flow Port of the flow whose way stands out.
  */
+
+/** @typedef {"15m"|"1h"|"6h"|"24h"|"all"} SliderSpan */
+/** @typedef {"hour"|"day"|"week"} TrendSpan */
 
 /** @typedef {{kind:"node",id:string}|{kind:"link",from:string,to:string}|{kind:"site",id:string}|{kind:"pair",from:string,to:string}} Selection */
 
@@ -186,7 +233,49 @@
  * @property {Detail|null} detail Of the selected link.
  * @property {string|null} toast
  * @property {string|null} loginProblem
+ * @property {Detail|null} backDetail Of its way back.
+ * @property {Trace|null} trace The newest asked for on this page.
+ * @property {{list:Incident[]|null, problem:string|null}} incidents
+ * @property {string|null} doing What is being done to an incident, while it is.
+ * @property {string|null} actProblem Why the last of these failed.
+ * @property {Past|null} past The picture as it was; `null`: live.
+ * @property {History} history
+ * @property {Trend|null} trend Of the selected link.
  */
+
+/** @typedef {{from:string, to:string, busy:boolean, data:any, problem:string|null}} Trace */
+
+/**
+ * A picture that was.
+ * @typedef {object} Past
+ * @property {Picture|null} picture `null` until the first has come.
+ * @property {number} at Moment of `picture`, epoch ms.
+ * @property {string|null} problem
+ */
+
+/**
+ * What the node kept of the past, as far as it was asked for.
+ * @typedef {object} History
+ * @property {{from:number, until:number}|null} span `null` until known; empty where nothing is kept.
+ * @property {Moment[]} moments Oldest first.
+ * @property {{from:number, until:number}|null} known Stretch that `moments` covers.
+ * @property {string|null} problem
+ */
+
+/**
+ * One change that was kept.
+ * @typedef {object} Moment
+ * @property {number} at epoch ms
+ * @property {string} kind
+ * @property {string} subject
+ * @property {string} text
+ * @property {Tone} tone
+ * @property {Shape} shape
+ * @property {number} weight Which of several at once is shown.
+ * @property {Selection|null} selection
+ */
+
+/** @typedef {{from:string, to:string, span:TrendSpan, until:number, data:any, problem:string|null}} Trend */
 
 /**
  * What the observing node knows of its link beyond what it publishes.

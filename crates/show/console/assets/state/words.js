@@ -45,6 +45,7 @@ const VERDICT = {
   isolated: { text: "This node is cut off", tone: "bad", shape: "cross" },
   site_cut_off: { text: "Site cut off", tone: "bad", shape: "cross" },
   node_down: { text: "Node down", tone: "bad", shape: "cross" },
+  path_fault: { text: "Path fault", tone: "bad", shape: "half" },
   link_down: { text: "Link down", tone: "bad", shape: "cross" },
   link_partial: { text: "Link partly cut", tone: "warn", shape: "half" },
   degraded: { text: "Degraded", tone: "warn", shape: "triangle" },
@@ -72,6 +73,60 @@ export function verdictWords(kind) {
 /** Remarks are no faults: nobody has to come. @param {string} kind */
 export function isFault(kind) {
   return kind !== "clock_skew" && kind !== "host_busy";
+}
+
+const EFFECTS = /** @type {Record<string,string>} */ ({
+  blackhole: "nothing passes it", loss: "a share is lost on it", latency: "it delays what passes", mtu: "large packets do not pass it",
+});
+
+/** What a guilty hop does. @param {string|null|undefined} effect */
+export function effectWords(effect) {
+  return effect ? (EFFECTS[effect] ?? effect) : "";
+}
+
+/** @type {Record<string, {text:string, tone:Tone, shape:Shape}>} */
+const SEVERITY = {
+  critical: { text: "critical", tone: "bad", shape: "cross" },
+  major: { text: "major", tone: "warn", shape: "triangle" },
+  minor: { text: "minor", tone: "mute", shape: "ring" },
+};
+
+/** @type {Record<string, {text:string, tone:Tone, shape:Shape}>} */
+const INCIDENT = {
+  open: { text: "open", tone: "bad", shape: "ring" },
+  mitigated: { text: "mitigated", tone: "warn", shape: "half" },
+  resolved: { text: "resolved", tone: "good", shape: "disc" },
+};
+
+/** @type {Record<string, {text:string, tone:Tone, shape:Shape}>} */
+const TIMELINE = {
+  first_symptom: { text: "First symptom", tone: "warn", shape: "triangle" },
+  verdict: { text: "Verdict", tone: "bad", shape: "cross" },
+  changed: { text: "Changed", tone: "warn", shape: "half" },
+  cleared: { text: "Verdict cleared", tone: "good", shape: "disc" },
+  notified: { text: "Told", tone: "mute", shape: "square" },
+  notify_failed: { text: "Telling failed", tone: "bad", shape: "triangle" },
+  acknowledged: { text: "Acknowledged", tone: "mute", shape: "ring" },
+  owned: { text: "Owned", tone: "mute", shape: "ring" },
+  note: { text: "Note", tone: "mute", shape: "square" },
+  mitigated: { text: "Mitigated", tone: "good", shape: "half" },
+  reopened: { text: "Came back", tone: "bad", shape: "cross" },
+  resolved: { text: "Resolved", tone: "good", shape: "disc" },
+};
+
+/** @param {string} severity */
+export function severityWords(severity) {
+  return SEVERITY[severity] ?? { text: severity, tone: "warn", shape: "triangle" };
+}
+
+/** @param {string} state */
+export function incidentWords(state) {
+  return INCIDENT[state] ?? { text: state, tone: "mute", shape: "dashed" };
+}
+
+/** @param {string} kind */
+export function timelineWords(kind) {
+  return TIMELINE[kind] ?? { text: kind.replaceAll("_", " "), tone: "mute", shape: "dotted" };
 }
 
 export const NOT_MEASURED = "not measured";
@@ -131,6 +186,23 @@ export function clock(ms, now) {
   const time = new Date(ms);
   const day = time.toDateString() === new Date(now).toDateString() ? "" : `${time.toLocaleDateString()} `;
   return day + time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
+/** A moment with its day, for what may lie weeks back. @param {number} ms */
+export function moment(ms) {
+  if (!Number.isFinite(ms)) return NOT_MEASURED;
+  const time = new Date(ms);
+  const day = time.toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short" }).replace(",", "");
+  return `${day}, ${time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })}`;
+}
+
+/** A distance in time from a first moment: `+1 min 20 s`. @param {number} ms */
+export function offset(ms) {
+  if (!Number.isFinite(ms)) return "";
+  if (ms === 0) return "0 s";
+  const far = Math.abs(ms);
+  // Within the first seconds the tenths tell what came of what.
+  return `${ms < 0 ? "−" : "+"}${far < 10_000 ? `${(far / 1000).toFixed(1)} s` : span(far)}`;
 }
 
 /** @param {number} count @param {string} one @param {string} [many] */

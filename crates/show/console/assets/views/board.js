@@ -5,14 +5,15 @@
 import { html, useLayoutEffect, useRef } from "../ui.js";
 import { caveat, headline, verdictView } from "../state/headline.js";
 import { freshness } from "../state/connection.js";
+import { incidentView, loneVerdicts, ordered } from "../state/incidents.js";
 import { held, isFault } from "../state/words.js";
 import { Glyph } from "./glyph.js";
 import { Map } from "./map.js";
 
-/** Verdicts that are readable at once from five metres. */
-const VERDICTS_MAX = 3;
+/** Incidents and verdicts that are readable at once from five metres. */
+const TOLD_MAX = 3;
 
-/** Sizes of the verdicts, tried until all of them fit on the wall. */
+/** Sizes of what is told, tried until all of them fit on the wall. */
 const FITS = [1, 0.92, 0.84, 0.76, 0.68, 0.6, 0.52];
 
 /** @param {{state:import("../state/types.js").State, act:import("../main.js").Actions}} props */
@@ -20,7 +21,8 @@ export function Board({ state, act }) {
   const { picture } = state;
   const fresh = freshness(state.connection, state.clock);
   const list = useRef(/** @type {HTMLElement|null} */ (null));
-  const said = picture?.verdicts.map((verdict) => verdict.sentence).join("\n");
+  const open = ordered(state.incidents.list ?? []).filter((one) => one.state === "open");
+  const said = [...(picture?.verdicts.map((verdict) => verdict.sentence) ?? []), ...open.map((one) => `${one.title} ${one.owner}`)].join("\n");
   useLayoutEffect(() => {
     const box = list.current;
     for (const fit of box ? FITS : []) {
@@ -35,9 +37,12 @@ export function Board({ state, act }) {
   const head = headline(picture);
   const but = caveat(picture);
   const stale = fresh.state !== "live";
-  const faults = picture.verdicts.filter((verdict) => isFault(verdict.kind));
-  const shown = faults.slice(0, VERDICTS_MAX);
-  const more = faults.length - shown.length;
+  // A verdict that an incident holds is told by the incident.
+  const faults = loneVerdicts(picture, open).filter((verdict) => isFault(verdict.kind));
+  const incidents = open.slice(0, TOLD_MAX);
+  const shown = faults.slice(0, TOLD_MAX - incidents.length);
+  const more = open.length - incidents.length + faults.length - shown.length;
+  const few = incidents.length + shown.length < TOLD_MAX ? "few" : "";
   return html`<main class=${`board ${stale ? "mute" : head.tone}`}>
     <header>
       <${Glyph} shape=${stale ? "dashed" : head.shape} tone=${stale ? "mute" : head.tone} big />
@@ -45,13 +50,25 @@ export function Board({ state, act }) {
       <p class="clock">${time}</p>
     </header>
     ${stale && html`<p class="stale" role="alert">${fresh.text}</p>`}
-    <div class=${`wall${shown.length === 0 ? " calm" : ""}`}>
-      ${shown.length > 0 && html`<ol ref=${list} aria-label="Verdicts" class=${shown.length < 3 ? "few" : ""}>${shown.map((verdict) => {
-        const view = verdictView(verdict);
-        return html`<li class=${view.tone} key=${verdict.id}><${Glyph} shape=${view.shape} tone=${view.tone} /><div><p class="sentence">${verdict.sentence}</p><p class="since">${held(view.since, state.wall)}</p></div></li>`;
-      })}${more > 0 && html`<li class="more">and ${more} more</li>`}</ol>`}
+    <div class=${`wall${incidents.length + shown.length === 0 ? " calm" : ""}`}>
+      ${incidents.length + shown.length > 0 && html`<div class=${`told ${few}`} ref=${list}>
+        ${incidents.length > 0 && html`<ol aria-label="Open incidents">${incidents.map((incident) => html`<${Told} key=${incident.id} incident=${incident} now=${state.wall} />`)}</ol>`}
+        ${shown.length > 0 && html`<ol aria-label="Verdicts">${shown.map((verdict) => {
+          const view = verdictView(verdict);
+          return html`<li class=${view.tone} key=${verdict.id}><${Glyph} shape=${view.shape} tone=${view.tone} /><div><p class="sentence">${verdict.sentence}</p><p class="since">${held(view.since, state.wall)}</p></div></li>`;
+        })}</ol>`}
+        ${more > 0 && html`<p class="more">and ${more} more</p>`}</div>`}
       <${Map} state=${state} picture=${picture} act=${act} large />
     </div>
     <footer><span>seen from ${picture.me}</span><span class=${fresh.state}>${fresh.text}</span><span>picture ${picture.digest.slice(0, 8)}</span></footer>
   </main>`;
+}
+
+/** @param {{incident:import("../state/types.js").Incident, now:number}} props */
+function Told({ incident, now }) {
+  const view = incidentView(incident, now);
+  const alone = !view.owner && !view.acknowledgedBy;
+  return html`<li class=${`incident ${view.severity.tone}`}><${Glyph} ...${view.severity} /><div>
+    <p class="rank">${view.severity.text} incident</p><p class="sentence">${incident.title}</p>
+    <p class="since"><b>${view.lastedWords}</b> · <span class=${alone ? "unowned" : ""}>${view.care}</span></p></div></li>`;
 }

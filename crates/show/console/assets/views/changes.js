@@ -7,10 +7,11 @@ import { Glyph } from "./glyph.js";
 
 /** @param {{state:import("../state/types.js").State, act:import("../main.js").Actions}} props */
 export function Changes({ state, act }) {
+  const past = state.route.at !== null;
   return html`<aside class="changes" aria-label="What changed">
-    <h2>What changed</h2>
+    <h2>${past ? "What had changed" : "What changed"}</h2>
     ${state.changes.length === 0
-      ? html`<p class="nothing">Nothing since this page was opened. A change shows here the moment this node knows of it.</p>`
+      ? html`<p class="nothing">${past ? "Nothing that was kept, in the stretch of time on the strip." : "Nothing since this page was opened. A change shows here the moment this node knows of it."}</p>`
       : html`<ol>${state.changes.slice(0, 40).map((change) => html`<li class=${change.tone}>
         <${Glyph} shape=${change.shape} tone=${change.tone} />
         ${change.selection ? html`<button class="link" onClick=${() => act.select(change.selection)}>${change.text}</button>` : html`<span>${change.text}</span>`}

@@ -3,7 +3,7 @@
 
 import { html, useState } from "../ui.js";
 import { caveat, headline, summary, verdictView, selectionOf } from "../state/headline.js";
-import { clock, counted, held, isFault, loss, rtt, verdictWords } from "../state/words.js";
+import { clock, counted, effectWords, held, isFault, loss, rtt, verdictWords } from "../state/words.js";
 import { readLink, epoch } from "../state/picture.js";
 import { Glyph } from "./glyph.js";
 
@@ -95,11 +95,14 @@ function Card({ verdict, picture, state, act }) {
   const view = verdictView(verdict);
   const open = state.route.verdict === verdict.id;
   const selection = selectionOf(picture, verdict);
+  // A path fault is best seen on the link that it hits most: its bundle shows where.
+  const onPath = verdict.kind === "path_fault" && selection !== null;
+  const choose = () => act.go({ verdict: open ? null : verdict.id, ...(onPath && !open ? { selection } : {}) });
   return html`<li class=${`verdict ${view.tone}${open ? " open" : ""}`}>
-    <button class="say" id=${`verdict-${verdict.id}`} aria-expanded=${open} onClick=${() => act.go({ verdict: open ? null : verdict.id })}>
+    <button class="say" id=${`verdict-${verdict.id}`} aria-expanded=${open} onClick=${choose}>
       <${Glyph} shape=${view.shape} tone=${view.tone} />
       <span class="kind">${view.text}</span>
-      <span class="sentence">${verdict.sentence}</span>
+      <span class="sentence">${verdict.sentence}${verdict.kind === "path_fault" && html`<${PathFacts} verdict=${verdict} />`}</span>
       <span class="when"><span>${held(view.since, state.wall)}</span><span class="sure" title="How sure, from how many observers agree and how many could">${Math.round(verdict.confidence * 100)} % sure</span></span>
     </button>
     ${open && html`<div class="evidence">
@@ -112,4 +115,16 @@ function Card({ verdict, picture, state, act }) {
       ${selection && html`<button class="button" onClick=${() => act.select(selection)}>Look closer<kbd>Enter</kbd></button>`}
     </div>`}
   </li>`;
+}
+
+/** The hops that a verdict names, and what they do to how many flows. @param {{verdict:Verdict}} props */
+function PathFacts({ verdict }) {
+  const hops = verdict.hops ?? [];
+  return html`<span class="path-facts">
+    ${hops.map((hop, at) => html`${at > 0 && html`<i aria-hidden="true">–</i>`}<span class="hop"><${Glyph} shape="cross" tone="bad" /><code>${hop}</code></span>`)}
+    ${verdict.flows && html`<span class="fact"><b>${verdict.flows.failed} of ${verdict.flows.total}</b> flows</span>`}
+    ${verdict.effect && html`<span class="fact">${effectWords(verdict.effect)}</span>`}
+    ${(verdict.links?.length ?? 0) > 1 && html`<span class="fact">${counted(verdict.links?.length ?? 0, "link")} hit</span>`}
+    ${(verdict.services?.length ?? 0) > 0 && html`<span class="fact">hits ${verdict.services?.slice(0, 3).join(", ")}</span>`}
+  </span>`;
 }

@@ -15,8 +15,9 @@ import { Chip } from "./glyph.js";
 /** @typedef {import("../main.js").Actions} Actions */
 /** @typedef {import("../draw/topology.js").Hit} Hit */
 
-/** @param {{state:State, picture:Picture, act:Actions, large:boolean}} props */
-export function Map({ state, picture, act, large }) {
+/** @param {{state:State, picture:Picture, act:Actions, large:boolean, about?:import("../draw/topology.js").About|null}} props
+ * `about`: what stands out, where it is not what the address says. */
+export function Map({ state, picture, act, large, about = null }) {
   const canvas = useRef(/** @type {HTMLCanvasElement|null} */ (null));
   const frame = useRef(/** @type {HTMLDivElement|null} */ (null));
   const topology = useRef(/** @type {ReturnType<typeof createTopology>|null} */ (null));
@@ -41,15 +42,15 @@ export function Map({ state, picture, act, large }) {
   }, []);
 
   useLayoutEffect(() => {
-    topology.current?.show(model, picture, readPalette(), highlighted(state, picture), large);
-  }, [model, picture, JSON.stringify(selection), verdict, state.theme, large]);
+    topology.current?.show(model, picture, readPalette(), about ?? highlighted(state, picture), large);
+  }, [model, picture, JSON.stringify(selection), verdict, state.theme, large, about]);
 
   useEffect(() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
-    const again = () => topology.current?.show(model, picture, readPalette(), highlighted(state, picture), large);
+    const again = () => topology.current?.show(model, picture, readPalette(), about ?? highlighted(state, picture), large);
     dark.addEventListener("change", again);
     return () => dark.removeEventListener("change", again);
-  }, [model, picture]);
+  }, [model, picture, about]);
 
   return html`<div class=${`map${model.crowded ? " crowded" : ""}`} ref=${frame}>
     <canvas ref=${canvas} role="img" aria-label=${mapWords(model, picture)}></canvas>

@@ -7,7 +7,9 @@ import { epoch } from "../state/picture.js";
 import { clock, counted, flows, held, linkWords, loss, nodeWords, reachWords, reason, rtt, span, STATES, transport, NOT_MEASURED } from "../state/words.js";
 import { paintSparkline } from "../draw/sparkline.js";
 import { readPalette } from "../draw/palette.js";
+import { Paths } from "./bundle.js";
 import { Chip, Glyph } from "./glyph.js";
+import { LinkTrend } from "./trend.js";
 
 /** @typedef {import("../state/types.js").State} State */
 /** @typedef {import("../state/types.js").Picture} Picture */
@@ -26,7 +28,7 @@ export function Panel({ state, picture, act, selection }) {
     return () => setTimeout(() => document.activeElement === document.body && opener?.isConnected && opener.focus());
   }, []);
   useEffect(() => heading.current?.focus({ preventScroll: false }), [title]);
-  return html`<aside class="panel" aria-label=${`Details of ${title}`}>
+  return html`<aside class=${`panel of-${selection.kind}`} aria-label=${`Details of ${title}`}>
     <header>
       <p class="what">${{ node: "Node", link: "Link", site: "Site", pair: "Sites" }[selection.kind]}</p>
       <h2 tabindex="-1" ref=${heading}>${title}</h2>
@@ -121,8 +123,11 @@ function LinkPanel({ state, picture, act, from, to }) {
     </div>
     ${!asked && html`<h3>Flows<span>${flows(link.ok, link.total)}${link.total > 0 ? " answer" : ""}</span></h3>
     <p class="flows" role="img" aria-label=${`${flows(link.ok, link.total)} flows answer`}>${marks.map((mark) => html`<span class=${mark.alive ? "ok" : "cut"} title=${mark.title}>${mark.alive ? "" : "✕"}</span>`)}</p>`}
+    ${far.kind === "andon" && state.route.view !== "paths" && html`<h3>Paths<button class="button" onClick=${() => act.go({ view: "paths" })}>Large<kbd>g p</kbd></button></h3>
+    <${Paths} state=${state} picture=${picture} act=${act} from=${from} to=${to} />`}
     <h3>Round trip<span>${rtt(link.rttP50)}${usual !== null && link.rttP50 !== null ? `, usually ${rtt(usual)}` : ""}</span></h3>
     <${History} data=${data} baseline=${usual} theme=${state.theme} />
+    <${LinkTrend} state=${state} act=${act} from=${from} to=${to} />
     ${detail?.problem && html`<p class="aside">${from} cannot be asked right now (${detail.problem}); this is what it last published.</p>`}
     <dl class="facts">
       <${Fact} name="RTT p50">${rtt(link.rttP50)}</${Fact}>

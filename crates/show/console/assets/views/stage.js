@@ -4,6 +4,7 @@
 import { html } from "../ui.js";
 import { firstView } from "../state/headline.js";
 import { linkWords, STATES } from "../state/words.js";
+import { Paths } from "./bundle.js";
 import { Glyph } from "./glyph.js";
 import { Map } from "./map.js";
 import { Matrix } from "./matrix.js";
@@ -13,14 +14,18 @@ import { List } from "./list.js";
 /** @typedef {import("../state/types.js").Picture} Picture */
 /** @typedef {import("../main.js").Actions} Actions */
 
-const NAMES = /** @type {const} */ ({ map: "Map", matrix: "Matrix", list: "List" });
+const NAMES = /** @type {const} */ ({ map: "Map", matrix: "Matrix", list: "List", paths: "Paths" });
 
 /** @param {{state:State, picture:Picture, act:Actions}} props */
 export function Stage({ state, picture, act }) {
   const first = firstView(picture);
-  const view = state.route.view ?? first;
-  /** @type {("map"|"matrix"|"list")[]} */
+  const { selection } = state.route;
+  const far = selection?.kind === "link" ? picture.nodes[picture.index.get(selection.to) ?? -1] : undefined;
+  const traced = selection?.kind === "link" && far?.kind === "andon" ? selection : null;
+  const view = state.route.view === "paths" && !traced ? first : (state.route.view ?? first);
+  /** @type {("map"|"matrix"|"list"|"paths")[]} */
   const order = first === "map" ? ["map", "matrix", "list"] : ["matrix", "map", "list"];
+  if (traced) order.push("paths");
   const keys = (/** @type {KeyboardEvent} */ event) => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (step === 0) return;
@@ -34,12 +39,13 @@ export function Stage({ state, picture, act }) {
         ${order.map((name) => html`<button role="tab" id=${`tab-${name}`} aria-selected=${view === name} tabindex=${view === name ? 0 : -1}
           aria-controls="stage" onClick=${() => act.go({ view: name })}>${NAMES[name]}</button>`)}
       </div>
-      <${Legend} />
+      ${view !== "paths" && html`<${Legend} />`}
     </div>
     <div id="stage" role="tabpanel" aria-labelledby=${`tab-${view}`}>
       ${view === "map" && html`<${Map} state=${state} picture=${picture} act=${act} large=${false} />`}
       ${view === "matrix" && html`<${Matrix} state=${state} picture=${picture} act=${act} />`}
       ${view === "list" && html`<${List} state=${state} picture=${picture} act=${act} />`}
+      ${view === "paths" && traced && html`<div class="paths-stage"><${Paths} state=${state} picture=${picture} act=${act} from=${traced.from} to=${traced.to} wide /></div>`}
     </div>
   </section>`;
 }
