@@ -1,0 +1,478 @@
+//! Views in, records out: what changed since the last view. Remembers of each link thirty
+//! bytes (a hash and its figures) rather than a second picture, and reads no clock.
+
+use crate::bytes::{put_i, put_u};
+use crate::figures::Figures;
+use crate::link::{hash_content, put_link};
+use crate::pack::pack;
+use crate::record::{Draft, Occasion, kind};
+use crate::texts::Texts;
+use andon_model::{
+    HostHealth, Incident, IncidentState, LinkView, NodeView, PictureDigest, PictureView, Severity,
+    Timestamp, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+
+/// What is known of a link as it was written.
+#[derive(Debug, Clone, Copy)]
+struct LinkMark {
+    ends: (u32, u32),
+    content: u64,
+    /// As they stand.
+    now: Figures,
+    /// The worst since the last minute.
+    worst: Figures,
+    /// As they were written last.
+    written: Figures,
+}
+
+/// What is known of a node as it was written.
+#[derive(Debug, Clone, Copy)]
+struct NodeMark {
+    content: u64,
+    now: NodeFigures,
+    written: NodeFigures,
+    round: u64,
+}
+
+/// What of a node is told with the minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct NodeFigures {
+    scheduling_delay_us: u32,
+    clock_offset_us: Option<i64>,
+}
+
+/// What is told of an incident when it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct IncidentNote {
+    pub(crate) id: String,
+    pub(crate) state: IncidentState,
+    pub(crate) severity: Severity,
+    pub(crate) title: String,
+    pub(crate) acknowledged_by: Option<String>,
+    pub(crate) owner: Option<String>,
+}
+
+/// Turns views into records.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    seed: RandomState,
+    texts: Texts,
+    me: Option<u32>,
+    digest: PictureDigest,
+    links: Vec<LinkMark>,
+    nodes: BTreeMap<u32, NodeMark>,
+    /// By number of the id; the hash of all of it.
+    verdicts: BTreeMap<u32, u64>,
+    standing: Vec<u32>,
+    /// By id, since they outlive segments.
+    incidents: Option<BTreeMap<String, u64>>,
+    round: u64,
+    /// The next record is a whole picture.
+    whole: bool,
+    out: Vec<u8>,
+    records: u64,
+    /// Records larger than any may be.
+    too_large: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            whole: true,
+            ..Self::default()
+        }
+    }
+
+    /// Forgets what was written: the next view is written whole, as a segment's first record.
+    pub(crate) fn begin(&mut self) {
+        self.texts.forget();
+        self.me = None;
+        self.links = Vec::new();
+        self.nodes = BTreeMap::new();
+        self.verdicts = BTreeMap::new();
+        self.standing = Vec::new();
+        self.whole = true;
+    }
+
+    /// Whether the next view is to be written whole.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.whole
+    }
+
+    /// How many texts the segment holds.
+    pub(crate) fn texts(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Bytes that wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Records made since the start.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Records left out since the start, for their size.
+    pub(crate) fn too_large(&self) -> u64 {
+        self.too_large
+    }
+
+    /// The records made since the last call, as frames.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// A view was shown.
+    pub(crate) fn view(&mut self, at: Timestamp, view: &PictureView) {
+        let mut changes = Changes::default();
+        let me = self.texts.number(&view.me);
+        if self.me != Some(me) {
+            self.me = Some(me);
+            put_u(&mut changes.me, me.into());
+        }
+        self.digest = view.digest;
+        self.compare_nodes(&view.nodes, &mut changes);
+        self.compare_links(at, &view.links, &mut changes);
+        self.compare_verdicts(&view.verdicts, &mut changes);
+        if self.whole || !changes.is_empty() {
+            self.write(at, Occasion::Change, &changes);
+        }
+    }
+
+    /// A minute is over: its figures. Always written, so that it is known that there was a
+    /// recorder then; nothing before the first view.
+    pub(crate) fn minute(&mut self, at: Timestamp) {
+        if self.whole {
+            return;
+        }
+        let mut changes = Changes::default();
+        for mark in &mut self.links {
+            let minute = mark.now.worst(mark.worst);
+            mark.worst = mark.now;
+            let (old, new) = (mark.written.codes(), minute.codes());
+            if old == new {
+                continue;
+            }
+            mark.written = minute;
+            put_u(&mut changes.link_figures, mark.ends.0.into());
+            put_u(&mut changes.link_figures, mark.ends.1.into());
+            let mut which = 0;
+            for (place, (old, new)) in old.iter().zip(new).enumerate() {
+                which |= u8::from(*old != new) << place;
+            }
+            changes.link_figures.push(which);
+            let changed = old.iter().zip(new).filter(|(old, new)| *old != new);
+            changes.link_figures.extend(changed.map(|(_, new)| new));
+        }
+        for (number, mark) in &mut self.nodes {
+            if mark.now != mark.written {
+                mark.written = mark.now;
+                put_u(&mut changes.node_figures, (*number).into());
+                put_u(
+                    &mut changes.node_figures,
+                    mark.now.scheduling_delay_us.into(),
+                );
+                put_i(
+                    &mut changes.node_figures,
+                    mark.now.clock_offset_us.unwrap_or(i64::MIN),
+                );
+            }
+        }
+        self.write(at, Occasion::Minute, &changes);
+    }
+
+    /// Incidents as they stand. What had begun before the first call is not told as news.
+    pub(crate) fn incidents(&mut self, at: Timestamp, incidents: &[Incident]) {
+        if self.whole {
+            return;
+        }
+        let known = self.incidents.take();
+        let mut marks = BTreeMap::new();
+        let mut changes = Changes::default();
+        for incident in incidents {
+            let note = IncidentNote {
+                id: incident.id.clone(),
+                state: incident.state,
+                severity: incident.severity,
+                title: incident.title.clone(),
+                acknowledged_by: incident.acknowledged_by.clone(),
+                owner: incident.owner.clone(),
+            };
+            let hash = self.seed.hash_one(&note);
+            let is_news = match &known {
+                Some(known) => known.get(&note.id) != Some(&hash),
+                None => false,
+            };
+            if is_news {
+                pack(&mut changes.incidents, &mut self.texts, &note);
+            }
+            marks.insert(note.id, hash);
+        }
+        self.incidents = Some(marks);
+        if !changes.is_empty() {
+            self.write(at, Occasion::Change, &changes);
+        }
+    }
+
+    fn compare_nodes(&mut self, nodes: &[NodeView], changes: &mut Changes) {
+        self.round += 1;
+        for node in nodes {
+            let number = self.texts.number(&node.id);
+            let content = node_hash(&self.seed, node);
+            let now = NodeFigures {
+                scheduling_delay_us: node.host.map_or(0, |host| host.scheduling_delay_us_p99),
+                clock_offset_us: node.clock_offset_us,
+            };
+            let known = self.nodes.get(&number).copied();
+            let same = known.filter(|mark| mark.content == content);
+            if same.is_none() {
+                put_u(&mut changes.nodes, number.into());
+                pack(&mut changes.nodes, &mut self.texts, node);
+            }
+            let mark = NodeMark {
+                content,
+                now,
+                written: same.map_or(now, |mark| mark.written),
+                round: self.round,
+            };
+            self.nodes.insert(number, mark);
+        }
+        if self.nodes.len() > nodes.len() {
+            let round = self.round;
+            self.nodes.retain(|number, mark| {
+                let here = mark.round == round;
+                if !here {
+                    put_u(&mut changes.nodes_gone, (*number).into());
+                }
+                here
+            });
+        }
+    }
+
+    fn compare_links(&mut self, at: Timestamp, links: &[LinkView], changes: &mut Changes) {
+        let mut from = ("", 0);
+        // Mostly the same links in the same order: then no table is needed.
+        for (index, link) in links.iter().enumerate() {
+            if from.0 != link.from.as_str() || index == 0 {
+                from = (link.from.as_str(), self.texts.number(&link.from));
+            }
+            let ends = (from.1, self.texts.number(&link.to));
+            let Some(mark) = self.links.get_mut(index).filter(|mark| mark.ends == ends) else {
+                return self.compare_other_links(at, links, changes);
+            };
+            let content = link_hash(&self.seed, link);
+            mark.now = Figures::of(link);
+            mark.worst = mark.worst.worst(mark.now);
+            if mark.content != content {
+                mark.content = content;
+                mark.written = mark.now;
+                put_link(&mut changes.links, &mut self.texts, at, ends, link);
+            }
+        }
+        if self.links.len() > links.len() {
+            self.compare_other_links(at, links, changes);
+        }
+    }
+
+    /// The same where links came or went.
+    fn compare_other_links(&mut self, at: Timestamp, links: &[LinkView], changes: &mut Changes) {
+        let known = std::mem::take(&mut self.links);
+        let mut known: BTreeMap<(u32, u32), LinkMark> =
+            known.into_iter().map(|mark| (mark.ends, mark)).collect();
+        let mut marks = Vec::with_capacity(links.len());
+        for link in links {
+            let ends = (self.texts.number(&link.from), self.texts.number(&link.to));
+            let content = link_hash(&self.seed, link);
+            let now = Figures::of(link);
+            let mark = match known.remove(&ends).filter(|mark| mark.content == content) {
+                Some(mark) => LinkMark {
+                    now,
+                    worst: mark.worst.worst(now),
+                    ..mark
+                },
+                None => {
+                    put_link(&mut changes.links, &mut self.texts, at, ends, link);
+                    LinkMark {
+                        ends,
+                        content,
+                        now,
+                        worst: now,
+                        written: now,
+                    }
+                }
+            };
+            marks.push(mark);
+        }
+        // A link that changed and stayed was taken out above too.
+        for (from, to) in known.into_keys() {
+            put_u(&mut changes.links_gone, from.into());
+            put_u(&mut changes.links_gone, to.into());
+        }
+        self.links = marks;
+    }
+
+    fn compare_verdicts(&mut self, verdicts: &[Verdict], changes: &mut Changes) {
+        let mut standing = Vec::with_capacity(verdicts.len());
+        for verdict in verdicts {
+            let number = self.texts.number(&verdict.id);
+            let hash = verdict_hash(&self.seed, verdict);
+            if self.verdicts.insert(number, hash) != Some(hash) {
+                put_u(&mut changes.verdicts, number.into());
+                pack(&mut changes.verdicts, &mut self.texts, verdict);
+            }
+            standing.push(number);
+        }
+        if standing != self.standing {
+            self.verdicts.retain(|number, _| standing.contains(number));
+            changes.standing_changed = true;
+            for number in &standing {
+                put_u(&mut changes.standing, (*number).into());
+            }
+            self.standing = standing;
+        }
+    }
+
+    fn write(&mut self, at: Timestamp, occasion: Occasion, changes: &Changes) {
+        let occasion = if self.whole {
+            Occasion::Whole
+        } else {
+            occasion
+        };
+        let mut draft = Draft::new(at, occasion);
+        draft.section(kind::TEXTS, &self.texts.take_fresh().unwrap_or_default());
+        draft.section(kind::DIGEST, &self.digest.0.to_le_bytes());
+        draft.section(kind::ME, &changes.me);
+        draft.section(kind::NODES_GONE, &changes.nodes_gone);
+        draft.section(kind::NODES, &changes.nodes);
+        draft.section(kind::LINKS_GONE, &changes.links_gone);
+        draft.section(kind::LINKS, &changes.links);
+        draft.section(kind::VERDICTS, &changes.verdicts);
+        if changes.standing_changed {
+            // Also when none stands any more: the count goes first.
+            let mut standing = Vec::with_capacity(changes.standing.len() + 2);
+            put_u(&mut standing, self.standing.len() as u64);
+            standing.extend_from_slice(&changes.standing);
+            draft.section(kind::VERDICTS_STANDING, &standing);
+        }
+        draft.section(kind::LINK_FIGURES, &changes.link_figures);
+        draft.section(kind::NODE_FIGURES, &changes.node_figures);
+        draft.section(kind::INCIDENTS, &changes.incidents);
+        if draft.frame(&mut self.out) {
+            self.whole = false;
+            self.records += 1;
+        } else {
+            // What it held is lost, texts included: begin anew.
+            self.too_large += 1;
+            self.begin();
+        }
+    }
+}
+
+/// Contents of a record's sections.
+#[derive(Debug, Default)]
+struct Changes {
+    me: Vec<u8>,
+    nodes: Vec<u8>,
+    nodes_gone: Vec<u8>,
+    links: Vec<u8>,
+    links_gone: Vec<u8>,
+    verdicts: Vec<u8>,
+    standing: Vec<u8>,
+    standing_changed: bool,
+    link_figures: Vec<u8>,
+    node_figures: Vec<u8>,
+    incidents: Vec<u8>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        let all = [
+            &self.me,
+            &self.nodes,
+            &self.nodes_gone,
+            &self.links,
+            &self.links_gone,
+            &self.verdicts,
+            &self.link_figures,
+            &self.node_figures,
+            &self.incidents,
+        ];
+        all.iter().all(|content| content.is_empty()) && !self.standing_changed
+    }
+}
+
+fn link_hash(seed: &RandomState, link: &LinkView) -> u64 {
+    let mut hasher = seed.build_hasher();
+    hash_content(link, &mut hasher);
+    hasher.finish()
+}
+
+/// What of a node is told at once: everything but its figures.
+fn node_hash(seed: &RandomState, node: &NodeView) -> u64 {
+    let NodeView {
+        id: _,
+        key,
+        site,
+        kind,
+        state,
+        since,
+        addresses,
+        labels,
+        version,
+        started_at,
+        reach,
+        host,
+        clock_offset_us: _,
+        fingerprint,
+        position,
+    } = node;
+    let busy = host.map(
+        |HostHealth {
+             scheduling_delay_us_p99: _,
+             busy,
+         }| busy,
+    );
+    let position = position.map(|position| (position.x.to_bits(), position.y.to_bits()));
+    let mut hasher = seed.build_hasher();
+    (key, site, kind, state, since, addresses, labels).hash(&mut hasher);
+    (version, started_at, reach, busy, fingerprint, position).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn verdict_hash(seed: &RandomState, verdict: &Verdict) -> u64 {
+    let Verdict {
+        id: _,
+        kind,
+        subject,
+        sentence,
+        confidence,
+        evidence,
+        since,
+        from,
+        to,
+        hops,
+        effect,
+        flows,
+        links,
+        services,
+    } = verdict;
+    let mut hasher = seed.build_hasher();
+    (kind, subject, sentence, confidence.to_bits(), since).hash(&mut hasher);
+    (from, to, hops, effect, flows, links, services).hash(&mut hasher);
+    for evidence in evidence {
+        let andon_model::Evidence {
+            observer,
+            observation,
+            supports,
+            since,
+        } = evidence;
+        (observer, observation, supports, since).hash(&mut hasher);
+    }
+    evidence.len().hash(&mut hasher);
+    hasher.finish()
+}
