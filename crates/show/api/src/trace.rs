@@ -81,6 +81,13 @@ pub struct TraceHop {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub mpls: Vec<serde_json::Value>,
+    /// What ties the answer to this distance, where less than usual does: `alone` (no other
+    /// packet of the flow was on its way), `quote` (the answer quotes the packet's number).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<String>,
+    /// Visible address translation: several routers speak with this one address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nat: bool,
 }
 
 /// What kind of answer came from one distance.

@@ -4,7 +4,8 @@
 //! only repeats them.
 //!
 //! Reads the documents alone: no clock, no terminal. Ages are as of the picture's making.
-//! One file a block, in the order of the screen; [`page`] writes, [`words`] has the words.
+//! One file a block, in the order of the screen; [`page`] writes, `words` has the words. The
+//! drawing of a trace stands beside it ([`mod@trace`]).
 
 mod headline;
 mod incidents;
@@ -13,6 +14,7 @@ mod nodes;
 mod outside;
 pub mod page;
 mod summary;
+pub mod trace;
 mod verdicts;
 mod words;
 

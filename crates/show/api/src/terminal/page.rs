@@ -55,6 +55,11 @@ impl Page {
         }
     }
 
+    /// Columns that there are.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// What was written.
     pub fn into_text(self) -> String {
         self.text
