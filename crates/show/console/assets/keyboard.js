@@ -5,7 +5,7 @@
 /** @typedef {import("./main.js").Actions} Actions */
 
 import { selectionOf } from "./state/headline.js";
-import { ordered } from "./state/incidents.js";
+import { incidentOf, ordered } from "./state/incidents.js";
 import { HOME } from "./state/route.js";
 
 /** Milliseconds within which the second key of a pair has to follow. */
@@ -116,7 +116,7 @@ function inTime(event, store, act) {
 /** The keys of an incident's page. @param {string} key @param {Store} store @param {Actions} act */
 function onIncident(key, store, act) {
   const { route, incidents } = store.get();
-  const incident = incidents.list?.find((one) => one.id === route.incident);
+  const incident = incidentOf(incidents.list, route.incident);
   if (!incident) return false;
   if (key === "r") act.replay(incident);
   else if (key === "n") document.getElementById("note")?.focus();

@@ -122,11 +122,19 @@ export function createReplay(store, api, act) {
 
   return {
     /** To the change before or after; after the last one is now. @param {1|-1} by */
-    change(by) {
+    async change(by) {
       const { route, history } = store.get();
-      const found = changeFrom(history.moments, route.at ?? now(), by);
-      // Nothing earlier in this stretch: to its edge, from where the stretch before is in sight.
-      goTo(found ?? (by > 0 ? Infinity : sight().stretch.from - 1));
+      const at = route.at ?? now();
+      const found = changeFrom(history.moments, at, by);
+      const { stretch, oldest } = sight();
+      if (found !== null) goTo(found);
+      // Nothing after in this stretch: to its edge, from where the next is in sight.
+      else if (by > 0) goTo(stretch.until >= now() - LIVE_MS ? Infinity : stretch.until + 1);
+      else {
+        // Of more than are asked for the newest are told: the one before this stretch.
+        const before = await api.historyChanges(oldest, Math.min(at, stretch.from) - 1, 1).then(readMoments, () => []);
+        if (store.get().route.at === route.at) goTo(before[0]?.at ?? oldest);
+      }
     },
     /** A little way; 0: to the start of the stretch. @param {1|-1|0} by */
     stride(by) {

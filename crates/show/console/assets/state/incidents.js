@@ -46,6 +46,11 @@ export function readIncident(one) {
   };
 }
 
+/** By its id, or by one that it had before. @param {Incident[]|null} list @param {string|null} id */
+export function incidentOf(list, id) {
+  return (list ?? []).find((one) => one.id === id || one.aliases?.includes(id ?? "")) ?? null;
+}
+
 /** Not over yet: open, or mitigated and watched. @param {Incident} incident */
 export function isLive(incident) {
   return incident.state !== "resolved";

@@ -3,7 +3,7 @@
 // comes next. Pure; `replay.js` asks the node and keeps the time.
 
 import { endsOf, epoch } from "./picture.js";
-import { counted, linkWords, nodeWords, span } from "./words.js";
+import { counted, isFault, linkWords, nodeWords, span, verdictWords } from "./words.js";
 
 /** @typedef {import("./types.js").Moment} Moment */
 /** @typedef {import("./types.js").Tone} Tone */
@@ -37,6 +37,7 @@ const KINDS = {
   verdict_cleared: { weight: 2, tone: "good", shape: "disc" },
   node_state: { weight: 1, tone: "mute", shape: "ring" },
   link_state: { weight: 0, tone: "mute", shape: "dotted" },
+  remark: { weight: 0, tone: "mute", shape: "ring" },
 };
 
 /** @param {any} sent @returns {Moment[]} Oldest first. */
@@ -48,9 +49,11 @@ export function readMoments(sent) {
 /** @param {any} change @returns {Moment} */
 function readMoment(change) {
   const kind = String(change?.kind ?? "");
-  const known = KINDS[kind] ?? { weight: 0, tone: "mute", shape: "dotted" };
   const state = typeof change?.state === "string" ? change.state : null;
-  const words = kind === "link_state" && state ? linkWords(state) : kind === "node_state" && state ? nodeWords(state) : known;
+  const remark = kind.startsWith("verdict_") && state !== null && !isFault(state);
+  const known = KINDS[remark ? "remark" : kind] ?? KINDS.remark;
+  const words = kind === "link_state" && state ? linkWords(state) : kind === "node_state" && state ? nodeWords(state)
+    : kind === "verdict_opened" && state ? verdictWords(state) : known;
   const over = kind === "incident" && (state === "resolved" || state === "mitigated");
   const subject = String(change?.subject ?? "");
   const [from, to] = change?.from && change?.to ? [String(change.from), String(change.to)] : (endsOf(subject) ?? ["", ""]);

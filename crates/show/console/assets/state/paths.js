@@ -30,7 +30,7 @@ const TIGHT_FROM = 8;
 const FOLD_FROM = 7;
 const FOLD_RUN = 3;
 
-/** @typedef {{ttl:number, addresses:string[], kind:"answered"|"silent"|"several"|"unreachable", rttUs:number|null, sent:number, answered:number, mpls:string}} Hop */
+/** @typedef {{ttl:number, addresses:string[], kind:"answered"|"silent"|"several"|"unreachable", rttUs:number|null, sent:number, answered:number, mpls:string, nat:boolean}} Hop */
 /** @typedef {{port:number, state:"alive"|"dead"|"unknown", sent:number, answered:number, lossThere:number|null, lossBack:number|null, rttUs:number|null, reached:boolean, hops:Hop[]}} Flow */
 
 /**
@@ -108,6 +108,7 @@ function readHop(hop) {
     rttUs: figure(hop?.rtt_us),
     sent: figure(hop?.sent) ?? 0,
     answered: figure(hop?.answered) ?? 0,
+    nat: hop?.nat === true,
     mpls: Array.isArray(hop?.mpls) && hop.mpls.length > 0 ? `MPLS ${hop.mpls.slice(0, 4).map(labelOf).join(", ")}` : "",
   };
 }
@@ -122,18 +123,18 @@ export function lossOf(flow) {
   return flow.sent < 1 ? null : Math.max(0, Math.min(1, 1 - flow.answered / flow.sent));
 }
 
-/** The hops of a flow up to where it is known to come: the far end's own answer and silence
- * after the last answer are none of them. @param {Flow} flow @param {Set<string>} farAddresses */
+/** The hops of a flow up to where it is known to come: the far end's own answer (the last
+ * where it was reached, whichever address it has) and silence after the last answer are none
+ * of them. @param {Flow} flow @param {Set<string>} farAddresses */
 function hopsOf(flow, farAddresses) {
-  let hops = flow.hops;
-  const isFar = (/** @type {Hop} */ hop) => hop.addresses.some((address) => farAddresses.has(address));
-  const far = hops.findIndex(isFar);
-  if (far >= 0) hops = hops.slice(0, far);
+  const named = flow.hops.findIndex((hop) => hop.addresses.some((address) => farAddresses.has(address)));
+  const last = flow.hops.length - 1;
+  const far = named >= 0 ? named : flow.reached && flow.hops[last]?.addresses.length > 0 ? last : -1;
+  const hops = far >= 0 ? flow.hops.slice(0, far) : flow.hops;
   const arrives = far >= 0 || flow.reached || flow.state === "alive";
   let end = hops.length;
-  while (end > 0 && hops[end - 1].kind === "silent") end -= 1;
-  // Silent hops before the far end stay; a reached trace knows how many there are.
-  if (arrives && (flow.reached || far >= 0)) end = hops.length;
+  // A trace that came through knows how many silent hops are before the far end.
+  if (!flow.reached && far < 0) while (end > 0 && hops[end - 1].kind === "silent") end -= 1;
   return { hops: hops.slice(0, end), arrives: arrives && flow.state !== "dead" };
 }
 
@@ -241,7 +242,7 @@ function routeOf(flow, far) {
     // A TTL that nobody asked about is as silent as one that does not answer.
     for (; ttl < hop.ttl; ttl += 1) {
       before = `${ttl}?${before}`;
-      steps.push({ column: ttl, key: before, hop: { ttl, addresses: [], kind: "silent", rttUs: null, sent: 0, answered: 0, mpls: "" } });
+      steps.push({ column: ttl, key: before, hop: { ttl, addresses: [], kind: "silent", rttUs: null, sent: 0, answered: 0, mpls: "", nat: false } });
     }
     before = hop.kind === "silent" ? `${hop.ttl}?${before}` : `${hop.ttl}|${hop.addresses.toSorted().join(" ")}`;
     steps.push({ column: hop.ttl, key: before, hop });
@@ -416,7 +417,7 @@ function shortAddress(hop) {
 /** @param {Hop} hop */
 function hopTitle(hop) {
   const by = hop.kind === "silent" ? "answers no trace" : hop.kind === "several" ? `several answer in turn: ${hop.addresses.join(", ")}` : hop.kind === "unreachable" ? `${hop.addresses[0]} says unreachable` : hop.addresses[0];
-  return [`Hop ${hop.ttl}: ${by}`, hop.mpls].filter(Boolean).join(", ");
+  return [`Hop ${hop.ttl}: ${by}`, hop.mpls, hop.nat ? "several routers speak with this address (NAT)" : ""].filter(Boolean).join(", ");
 }
 
 /**
@@ -424,14 +425,16 @@ function hopTitle(hop) {
  * @param {Flow[]} flows @param {Set<string>} guilty @param {Set<string>} far
  */
 export function hopRows(flows, guilty, far) {
-  /** @type {Map<string, {ttl:number, addresses:string, kind:Hop["kind"], rttUs:number|null, sent:number, answered:number, flows:number, guilty:boolean, mpls:string, end:boolean}>} */
+  /** @type {Map<string, {ttl:number, addresses:string, kind:Hop["kind"], rttUs:number|null, sent:number, answered:number, flows:number, guilty:boolean, more:string, end:boolean}>} */
   const rows = new Map();
   for (const flow of flows) {
-    for (const hop of flow.hops) {
+    const before = hopsOf(flow, far).hops.length;
+    for (const [at, hop] of flow.hops.entries()) {
       const key = `${hop.ttl}|${hop.addresses.toSorted().join(" ")}`;
       const row = rows.get(key) ?? {
         ttl: hop.ttl, addresses: hop.addresses.join(", "), kind: hop.kind, rttUs: null, sent: 0, answered: 0, flows: 0,
-        guilty: hop.addresses.some((address) => guilty.has(address)), mpls: hop.mpls, end: hop.addresses.some((address) => far.has(address)),
+        guilty: hop.addresses.some((address) => guilty.has(address)), more: [hop.mpls, hop.nat ? "NAT" : ""].filter(Boolean).join(", "),
+        end: at >= before && hop.addresses.length > 0,
       };
       row.flows += 1;
       row.sent += hop.sent;
@@ -511,9 +514,10 @@ function whyNothing(flows, transport, from, to) {
       ? `Probes to ${to} run over TCP, since UDP does not pass; a trace needs UDP.`
       : `${from} has not traced its way to ${to} yet: a healthy link is traced rarely, a failing one at once.`;
   }
-  const heard = flows.some((flow) => flow.hops.some((hop) => hop.addresses.length > 0));
+  const none = new Set(/** @type {string[]} */ ([]));
+  const heard = flows.some((flow) => hopsOf(flow, none).hops.some((hop) => hop.addresses.length > 0));
   if (heard) return null;
-  if (flows.every((flow) => flow.reached && flow.hops.length === 0)) return `Nothing stands between: ${to} is the first hop from ${from}.`;
+  if (flows.every((flow) => flow.reached && hopsOf(flow, none).hops.length === 0)) return `Nothing stands between: ${to} is the first hop from ${from}.`;
   const alive = flows.filter((flow) => flow.state === "alive").length;
   return `The routers on the way answer no traces, as in most clouds; which hop a fault is on cannot be told. ${alive} of ${counted(flows.length, "flow")} come through.`;
 }

@@ -84,6 +84,7 @@
  * @property {string|null} [acknowledged_by]
  * @property {string|null} [owner]
  * @property {number} [reopened]
+ * @property {string[]} [aliases] Ids that it had before.
  * @property {Verdict[]} verdicts
  * @property {BlastRadius} blast_radius
  * @property {TimelineEntry[]} timeline Oldest first.

@@ -62,7 +62,7 @@ function OneWay({ state, picture, act, from, to, detail, guilty, wide }) {
         ${mine?.busy ? html`<span class="spin" aria-hidden="true"></span>Tracing` : "Trace now"}</button></header>
     ${mine?.problem && html`<p class="problem" role="alert">The trace failed: ${mine.problem}</p>`}
     ${found.why === "waiting" ? html`<div class="skeleton strands" aria-busy="true"></div>` : found.why && html`<p class="aside">${found.why}</p>`}
-    ${bundle && !(found.why && found.flows.every((flow) => flow.hops.length === 0)) && html`<${Fan} bundle=${bundle} act=${act} flow=${state.route.flow} wide=${wide} guilty=${guilty} />`}
+    ${bundle && !found.why && html`<${Fan} bundle=${bundle} act=${act} flow=${state.route.flow} wide=${wide} guilty=${guilty} />`}
     ${found.flows.length > 0 && html`<${Tables} bundle=${bundle} flows=${found.flows} guilty=${guilty} far=${far} act=${act} flow=${state.route.flow} open=${wide} />`}
     ${found.asked && found.at && html`<p class="fine">Traced on demand at ${clock(epoch(found.at), state.wall)}.</p>`}
   </section>`;
@@ -182,7 +182,7 @@ function Tables({ bundle, flows, guilty, far, act, flow, open }) {
     ${hops.length > 0 && html`<details open=${open}><summary>Hop by hop</summary><div class="scroll"><table class="flow-rows">
       <thead><tr><th scope="col" class="number">Hop</th><th scope="col">Address</th><th scope="col" class="number">Flows</th><th scope="col" class="number">Best RTT</th><th scope="col" class="number">Answers</th></tr></thead>
       <tbody>${hops.map((hop) => html`<tr key=${`${hop.ttl} ${hop.addresses}`} class=${hop.guilty ? "guilty" : ""}><td class="number">${hop.ttl}</td>
-        <td class="mono">${hop.addresses || html`<span class="none">answers no trace</span>`}${hop.guilty && html` <strong class="bad">✕ suspect</strong>`}${hop.end && html` <small>far end</small>`}${hop.kind === "several" && html` <small>in turn</small>`}${hop.kind === "unreachable" && html` <small>says unreachable</small>`}${hop.mpls && html` <small>${hop.mpls}</small>`}</td>
+        <td class="mono">${hop.addresses || html`<span class="none">answers no trace</span>`}${hop.guilty && html` <strong class="bad">✕ suspect</strong>`}${hop.end && html` <small>far end</small>`}${hop.kind === "several" && html` <small>in turn</small>`}${hop.kind === "unreachable" && html` <small>says unreachable</small>`}${hop.more && html` <small>${hop.more}</small>`}</td>
         <td class="number">${hop.flows}</td><td class="number">${rttShort(hop.rttUs)}</td><td class="number">${hop.sent > 0 ? `${hop.answered} of ${hop.sent}` : "–"}</td></tr>`)}</tbody></table></div></details>`}
   </div>`;
 }

@@ -2,7 +2,7 @@
 // One incident: what is wrong, whom it hits, what happened when, and what to do about it.
 
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
-import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentView, mayAct, timelineRows } from "../state/incidents.js";
+import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, mayAct, timelineRows } from "../state/incidents.js";
 import { epoch } from "../state/picture.js";
 import { selectionOf } from "../state/headline.js";
 import { clock, counted, moment, verdictWords } from "../state/words.js";
@@ -27,7 +27,7 @@ const LINKS_NAMED = 12;
 /** @param {{state:State, act:Actions}} props */
 export function IncidentPage({ state, act }) {
   const { list, problem } = state.incidents;
-  const incident = list?.find((one) => one.id === state.route.incident) ?? null;
+  const incident = incidentOf(list, state.route.incident);
   if (!incident) return html`<main class="incidents" id="main"><${Crumbs} act=${act} id=${state.route.incident ?? ""} />
     ${list === null && !problem ? html`<div class="skeleton tall" aria-busy="true"></div><div class="skeleton wide"></div>`
       : html`<section class="card empty"><${Glyph} shape="ring" tone="mute" big /><div><h1>No such incident here</h1><p>${problem ? `The list of incidents cannot be read: ${problem}.` : "This node does not know it: it may be older than what is kept, or the link was cut short."}</p></div></section>`}</main>`;

@@ -2,6 +2,7 @@
 // The strip of time along the bottom: thin while live, open to go to a moment and to play.
 
 import { html, useEffect, useRef, useState } from "../ui.js";
+import { incidentOf } from "../state/incidents.js";
 import { ago, bandsOf, marksOf, momentAt, placeOf, REACH_WORDS, stops, stretchOf, stripWords, ticksOf } from "../state/past.js";
 import { REACHES, SPEEDS } from "../state/route.js";
 import { counted, moment, severityWords, span } from "../state/words.js";
@@ -47,7 +48,7 @@ function Open({ state, act }) {
   const at = route.at ?? wall;
   const stretch = dragged ?? stretchOf(route.reach, route.at, wall, history.span);
   const live = route.at === null;
-  const incident = route.incident ? state.incidents.list?.find((one) => one.id === route.incident) : null;
+  const incident = incidentOf(state.incidents.list, route.incident);
   const near = stops(history.moments).findLast((stop) => stop.at <= at + 1 && at - stop.until < 60_000);
   return html`<footer class=${`time open${live ? "" : " past"}`} aria-label="Time slider" role="region">
     <div class="controls">

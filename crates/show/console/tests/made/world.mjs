@@ -157,6 +157,7 @@ export function makeWorld({ now = () => Date.now(), role = "operator" } = {}) {
   /** By two routers side by side; the upper one passes nothing on while the fault is on. */
   function flows(from, to, count = 16) {
     const lost = new Set(cut(now()) && crosses(from, to) ? deadPorts(from, to) : []);
+    const end = `10.${ids.indexOf(to) + 1}.0.10`;
     const turned = siteOf(from) === "sgp";
     const hop = (ttl, address, rtt) => ({ ttl, addresses: address ? [address] : [], kind: address ? "answered" : "silent", rtt_us: address ? rtt : null, sent: 3, answered: address ? 3 : 0, mpls: [] });
     return ports.slice(0, count).map((port) => {
@@ -164,8 +165,8 @@ export function makeWorld({ now = () => Date.now(), role = "operator" } = {}) {
       const dies = lost.has(port);
       const [near, far] = turned ? ["10.0.9.1", "10.0.1.1"] : ["10.0.1.1", "10.0.9.1"];
       const by = upper ? "10.0.2.1" : "10.0.3.1";
-      const deeper = siteOf(from) === siteOf(to) ? [] : dies ? [hop(1, near, 310), ...(turned ? [] : [hop(2, by, 1240)])]
-        : [hop(1, near, 310), hop(2, by, 1240 + 30 * noise(port)), upper ? hop(3, null) : hop(3, "10.0.4.7", 79_000), hop(4, far, 157_000)];
+      const deeper = siteOf(from) === siteOf(to) ? [hop(1, end, 250)] : dies ? [hop(1, near, 310), ...(turned ? [] : [hop(2, by, 1240)])]
+        : [hop(1, near, 310), hop(2, by, 1240 + 30 * noise(port)), upper ? hop(3, null) : hop(3, "10.0.4.7", 79_000), hop(4, far, 157_000), hop(5, end, 158_000)];
       return { port, state: dies ? "dead" : "alive", sent: 120, answered: dies ? 4 : 120, reached: !dies, hops: deeper, rtt_us: dies ? null : 158_000 + Math.round(400 * noise(port, "rtt")) };
     });
   }
