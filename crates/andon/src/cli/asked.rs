@@ -1,9 +1,16 @@
 //! Which running node a command asks, and as whom: the flags that `status`, `trace` and
 //! `incident` share, and what is said when the node cannot be asked.
 
-use super::http::{Client, HttpError, Trust, fingerprint};
+use super::flags::PlaceFlags;
+use super::http::{Answer, Client, HttpError, Trust, fingerprint};
+use super::token;
 use super::url::NodeUrl;
+use andon_api::audit::AUDIT_FILE;
+use andon_api::{Role, TokenFile};
 use std::time::Duration;
+
+/// Life of a borrowed token, should the command be killed before it ends it.
+const BORROWED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// The node to ask, and how to be let in.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,6 +47,88 @@ impl AskedNode {
             },
             timeout,
         }
+    }
+}
+
+/// Asks as somebody who may act. Whoever has no token but may write the node's files could make
+/// one there: then it is made here, recorded like any other, and ended afterwards.
+pub struct Pass {
+    client: Client,
+    place: PlaceFlags,
+    borrowed: Option<Borrowed>,
+}
+
+/// A token made for this command.
+struct Borrowed {
+    file: TokenFile,
+    name: String,
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let _ = self.file.revoke(&self.name);
+    }
+}
+
+impl Pass {
+    /// `place` says where the node's files are.
+    pub fn new(client: Client, place: PlaceFlags) -> Self {
+        Self {
+            client,
+            place,
+            borrowed: None,
+        }
+    }
+
+    /// Asks; if that is not allowed and no token was given, once more with a borrowed one.
+    pub async fn act(
+        &mut self,
+        ask: impl AsyncFn(&Client) -> Result<Answer, HttpError>,
+    ) -> Result<Answer, HttpError> {
+        let answer = ask(&self.client).await?;
+        if !matches!(answer.status, 401 | 403) || self.client.token.is_some() {
+            return Ok(answer);
+        }
+        let Some((borrowed, secret)) = self.borrow() else {
+            return Ok(answer);
+        };
+        self.client.token = Some(secret);
+        let again = ask(&self.client).await?;
+        if again.status == 401 {
+            // The files are those of another node.
+            self.client.token = None;
+            return Ok(answer);
+        }
+        self.borrowed = Some(borrowed);
+        Ok(again)
+    }
+
+    fn borrow(&self) -> Option<(Borrowed, String)> {
+        let is_here = self.client.url.host == "localhost"
+            || self
+                .client
+                .url
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
+        let dir = self.place.data_dir().ok()?;
+        if !is_here || !dir.join(AUDIT_FILE).is_file() {
+            return None;
+        }
+        let file = TokenFile::at(&dir);
+        let name = format!("cli-{}", std::process::id());
+        token::record(
+            &file,
+            "token.create",
+            &name,
+            "operator, for one command".into(),
+        )
+        .ok()?;
+        let made = file
+            .create(&name, Role::Operator, Some(BORROWED_FOR), token::now())
+            .ok()?;
+        let secret = made.secret.to_string();
+        Some((Borrowed { file, name }, secret))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod http;
 mod incident;
 mod invite;
 mod key;
+mod lab;
 mod node;
 mod reachable;
 pub mod screen;
@@ -20,6 +21,7 @@ mod status;
 pub mod stop;
 mod texts;
 mod token;
+mod trace;
 pub mod url;
 
 pub use failure::Failure;
@@ -49,6 +51,9 @@ enum Command {
     /// Incidents: what is open, its story, and what you say about it
     #[command(subcommand, after_help = texts::INCIDENT)]
     Incident(incident::IncidentCommand),
+    /// The ways of many flows to a node or target, hop by hop, from any node of the grid
+    #[command(after_help = texts::TRACE)]
+    Trace(trace::TraceArgs),
     /// Print a new grid key
     #[command(after_help = texts::KEYGEN)]
     Keygen,
@@ -64,6 +69,9 @@ enum Command {
     /// Change the grid key without downtime
     #[command(subcommand, after_help = texts::KEY)]
     Key(key::KeyCommand),
+    /// Real networks on this machine, faults in them, and what nodes say of it
+    #[command(subcommand, after_help = texts::LAB)]
+    Lab(lab::LabCommand),
     /// Check the configuration, or print a sample of it
     #[command(subcommand, after_help = texts::CONFIG)]
     Config(config_command::ConfigCommand),
@@ -96,11 +104,13 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Demo(args) => crate::demo::run(args),
         Command::Status(args) => status::run(&args),
         Command::Incident(command) => incident::run(command),
+        Command::Trace(args) => trace::run(&args),
         Command::Keygen => key::keygen(),
         Command::Invite(args) => invite::run(&args),
         Command::Token(command) => token::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Key(command) => key::run(command),
+        Command::Lab(command) => lab::run(command),
         Command::Config(command) => config_command::run(command),
         Command::Completions { shell } => {
             let mut text = Vec::new();

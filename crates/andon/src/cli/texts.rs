@@ -56,6 +56,21 @@ Examples:
 Exit code of list: 0 none is open, 1 some are, 2 cannot tell.
 Saying something needs the role operator: give a token with --token or ANDON_TOKEN.";
 
+pub const TRACE: &str = "\
+Examples:
+  andon trace db-2                        # from the node on this machine, until Ctrl-C
+  andon trace db-2 --from web-1           # from another node of the grid
+  andon trace db-2 --flows 64             # finds one bad way of sixteen
+  andon trace shop.example.com --rounds 5
+  andon trace 10.0.9.2 --json
+  andon trace db-2 --node https://10.0.1.2:8777 --token andon_example --insecure
+
+What all flows share stands once; where their ways part there are branches; where the branches
+meet again the trunk goes on. ✗ marks where flows end, · · · a hop that answers no trace.
+Needs the role operator: a token, or to run as the node's user on its machine (the command then
+makes a token for itself and ends it afterwards). Every trace is recorded in the audit log.
+Exit code: 0 all flows get through, 1 some are dead, 2 cannot tell.";
+
 pub const KEYGEN: &str = "\
 Examples:
   andon keygen > grid.key
@@ -94,6 +109,20 @@ Examples:
 
 A running node reads its key file again on SIGHUP.";
 
+pub const LAB: &str = "\
+Examples:
+  andon lab run lab/scenarios/fulfilment.toml
+  andon lab run lab/scenarios/fulfilment.toml --repeat 20
+  andon lab run lab/scenarios/fulfilment.toml --peers
+  andon lab run --all
+  andon lab up lab/scenarios/fulfilment.toml
+  andon lab fault hole on
+  andon lab down
+  andon lab check
+
+Needs Linux with iproute2 and nftables, and root or unprivileged user namespaces.
+Exit code: 0 as expected, 1 not so, 2 a mistake in the scenario, 3 cannot run here.";
+
 pub const CONFIG: &str = "\
 Examples:
   andon config check
@@ -116,12 +145,14 @@ pub const ALL: &[&str] = &[
     NODE,
     DEMO,
     STATUS,
+    TRACE,
     INCIDENT,
     KEYGEN,
     INVITE,
     TOKEN,
     AUDIT,
     KEY,
+    LAB,
     CONFIG,
     COMPLETIONS,
     MAN,

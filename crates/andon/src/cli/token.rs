@@ -140,7 +140,7 @@ fn create(
 }
 
 /// Writes to the node's audit log what is about to be done; without that it is not done.
-fn record(
+pub(super) fn record(
     file: &TokenFile,
     action: &str,
     subject: &str,
