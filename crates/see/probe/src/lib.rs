@@ -14,13 +14,17 @@
 
 pub mod attention;
 pub mod budget;
+pub mod burst;
+pub mod chance;
 mod clock;
 pub mod flow;
 pub mod heard;
 pub mod histogram;
 pub mod history;
+pub mod large;
 pub mod link_state;
 mod mailbox;
+pub mod minute;
 pub mod node_core;
 pub mod note;
 pub mod now;
@@ -30,16 +34,22 @@ pub mod prober;
 pub mod published;
 pub mod recovery;
 pub mod reflector;
+pub mod rotation;
+pub mod scouts;
 pub mod silence;
+pub mod silent_flows;
 mod sockets;
 pub mod stamp;
+pub mod transport;
+pub mod trace;
 pub mod usual;
 pub mod wheel;
 pub mod wire;
 
 pub use plan::{FlowDetail, LinkDetail, PlannedLink, SecondDetail, WireStats};
 pub use stamp::fuzz_stamp;
-pub use wire::{WireCommand, WireConfig, WireEvent, WireHandle, WireSender, spawn};
+pub use trace::detail::{HopKind, TraceDetail, TraceFlow, TraceHop, TraceState};
+pub use wire::{TraceTo, WireCommand, WireConfig, WireEvent, WireHandle, WireSender, spawn};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //! members, keys) only the newest is kept, and what is a stream is dropped beyond its limit.
 
 use crate::plan::LinkDetail;
-use crate::wire::WireCommand;
+use crate::trace::detail::TraceDetail;
+use crate::wire::{TraceTo, WireCommand};
 use andon_model::NodeKey;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;
@@ -16,7 +17,11 @@ const STREAM_MAX: usize = 4_096;
 /// Questions for details waiting.
 const DETAILS_MAX: usize = 256;
 
+/// Requests for traces waiting.
+const TRACES_MAX: usize = 16;
+
 type Reply = Box<dyn FnOnce(Option<LinkDetail>) + Send>;
+type TraceReply = Box<dyn FnOnce(Option<TraceDetail>) + Send>;
 
 /// All that waits.
 #[derive(Default)]
@@ -27,6 +32,7 @@ pub struct Mail {
     pub gossip: VecDeque<(SocketAddr, Vec<u8>)>,
     pub frames: VecDeque<(u64, SocketAddr, Vec<u8>)>,
     pub details: VecDeque<(NodeKey, Reply)>,
+    pub traces: VecDeque<(TraceTo, u16, TraceReply)>,
     pub stop: bool,
     pub dropped: u64,
     waiting: bool,
@@ -72,6 +78,12 @@ impl Mailbox {
                 return reply(None);
             }
             WireCommand::Detail { to, reply } => mail.details.push_back((to, reply)),
+            WireCommand::Trace { reply, .. } if mail.traces.len() >= TRACES_MAX => {
+                mail.dropped += 1;
+                drop(mail);
+                return reply(None);
+            }
+            WireCommand::Trace { to, flows, reply } => mail.traces.push_back((to, flows, reply)),
             WireCommand::Stop => mail.stop = true,
         }
         if !std::mem::replace(&mut mail.waiting, true) {

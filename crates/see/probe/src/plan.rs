@@ -1,5 +1,6 @@
 //! What goes in and out of this crate: the plan, the details of one link, the counters.
 
+use crate::trace::detail::TraceFlow;
 use andon_model::{LinkReport, NodeKey};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -79,6 +80,8 @@ pub struct LinkDetail {
     pub clock_offset_us: Option<i64>,
     /// By flow.
     pub flows: Vec<FlowDetail>,
+    /// The newest trace of each flow that was traced.
+    pub paths: Vec<TraceFlow>,
     /// Oldest first, at most 300; the last is the second still running.
     pub history: Vec<SecondDetail>,
     /// The same link as it is published, quantised.
@@ -117,6 +120,18 @@ pub struct WireStats {
     pub limited: u64,
     /// Reflector sessions forgotten for newer ones.
     pub sessions_evicted: u64,
+    /// Trace packets sent.
+    pub traces_sent: u64,
+    /// Of these, answered by a router or the far end.
+    pub traces_answered: u64,
+    /// Traces put off, since too many ran.
+    pub traces_refused: u64,
+    /// ICMP errors that quote too little to tell what they are about.
+    pub errors_ambiguous: u64,
+    /// ICMP errors about nothing of ours in flight: late, or forged.
+    pub errors_foreign: u64,
+    /// Times that errors were not listened to, since a socket was flooded with foreign ones.
+    pub errors_muted: u64,
     /// Gossip datagrams sent.
     pub gossip_sent: u64,
     /// Gossip datagrams received.

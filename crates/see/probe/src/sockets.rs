@@ -1,12 +1,18 @@
 //! UDP sockets with what the kernel can tell: when a datagram came, to which of our
-//! addresses, what was refused, what was dropped. Decides nothing.
+//! addresses, what routers and hosts say of those we sent, what was dropped. Decides nothing.
+//!
+//! Errors come from each socket's error queue, so nothing here needs a privilege. An error
+//! that waits there makes the next send or receive fail once, whatever it is about; both are
+//! therefore tried again after the queue was read.
 
+use crate::trace::icmp::{ErrorKind, Origin, PathError};
 use andon_model::Timestamp;
 use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     sockopt,
 };
+use nix::{setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -18,11 +24,48 @@ const MAIN_BUFFER_BYTES: usize = 4 << 20;
 const FLOW_BUFFER_BYTES: usize = 1 << 20;
 /// Largest datagram read; longer ones are cut, and then refused by their readers.
 pub const DATAGRAM_BYTES_MAX: usize = 2_048;
-/// Room for control messages: timestamp, packet info, drop counter, extended error with
-/// its address.
-const CONTROL_BYTES: usize = 256;
-/// `ee_origin` of an error that came from the network as ICMP, for both families.
-const ORIGIN_ICMP: [u8; 2] = [libc::SO_EE_ORIGIN_ICMP, libc::SO_EE_ORIGIN_ICMP6];
+/// Room for control messages: timestamp, packet info, time to live, drop counter, extended
+/// error with its address.
+const CONTROL_BYTES: usize = 320;
+/// `IP_RECVERR_RFC4884` and `IPV6_RECVERR_RFC4884` of linux/in.h and in6.h (Linux 5.9), which
+/// libc does not name.
+const RECVERR_RFC4884_V4: libc::c_int = 26;
+const RECVERR_RFC4884_V6: libc::c_int = 31;
+/// `SO_EE_RFC4884_FLAG_INVALID`: the kernel found the extension broken.
+const RFC4884_INVALID: u8 = 1;
+
+sockopt_impl!(
+    /// Errors tell where their extension begins.
+    Ipv4ErrorExtension,
+    SetOnly,
+    libc::IPPROTO_IP,
+    RECVERR_RFC4884_V4,
+    bool
+);
+sockopt_impl!(
+    /// Errors tell where their extension begins.
+    Ipv6ErrorExtension,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    RECVERR_RFC4884_V6,
+    bool
+);
+sockopt_impl!(
+    /// How packets meet links that are too narrow for them.
+    Ipv4MtuDiscover,
+    SetOnly,
+    libc::IPPROTO_IP,
+    libc::IP_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// How packets meet links that are too narrow for them.
+    Ipv6MtuDiscover,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU_DISCOVER,
+    libc::c_int
+);
 
 /// A datagram that came in.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +76,12 @@ pub struct Arrived {
     pub local: Option<IpAddr>,
     /// The kernel's stamp.
     pub stamp: Option<Timestamp>,
+    /// Time to live that was left.
+    pub ttl: Option<u8>,
     /// Bytes in the buffer.
     pub length: usize,
-    /// On the error queue: the far host refused it.
-    pub refused: bool,
+    /// On the error queue: what is said of it. The buffer has as much as is quoted.
+    pub error: Option<PathError>,
 }
 
 /// A socket, and what the kernel dropped at it.
@@ -59,6 +104,9 @@ impl ProbeSocket {
         } else {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
+        // A dual-stack socket tells both; without them answers just do not tell distances.
+        let _ = setsockopt(&socket, sockopt::Ipv4RecvTtl, &true);
+        let _ = setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true);
         Ok(Self::new(socket, is_v6))
     }
 
@@ -77,11 +125,34 @@ impl ProbeSocket {
         }
         let socket = UdpSocket::from(socket);
         prepare(&socket, FLOW_BUFFER_BYTES)?;
+        // Probes are never cut in pieces, and each tries the path anew whatever was said of it
+        // before. Extensions and times to live are extras that old kernels may not have.
         match ip {
-            IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
-            IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+            IpAddr::V4(_) => {
+                let _ = setsockopt(&socket, Ipv4MtuDiscover, &libc::IP_PMTUDISC_PROBE);
+                let _ = setsockopt(&socket, Ipv4ErrorExtension, &true);
+                let _ = setsockopt(&socket, sockopt::Ipv4RecvTtl, &true);
+            }
+            IpAddr::V6(_) => {
+                let _ = setsockopt(&socket, Ipv6MtuDiscover, &libc::IPV6_PMTUDISC_PROBE);
+                let _ = setsockopt(&socket, Ipv6ErrorExtension, &true);
+                let _ = setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true);
+            }
         }
-        Ok(Self::new(socket, ip.is_ipv6()))
+        let socket = Self::new(socket, ip.is_ipv6());
+        socket.hear_errors(true)?;
+        Ok(socket)
+    }
+
+    /// Whether errors are queued. While they are not, those that wait are gone, and a flood of
+    /// them costs next to nothing.
+    pub fn hear_errors(&self, hear: bool) -> io::Result<()> {
+        let set = if self.is_v6 {
+            setsockopt(&self.socket, sockopt::Ipv6RecvErr, &hear)
+        } else {
+            setsockopt(&self.socket, sockopt::Ipv4RecvErr, &hear)
+        };
+        set.map_err(io::Error::from)
     }
 
     fn new(socket: UdpSocket, is_v6: bool) -> Self {
@@ -131,6 +202,28 @@ impl ProbeSocket {
     /// Sends, if the kernel takes it at once.
     pub fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
         self.socket.send_to(bytes, self.outward(to)).map(drop)
+    }
+
+    /// Sends with this time to live.
+    pub fn send_ttl(&self, to: SocketAddr, ttl: u8, bytes: &[u8]) -> io::Result<()> {
+        let ttl = libc::c_int::from(ttl);
+        let control = if self.is_v6 {
+            ControlMessage::Ipv6HopLimit(&ttl)
+        } else {
+            ControlMessage::Ipv4Ttl(&ttl)
+        };
+        let to = SockaddrStorage::from(self.outward(to));
+        let slices = [IoSlice::new(bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        sendmsg(
+            self.socket.as_raw_fd(),
+            &slices,
+            &[control],
+            flags,
+            Some(&to),
+        )
+        .map(drop)
+        .map_err(io::Error::from)
     }
 
     /// Sends from one of our addresses.
@@ -208,8 +301,9 @@ impl ProbeSocket {
             from,
             local: None,
             stamp: None,
+            ttl: None,
             length: message.bytes,
-            refused: false,
+            error: None,
         };
         for control in message.cmsgs()? {
             match control {
@@ -229,16 +323,47 @@ impl ProbeSocket {
                         Some(IpAddr::from(Ipv6Addr::from(info.ipi6_addr.s6_addr)).to_canonical());
                 }
                 ControlMessageOwned::RxqOvfl(drops) => self.drops = drops,
-                ControlMessageOwned::Ipv4RecvErr(error, _)
-                | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                    arrived.refused = error.ee_errno == libc::ECONNREFUSED as u32
-                        && ORIGIN_ICMP.contains(&error.ee_origin);
+                ControlMessageOwned::Ipv4Ttl(ttl) | ControlMessageOwned::Ipv6HopLimit(ttl) => {
+                    arrived.ttl = u8::try_from(ttl).ok();
+                }
+                ControlMessageOwned::Ipv4RecvErr(error, by) => {
+                    let by = by.filter(|by| i32::from(by.sin_family) == libc::AF_INET);
+                    let by = by.map(|by| Ipv4Addr::from(u32::from_be(by.sin_addr.s_addr)).into());
+                    arrived.error = path_error(&error, by);
+                }
+                ControlMessageOwned::Ipv6RecvErr(error, by) => {
+                    let by = by.filter(|by| i32::from(by.sin6_family) == libc::AF_INET6);
+                    let by = by.map(|by| Ipv6Addr::from(by.sin6_addr.s6_addr).into());
+                    arrived.error = path_error(&error, by);
                 }
                 _ => {}
             }
         }
+        if let Some(error) = &mut arrived.error {
+            error.reply_ttl = arrived.ttl;
+        }
         Ok(Some(arrived))
     }
+}
+
+/// What the kernel says of an error; `None` for what is none of a packet's (timestamps).
+fn path_error(error: &libc::sock_extended_err, by: Option<IpAddr>) -> Option<PathError> {
+    let origin = match error.ee_origin {
+        libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
+        libc::SO_EE_ORIGIN_ICMP => Origin::Icmp,
+        libc::SO_EE_ORIGIN_ICMP6 => Origin::Icmp6,
+        _ => return None,
+    };
+    let too_long = error.ee_errno == libc::EMSGSIZE as u32;
+    // struct sock_ee_data_rfc4884 { __u16 len; __u8 flags; __u8 reserved; }
+    let [low, high, flags, _] = error.ee_data.to_ne_bytes();
+    let at = u16::from_ne_bytes([low, high]);
+    Some(PathError {
+        kind: ErrorKind::of(origin, error.ee_type, error.ee_code, too_long, error.ee_info),
+        by: by.filter(|_| origin != Origin::Local),
+        reply_ttl: None,
+        extension_at: (at > 0 && flags & RFC4884_INVALID == 0).then_some(at),
+    })
 }
 
 fn prepare(socket: &UdpSocket, buffer_bytes: usize) -> io::Result<()> {

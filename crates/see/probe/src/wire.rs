@@ -1,17 +1,24 @@
 //! The shell: one thread, one poll loop over the one port, the flows' sockets and the mailbox.
 //! It carries out what [`NodeCore`] says, and never waits anywhere but in that poll.
+//!
+//! Only sockets that have something are read: a quiet node wakes often and reads little.
 
 use crate::clock::Clock;
 use crate::mailbox::Mailbox;
 use crate::node_core::{Input, NodeCore, Output};
 use crate::plan::{LinkDetail, PlannedLink, WireStats};
-use crate::prober::ProberConfig;
+use crate::prober::{ProberConfig, SocketWish};
 use crate::sockets::{Arrived, DATAGRAM_BYTES_MAX, ProbeSocket};
-use andon_model::{HostHealth, Instant, LinkReport, NodeKey};
+use crate::trace::detail::TraceDetail;
+use crate::trace::icmp::ErrorKind;
+use andon_model::{HostHealth, Instant, LinkReport, NodeKey, PathReport};
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,6 +29,18 @@ const GOSSIP_BIT: u8 = 0x80;
 /// Datagrams read from one socket before the others have their turn. All that came before a
 /// look is read as long as it is less; it equals a burst of 1,000 nodes.
 const READS_MAX: usize = 8_192;
+/// Errors read from one socket before the others have their turn.
+const ERRORS_MAX: usize = 512;
+/// Errors a second that are about nothing of ours; a socket that brings more is not listened
+/// to for errors until the second is over. Kernels hand over what quotes our port, whoever
+/// wrote it, so a flood of forgeries costs as much as one of datagrams.
+const ERRORS_FOREIGN_PPS_MAX: u64 = 2_000;
+/// Sockets told of at one look; the others come with the next.
+const READY_MAX: usize = 160;
+/// A flow's earlier socket is read for so long: its last probes are still answered.
+const RETIRED_FOR: Duration = Duration::from_secs(3);
+/// Earlier sockets kept at once.
+const RETIRED_MAX: usize = 64;
 /// Longest wait, in case a timer was forgotten.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Flows: more would not tell more of the paths between two nodes.
@@ -77,8 +96,28 @@ pub enum WireCommand {
         /// Gets `None` if the link is not probed.
         reply: Box<dyn FnOnce(Option<LinkDetail>) + Send>,
     },
+    /// Trace the ways to a node or an address, fresh.
+    Trace {
+        /// Where to.
+        to: TraceTo,
+        /// Over so many flows, 1 to 64.
+        flows: u16,
+        /// Gets what was seen, within 15 s; `None` if the node is not probed over UDP or too
+        /// many traces run. Called on the wire's thread: it must not wait.
+        reply: Box<dyn FnOnce(Option<TraceDetail>) + Send>,
+    },
     /// End.
     Stop,
+}
+
+/// Where a requested trace leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceTo {
+    /// To a node that is probed. Its flows are the very ones that are traced.
+    Node(NodeKey),
+    /// To any address. It is reached when it says that nobody listens at that port; port
+    /// 33434 is where no one does by custom.
+    Address(SocketAddr),
 }
 
 /// What the wire tells. The callback runs on its thread and must not wait.
@@ -94,6 +133,9 @@ pub enum WireEvent {
     /// All links, complete each time: within 20 ms of a change of state, else each second.
     /// Those with state `not_probed` are nodes that probe us and that we do not.
     Links(Vec<LinkReport>),
+    /// What the flows of links met on their ways, complete each time, within 200 ms of a
+    /// change; links of which there is nothing to tell are left out.
+    Paths(Vec<PathReport>),
     /// Send STAMP into a frame connection.
     SendFrame {
         /// The connection.
@@ -168,18 +210,48 @@ pub fn spawn(
     })
 }
 
+type TraceReply = Box<dyn FnOnce(Option<TraceDetail>) + Send>;
+
+/// What a poll told of. The numbers are those that [`Epoll`] carries.
+const MAILBOX: u64 = 0;
+const MAIN: u64 = 1;
+const V4: u64 = 1_000;
+const V6: u64 = 2_000;
+const RETIRED: u64 = 10_000;
+
+/// A flow's earlier socket, which still gets its last answers.
+struct Retired {
+    number: u64,
+    flow: u16,
+    until: Instant,
+    socket: ProbeSocket,
+}
+
 struct Wire {
     clock: Clock,
     core: NodeCore,
     main: ProbeSocket,
+    /// By index of the flow.
     flows_v4: Vec<ProbeSocket>,
     flows_v6: Vec<ProbeSocket>,
+    retired: VecDeque<Retired>,
+    retired_next: u64,
     opened_v6: bool,
+    /// Source ports over IPv4; those over IPv6 are the same where they are free.
     ports: Vec<u16>,
+    ip_v4: IpAddr,
     ip_v6: IpAddr,
+    poll: Epoll,
+    ready: Vec<EpollEvent>,
     mailbox: Arc<Mailbox>,
     events: Box<dyn FnMut(WireEvent) + Send>,
     buffer: Box<[u8; DATAGRAM_BYTES_MAX]>,
+    asks: BTreeMap<u64, TraceReply>,
+    next_ask: u64,
+    /// Foreign errors as of the beginning of this second, and since when.
+    foreign: (u64, Instant),
+    muted: Vec<u64>,
+    errors_muted: u64,
     gossip_sent: u64,
     gossip_received: u64,
     send_errors: u64,
@@ -208,6 +280,12 @@ impl Wire {
             .iter()
             .map(|flow| Ok(flow.local()?.port()))
             .collect::<io::Result<_>>()?;
+        let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        listen(&poll, mailbox.fd(), MAILBOX)?;
+        listen(&poll, main.fd(), MAIN)?;
+        for (flow, number) in flows_v4.iter().zip(V4..) {
+            listen(&poll, flow.fd(), number)?;
+        }
         debug!(node = %config.me, flows = ports.len(), "wire opened");
         let clock = Clock::start();
         let (at, utc) = clock.read();
@@ -224,12 +302,22 @@ impl Wire {
             main,
             flows_v4,
             flows_v6: Vec::new(),
+            retired: VecDeque::new(),
+            retired_next: RETIRED,
             opened_v6: false,
             ports,
+            ip_v4,
             ip_v6,
+            poll,
+            ready: Vec::with_capacity(READY_MAX),
             mailbox,
             events,
             buffer: Box::new([0; DATAGRAM_BYTES_MAX]),
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            foreign: (0, at),
+            muted: Vec::new(),
+            errors_muted: 0,
             gossip_sent: 0,
             gossip_received: 0,
             send_errors: 0,
@@ -242,14 +330,16 @@ impl Wire {
             self.wait();
             let (at, utc) = self.clock.read();
             self.core.look(at, utc);
+            // Asked after the look, so that all that came before it is read.
+            self.poll();
             if self.take_mail() {
                 return;
             }
-            self.read_main(at);
-            self.read_flows(at);
+            self.read(at);
             self.refresh();
             self.core.wake();
             self.flush();
+            self.tidy(at);
         }
     }
 
@@ -260,18 +350,15 @@ impl Wire {
             .next_wake()
             .map_or(WAIT_MAX, |due| due.since(at))
             .min(WAIT_MAX);
-        let flows = self
-            .flows_v4
-            .iter()
-            .chain(&self.flows_v6)
-            .map(ProbeSocket::fd);
-        let mut fds: Vec<PollFd<'_>> = [self.mailbox.fd(), self.main.fd()]
-            .into_iter()
-            .chain(flows)
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-            .collect();
+        let mut fds = [PollFd::new(self.poll.0.as_fd(), PollFlags::POLLIN)];
         // An interrupted wait is a short one.
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(wait)), None);
+    }
+
+    fn poll(&mut self) {
+        self.ready.resize(READY_MAX, EpollEvent::empty());
+        let count = self.poll.wait(&mut self.ready, EpollTimeout::ZERO);
+        self.ready.truncate(count.unwrap_or(0));
     }
 
     fn refresh(&mut self) -> (Instant, andon_model::Timestamp) {
@@ -282,6 +369,9 @@ impl Wire {
 
     /// Carries out commands; returns whether to end.
     fn take_mail(&mut self) -> bool {
+        if !self.ready.iter().any(|event| event.data() == MAILBOX) {
+            return false;
+        }
         let mail = self.mailbox.take();
         self.commands_dropped = mail.dropped;
         if let Some(keys) = mail.keys {
@@ -307,8 +397,57 @@ impl Wire {
         for (to, reply) in mail.details {
             reply(self.core.detail(to));
         }
+        for (to, flows, reply) in mail.traces {
+            self.trace(to, flows, reply);
+        }
         self.flush();
         mail.stop
+    }
+
+    /// Begins a requested trace, over sockets of the flows' own as far as there are.
+    fn trace(&mut self, to: TraceTo, flows: u16, reply: TraceReply) {
+        let (to, node) = match to {
+            TraceTo::Node(node) => match self.core.address(node) {
+                Some(address) => (address, Some(node)),
+                None => return reply(None),
+            },
+            TraceTo::Address(address) => (address, None),
+        };
+        let flows = flows.clamp(1, FLOWS_MAX);
+        self.open_flows(flows);
+        if to.is_ipv6() {
+            self.open_v6();
+        }
+        let sockets = if to.is_ipv6() {
+            &self.flows_v6
+        } else {
+            &self.flows_v4
+        };
+        let ports = (0..flows).zip(sockets).filter_map(|(flow, socket)| {
+            let port = socket.local().ok()?.port();
+            Some((flow, port))
+        });
+        let ask = self.next_ask;
+        self.next_ask += 1;
+        self.asks.insert(ask, reply);
+        self.core.handle(Input::Trace {
+            ask,
+            to,
+            node,
+            flows: ports.collect(),
+        });
+    }
+
+    fn read(&mut self, looked: Instant) {
+        let ready = std::mem::take(&mut self.ready);
+        for event in &ready {
+            match event.data() {
+                MAILBOX => {}
+                MAIN => self.read_main(looked),
+                number => self.read_flow(number, looked),
+            }
+        }
+        self.ready = ready;
     }
 
     fn read_main(&mut self, looked: Instant) {
@@ -317,6 +456,7 @@ impl Wire {
                 from,
                 local,
                 stamp,
+                ttl,
                 length,
                 ..
             }) = self.main.receive(&mut self.buffer[..])
@@ -337,6 +477,7 @@ impl Wire {
                     from,
                     local,
                     received,
+                    ttl,
                     bytes,
                 });
                 self.flush();
@@ -347,36 +488,70 @@ impl Wire {
         }
     }
 
-    fn read_flows(&mut self, looked: Instant) {
-        for sockets in [&mut self.flows_v4, &mut self.flows_v6] {
-            for (socket, flow) in sockets.iter_mut().zip(0u16..) {
-                for _ in 0..READS_MAX {
-                    let Some(arrived) = socket.receive(&mut self.buffer[..]) else {
-                        break;
-                    };
-                    let now = self.clock.read();
-                    self.core.refresh(now.0, now.1);
-                    let received = Clock::instant_of(now, arrived.stamp);
-                    let bytes = &self.buffer[..arrived.length];
-                    self.core.handle(Input::Answer {
-                        flow,
-                        from: arrived.from,
-                        received,
-                        bytes,
-                    });
-                    if received > looked {
-                        break;
-                    }
-                }
-                read_errors(socket, flow, &mut self.core, &mut self.buffer[..]);
+    fn read_flow(&mut self, number: u64, looked: Instant) {
+        let retired = &mut self.retired;
+        let found = match number {
+            RETIRED.. => retired
+                .iter_mut()
+                .find(|retired| retired.number == number)
+                .map(|retired| (retired.flow, &mut retired.socket)),
+            V6.. => at(&mut self.flows_v6, number - V6),
+            V4.. => at(&mut self.flows_v4, number - V4),
+            _ => None,
+        };
+        let Some((flow, socket)) = found else {
+            return;
+        };
+        for _ in 0..READS_MAX {
+            let Some(arrived) = socket.receive(&mut self.buffer[..]) else {
+                break;
+            };
+            let now = self.clock.read();
+            self.core.refresh(now.0, now.1);
+            let received = Clock::instant_of(now, arrived.stamp);
+            self.core.handle(Input::Answer {
+                flow,
+                from: arrived.from,
+                received,
+                bytes: &self.buffer[..arrived.length],
+            });
+            if received > looked {
+                break;
             }
+        }
+        read_errors(
+            socket,
+            flow,
+            &self.clock,
+            &mut self.core,
+            &mut self.buffer[..],
+        );
+        let foreign = self.core.errors_foreign() - self.foreign.0;
+        if foreign > ERRORS_FOREIGN_PPS_MAX && socket.hear_errors(false).is_ok() {
+            self.muted.push(number);
+            self.errors_muted += 1;
         }
     }
 
     fn flush(&mut self) {
         while let Some(output) = self.core.poll() {
             match output {
-                Output::Probe { flow, to, bytes } => self.send_probe(flow, to, &bytes),
+                Output::Probe { flow, to, bytes } => self.send_probe(flow, to, None, &bytes),
+                Output::Large { flow, to, bytes } => self.send_probe(flow, to, None, &bytes),
+                Output::Trace {
+                    flow,
+                    to,
+                    ttl,
+                    bytes,
+                } => self.send_probe(flow, to, Some(ttl), &bytes),
+                Output::Traced { ask, detail } => {
+                    if let Some(reply) = self.asks.remove(&ask) {
+                        reply(detail);
+                    }
+                }
+                Output::Paths(reports) => (self.events)(WireEvent::Paths(reports)),
+                Output::Sockets(SocketWish::Open(flows)) => self.open_flows(flows),
+                Output::Sockets(SocketWish::Renew(flow)) => self.renew_flow(flow),
                 Output::Reflection { to, local, bytes } => {
                     self.send_errors += u64::from(self.main.send_from(local, to, &bytes).is_err());
                 }
@@ -398,6 +573,7 @@ impl Wire {
                         gossip_received: self.gossip_received,
                         send_errors: self.send_errors,
                         commands_dropped: self.commands_dropped,
+                        errors_muted: self.errors_muted,
                         kernel_drops: sockets.map(|socket| u64::from(socket.drops())).sum(),
                         ..stats
                     }));
@@ -406,20 +582,10 @@ impl Wire {
         }
     }
 
-    fn send_probe(&mut self, flow: u16, to: SocketAddr, bytes: &[u8]) {
-        if to.is_ipv6() && !std::mem::replace(&mut self.opened_v6, true) {
-            // Ports equal those of IPv4 where they are free; a host without IPv6 has none.
-            let opened: io::Result<Vec<ProbeSocket>> = self
-                .ports
-                .iter()
-                .map(|port| ProbeSocket::flow(self.ip_v6, *port))
-                .collect();
-            match opened {
-                Ok(flows) => self.flows_v6 = flows,
-                Err(error) => {
-                    warn!(%error, "no IPv6 sockets: links to IPv6 addresses stay unknown")
-                }
-            }
+    /// Sends a flow's packet; with a time to live it is a trace's.
+    fn send_probe(&mut self, flow: u16, to: SocketAddr, ttl: Option<u8>, bytes: &[u8]) {
+        if to.is_ipv6() {
+            self.open_v6();
         }
         let sockets = if to.is_ipv6() {
             &mut self.flows_v6
@@ -429,38 +595,210 @@ impl Wire {
         let Some(socket) = sockets.get_mut(usize::from(flow)) else {
             return self.core.handle(Input::Unsent { flow, to, bytes });
         };
-        // An earlier probe's refusal can surface at this send; it is taken off, then we retry.
+        // An error that waits makes a send fail, whatever it is about: it is taken off the
+        // queue, then we try again.
         for _ in 0..16 {
-            match socket.send(to, bytes).map_err(|error| error.kind()) {
-                Ok(()) => return,
-                Err(io::ErrorKind::ConnectionRefused) => {
-                    read_errors(socket, flow, &mut self.core, &mut self.buffer[..]);
-                }
-                Err(io::ErrorKind::WouldBlock) => break,
-                // No route, no network, not permitted: the probe is lost, as the link is.
-                Err(_) => {
-                    self.send_errors += 1;
-                    return;
-                }
+            let sent = match ttl {
+                Some(ttl) => socket.send_ttl(to, ttl, bytes),
+                None => socket.send(to, bytes),
+            };
+            let Err(error) = sent else {
+                return;
+            };
+            if error.kind() == io::ErrorKind::WouldBlock {
+                break;
+            }
+            let (clock, buffer) = (&self.clock, &mut self.buffer[..]);
+            let waited = read_errors(socket, flow, clock, &mut self.core, buffer);
+            if error.raw_os_error() == Some(libc::EMSGSIZE) {
+                let mtu = waited.local_mtu.unwrap_or(0);
+                self.core.handle(Input::TooLarge {
+                    flow,
+                    to,
+                    bytes,
+                    mtu,
+                });
+                break;
+            }
+            // No route, no network, not permitted: the probe is lost, as the link is.
+            if waited.count == 0 {
+                self.send_errors += 1;
+                return;
             }
         }
         self.send_errors += 1;
-        self.core.handle(Input::Unsent { flow, to, bytes });
+        if ttl.is_none() {
+            self.core.handle(Input::Unsent { flow, to, bytes });
+        }
     }
-}
 
-/// Takes all off the error queue, and tells the core of refusals.
-fn read_errors(socket: &mut ProbeSocket, flow: u16, core: &mut NodeCore, buffer: &mut [u8]) {
-    for _ in 0..READS_MAX {
-        let Some(error) = socket.receive_error(buffer) else {
+    /// Opens sockets for all flows below this index, and tells their ports. Where the host has
+    /// no more to give, there are fewer.
+    fn open_flows(&mut self, flows: u16) {
+        for flow in 0..flows.min(FLOWS_MAX) {
+            if usize::from(flow) < self.flows_v4.len() {
+                continue;
+            }
+            let opened = ProbeSocket::flow(self.ip_v4, 0).and_then(|socket| {
+                listen(&self.poll, socket.fd(), V4 + u64::from(flow))?;
+                Ok((socket.local()?.port(), socket))
+            });
+            match opened {
+                Ok((port, socket)) => {
+                    self.flows_v4.push(socket);
+                    self.ports.push(port);
+                    self.core.handle(Input::FlowPort { flow, port });
+                }
+                Err(error) => {
+                    warn!(%error, flows = flow, "no more sockets for flows");
+                    break;
+                }
+            }
+        }
+        if self.opened_v6 {
+            self.fill_v6();
+        }
+    }
+
+    /// Gives a flow another source port. Its earlier socket is read for a while.
+    fn renew_flow(&mut self, flow: u16) {
+        let index = usize::from(flow);
+        let number = u64::from(flow);
+        let renewed = ProbeSocket::flow(self.ip_v4, 0).and_then(|socket| {
+            let port = socket.local()?.port();
+            listen(&self.poll, socket.fd(), V4 + number)?;
+            Ok((port, socket))
+        });
+        let (Ok((port, socket)), Some(held)) = (renewed, self.flows_v4.get_mut(index)) else {
             return;
         };
-        if error.refused {
-            core.handle(Input::Refused {
+        let old = std::mem::replace(held, socket);
+        self.retire(flow, old);
+        if let Some(held) = self.ports.get_mut(index) {
+            *held = port;
+        }
+        let renewed = ProbeSocket::flow(self.ip_v6, port).and_then(|socket| {
+            listen(&self.poll, socket.fd(), V6 + number)?;
+            Ok(socket)
+        });
+        if let (Some(held), Ok(socket)) = (self.flows_v6.get_mut(index), renewed) {
+            let old = std::mem::replace(held, socket);
+            self.retire(flow, old);
+        }
+        self.core.handle(Input::FlowPort { flow, port });
+    }
+
+    fn retire(&mut self, flow: u16, socket: ProbeSocket) {
+        let number = self.retired_next;
+        self.retired_next += 1;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+        let is_listened = self.poll.modify(socket.fd(), &mut event.clone()).is_ok();
+        if self.retired.len() >= RETIRED_MAX {
+            self.retired.pop_front();
+        }
+        if is_listened {
+            self.retired.push_back(Retired {
+                number,
                 flow,
-                to: error.from,
-                bytes: &buffer[..error.length],
+                until: self.clock.read().0 + RETIRED_FOR,
+                socket,
             });
         }
     }
+
+    /// Opens the flows' sockets for IPv6 when first needed; a host without it has none.
+    fn open_v6(&mut self) {
+        if !std::mem::replace(&mut self.opened_v6, true) {
+            self.fill_v6();
+        }
+    }
+
+    fn fill_v6(&mut self) {
+        let missing = self.ports.iter().zip(V6..).skip(self.flows_v6.len());
+        let opened: io::Result<Vec<ProbeSocket>> = missing
+            .map(|(port, number)| {
+                let socket = ProbeSocket::flow(self.ip_v6, *port)?;
+                listen(&self.poll, socket.fd(), number)?;
+                Ok(socket)
+            })
+            .collect();
+        match opened {
+            Ok(flows) => self.flows_v6.extend(flows),
+            Err(error) => {
+                warn!(%error, "no IPv6 sockets: links to IPv6 addresses stay unknown")
+            }
+        }
+    }
+
+    /// Closes earlier sockets, and listens to errors again.
+    fn tidy(&mut self, now: Instant) {
+        while self.retired.front().is_some_and(|old| old.until <= now) {
+            self.retired.pop_front();
+        }
+        if now.since(self.foreign.1) < Duration::from_secs(1) {
+            return;
+        }
+        self.foreign = (self.core.errors_foreign(), now);
+        for number in std::mem::take(&mut self.muted) {
+            let socket = match number {
+                V6.. => at(&mut self.flows_v6, number - V6),
+                _ => at(&mut self.flows_v4, number.saturating_sub(V4)),
+            };
+            if let Some((_, socket)) = socket {
+                let _ = socket.hear_errors(true);
+            }
+        }
+    }
+}
+
+fn listen(poll: &Epoll, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+    poll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+    Ok(())
+}
+
+fn at(sockets: &mut [ProbeSocket], index: u64) -> Option<(u16, &mut ProbeSocket)> {
+    let flow = u16::try_from(index).ok()?;
+    Some((flow, sockets.get_mut(usize::from(flow))?))
+}
+
+/// What was taken off an error queue.
+struct Waited {
+    count: usize,
+    /// This host itself refused a packet, which may have so many bytes at most.
+    local_mtu: Option<u32>,
+}
+
+/// Takes what is on the error queue, and tells the core.
+fn read_errors(
+    socket: &mut ProbeSocket,
+    flow: u16,
+    clock: &Clock,
+    core: &mut NodeCore,
+    buffer: &mut [u8],
+) -> Waited {
+    let mut waited = Waited {
+        count: 0,
+        local_mtu: None,
+    };
+    while waited.count < ERRORS_MAX
+        && let Some(arrived) = socket.receive_error(buffer)
+    {
+        waited.count += 1;
+        let Some(error) = arrived.error else {
+            continue;
+        };
+        if let (ErrorKind::TooBig { mtu }, None) = (error.kind, error.by) {
+            waited.local_mtu = Some(mtu);
+        }
+        let now = clock.read();
+        core.refresh(now.0, now.1);
+        core.handle(Input::Error {
+            flow,
+            to: arrived.from,
+            received: Clock::instant_of(now, arrived.stamp),
+            error,
+            quote: &buffer[..arrived.length],
+        });
+    }
+    waited
 }

@@ -1,0 +1,217 @@
+//! When the flows of one link are traced: rarely while all is well, at once when one loses
+//! probes, and again while it does. Keeps each flow's way.
+
+use super::run::{Aim, Run, Start};
+use super::way::FlowWay;
+use crate::paths::{FlowHealth, LinkHealth};
+use andon_model::{Instant, Timestamp};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Distance of the traces of a healthy link. Halved, a changed way is known sooner and
+/// routers answer twice as much.
+const HEALTHY_EVERY: Duration = Duration::from_secs(60);
+/// The second one comes sooner: routers that limit their answers left gaps in the first.
+const SECOND_AFTER: Duration = Duration::from_secs(15);
+/// A link whose trouble ended is traced after this: its ways may be others.
+const MENDED_AFTER: Duration = Duration::from_secs(2);
+/// Flows traced in one round of trouble. The others have their turn in the next.
+const FAILING_FLOWS_MAX: usize = 24;
+/// In trouble, flows that live are looked at too, but not before those that do not,
+const LIVING_AFTER: Duration = Duration::from_millis(1_500);
+/// and so often.
+const LIVING_EVERY: Duration = Duration::from_secs(10);
+
+/// A flow to be traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Index of the flow.
+    pub flow: u16,
+    /// Its source port.
+    pub port: u16,
+    /// What for.
+    pub aim: Aim,
+}
+
+/// One link.
+#[derive(Debug)]
+pub struct Watch {
+    to: SocketAddr,
+    /// By source port.
+    ways: BTreeMap<u16, FlowWay>,
+    healthy_at: Instant,
+    healthy_rounds: u32,
+    failing_at: Instant,
+    failing_rounds: u32,
+    living_at: Instant,
+    turn: usize,
+}
+
+impl Watch {
+    /// A link that was never traced.
+    pub fn new(to: SocketAddr) -> Self {
+        Self {
+            to,
+            ways: BTreeMap::new(),
+            healthy_at: Instant(0),
+            healthy_rounds: 0,
+            failing_at: Instant(0),
+            failing_rounds: 0,
+            living_at: Instant(0),
+            turn: 0,
+        }
+    }
+
+    /// Where it leads.
+    pub fn to(&self) -> SocketAddr {
+        self.to
+    }
+
+    /// A flow's way.
+    pub fn way(&self, port: u16) -> Option<&FlowWay> {
+        self.ways.get(&port)
+    }
+
+    /// Distance of the far end, as the flows know it: the longest of their ways.
+    pub fn distance(&self) -> Option<u8> {
+        let ways = self.ways.values().filter_map(FlowWay::complete);
+        let longest = ways.map(|way| way.hops.len()).max()?;
+        u8::try_from(longest + 1).ok()
+    }
+
+    /// What to trace now. `jitter`: 0..1, so that links do not trace in step.
+    pub fn wishes(&mut self, now: Instant, health: &LinkHealth, jitter: f64) -> Vec<Wish> {
+        self.ways
+            .retain(|port, _| health.flows.iter().any(|flow| flow.port == *port));
+        let mut troubled = Vec::new();
+        let mut is_mended = false;
+        for flow in &health.flows {
+            let is_troubled = is_troubled(flow);
+            if let Some(way) = self.ways.get_mut(&flow.port) {
+                is_mended |= way.trouble(now, is_troubled);
+            } else if is_troubled {
+                let way = self.ways.entry(flow.port).or_default();
+                way.trouble(now, true);
+            }
+            if is_troubled {
+                troubled.push(*flow);
+            }
+        }
+        if is_mended {
+            self.healthy_at = self.healthy_at.min(now + MENDED_AFTER);
+        }
+        if troubled.is_empty() {
+            self.failing_rounds = 0;
+            self.failing_at = now;
+            return self.healthy(now, health, jitter);
+        }
+        let mut wishes = self.failing(now, &troubled);
+        wishes.extend(self.living(now, health));
+        wishes
+    }
+
+    /// What a trace of a flow begins with.
+    pub fn start(&self, flow: u16, port: u16, aim: Aim, patience: Duration) -> Start {
+        let way = self.ways.get(&port);
+        let complete = way.and_then(FlowWay::complete);
+        let own = complete.and_then(|way| u8::try_from(way.hops.len() + 1).ok());
+        Start {
+            flow,
+            port,
+            to: self.to,
+            aim,
+            expected: complete.map(|way| way.hops.clone()).unwrap_or_default(),
+            distance: own
+                .or_else(|| self.distance())
+                .filter(|_| way.is_none_or(|way| !way.is_astray)),
+            patience,
+            is_serial: way.is_some_and(|way| way.is_serial),
+            is_asked: false,
+        }
+    }
+
+    /// Takes what a trace saw.
+    pub fn take(&mut self, now: Instant, utc: Timestamp, run: &Run) {
+        self.ways
+            .entry(run.start().port)
+            .or_default()
+            .take(now, utc, run);
+    }
+
+    fn healthy(&mut self, now: Instant, health: &LinkHealth, jitter: f64) -> Vec<Wish> {
+        let alive = health.flows.iter().filter(|flow| flow.alive == Some(true));
+        let alive: Vec<Wish> = alive.map(|flow| wish(flow, Aim::Whole)).collect();
+        if alive.is_empty() {
+            return alive;
+        }
+        if now < self.healthy_at {
+            let unknown = |wish: &Wish| !self.ways.contains_key(&wish.port);
+            return alive.into_iter().filter(unknown).collect();
+        }
+        let every = if self.healthy_rounds == 0 {
+            SECOND_AFTER
+        } else {
+            HEALTHY_EVERY
+        };
+        self.healthy_rounds += 1;
+        self.healthy_at = now + every.mul_f64(0.8 + 0.4 * jitter);
+        alive
+    }
+
+    /// Flows in trouble that no trace has looked at yet, at once; all of them in turn, again
+    /// and again, ever more seldom.
+    fn failing(&mut self, now: Instant, troubled: &[FlowHealth]) -> Vec<Wish> {
+        let is_due = now >= self.failing_at;
+        let is_new = |flow: &FlowHealth| {
+            let way = self.ways.get(&flow.port);
+            let since = way.and_then(FlowWay::trouble_since);
+            way.and_then(FlowWay::traced) < since
+        };
+        let begin = self.turn % troubled.len();
+        let in_turn = troubled[begin..].iter().chain(&troubled[..begin]);
+        let chosen: Vec<Wish> = in_turn
+            .filter(|flow| is_due || is_new(flow))
+            .take(FAILING_FLOWS_MAX)
+            .map(|flow| wish(flow, Aim::Search))
+            .collect();
+        if is_due {
+            self.turn = begin + chosen.len();
+            if self.failing_rounds == 0 {
+                self.living_at = now + LIVING_AFTER;
+            }
+            self.failing_rounds += 1;
+            self.failing_at = now
+                + match self.failing_rounds {
+                    0..=10 => Duration::from_secs(2),
+                    11..=30 => Duration::from_secs(5),
+                    _ => Duration::from_secs(15),
+                };
+        }
+        chosen
+    }
+
+    fn living(&mut self, now: Instant, health: &LinkHealth) -> Vec<Wish> {
+        if now < self.living_at {
+            return Vec::new();
+        }
+        self.living_at = now + LIVING_EVERY;
+        let living = health.flows.iter();
+        living
+            .filter(|flow| flow.alive == Some(true) && !is_troubled(flow))
+            .map(|flow| wish(flow, Aim::Whole))
+            .collect()
+    }
+}
+
+fn is_troubled(flow: &FlowHealth) -> bool {
+    flow.alive == Some(false) || flow.lost_run > 0
+}
+
+fn wish(flow: &FlowHealth, aim: Aim) -> Wish {
+    Wish {
+        flow: flow.flow,
+        port: flow.port,
+        aim,
+    }
+}
