@@ -113,7 +113,6 @@ pub enum TimelineKind {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TimelineEntry {
     /// When, by the clock of the node that noted it.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub at: Timestamp,
     /// What happened.
     pub kind: TimelineKind,
@@ -143,10 +142,8 @@ pub struct Incident {
     /// The leading verdict's id: what makes two incidents the same.
     pub cause: String,
     /// Start of the first symptom.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub opened_at: Timestamp,
     /// When it was over.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub resolved_at: Option<Timestamp>,
     /// Who has taken note of it.
     pub acknowledged_by: Option<String>,

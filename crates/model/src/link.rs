@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum LinkState {
     /// All flows answer, loss and latency as usual.
     #[n(0)]
@@ -51,6 +52,7 @@ pub enum Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum LinkReason {
     /// More probes are lost than is usual.
     #[n(0)]
@@ -67,12 +69,16 @@ pub enum LinkReason {
     /// No probe was answered in time.
     #[n(4)]
     Silent,
+    /// Small probes pass and large ones do not.
+    #[n(5)]
+    Mtu,
 }
 
 /// What carries the probes of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Transport {
     /// STAMP over UDP.
     #[n(0)]
@@ -108,6 +114,7 @@ pub enum Transport {
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Heard {
     /// The far node does not probe this one, or has not yet.
     #[n(0)]
@@ -125,6 +132,7 @@ pub enum Heard {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
 )]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct FlowCount {
     /// Flows that answer.
     #[n(0)]
@@ -137,6 +145,7 @@ pub struct FlowCount {
 /// Share of packets lost each way, 0..=1; `None` where it was not measured.
 /// Source: RFC 7680 (one-way loss), from both ends' sequence numbers (RFC 8762 §4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Encode, Decode, Default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LossPair {
     /// From the observer to the far end.
     #[n(0)]
@@ -151,6 +160,7 @@ pub struct LossPair {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode, Default,
 )]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RttUs {
     /// Median; `None` where nothing was measured.
     #[n(0)]

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// Equal on nodes that agree: a combination of the hashes of all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(value_type = String))]
 pub struct PictureDigest(pub u128);
 
 impl fmt::Display for PictureDigest {

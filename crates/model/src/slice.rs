@@ -32,6 +32,7 @@ pub enum Presence {
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Reach {
     /// At its addresses, over UDP and TCP.
     #[n(0)]
@@ -87,6 +88,7 @@ pub struct Identity {
 /// How the host itself fares, so that a busy host is never drawn as a bad network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, Default)]
 #[cbor(map)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HostHealth {
     /// How late the prober was woken lately (99th percentile), quantised, microseconds.
     #[n(0)]

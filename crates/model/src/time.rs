@@ -39,6 +39,8 @@ fn micros(span: Duration) -> u64 {
 /// UTC in microseconds since 1970. Written as RFC 3339 where people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 #[cbor(transparent)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
 pub struct Timestamp(#[n(0)] pub i64);
 
 impl Timestamp {

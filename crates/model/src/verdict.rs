@@ -43,7 +43,6 @@ pub struct Evidence {
     /// Speaks for the verdict (`true`) or against it.
     pub supports: bool,
     /// Since when, by the observer's clock.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub since: Option<Timestamp>,
 }
 
@@ -89,7 +88,6 @@ pub struct Verdict {
     /// Observations for and against.
     pub evidence: Vec<Evidence>,
     /// Earliest observation of it.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub since: Timestamp,
     /// Where the verdict is about a link or a direction.
     #[serde(skip_serializing_if = "Option::is_none", default)]

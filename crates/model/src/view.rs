@@ -58,17 +58,14 @@ pub struct NodeView {
     /// where an earlier node holds the same id.
     pub id: String,
     /// Head of its Ed25519 public key, hex; `None` for what is no node of the grid.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub key: Option<NodeKey>,
     /// Where it stands; `None` for a target or neighbour of no known site.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub site: Option<SiteId>,
     /// What it is.
     pub kind: NodeKind,
     /// What the others say of it.
     pub state: NodeState,
     /// Since when the state holds.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub since: Option<Timestamp>,
     /// Where it is reached, best first.
     pub addresses: Vec<String>,
@@ -77,13 +74,10 @@ pub struct NodeView {
     /// Version of its program.
     pub version: Option<String>,
     /// When it started, by its own clock.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub started_at: Option<Timestamp>,
     /// How others reach it.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub reach: Option<Reach>,
     /// How its host fares.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub host: Option<HostHealth>,
     /// Its clock minus the others' (median of what observers measure), microseconds, where bad.
     pub clock_offset_us: Option<i64>,
@@ -96,6 +90,8 @@ pub struct NodeView {
 /// The id of a node or target, shared by all links that name it: a thousand nodes have
 /// sixty thousand links.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(value_type = String))]
 pub struct Name(Arc<str>);
 
 impl Name {
@@ -195,40 +191,29 @@ impl<'de> Deserialize<'de> for Name {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LinkView {
     /// Id of the observer.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub from: Name,
     /// Id of the node or target observed.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub to: Name,
     /// State in this direction, from the evidence of both ends.
-    #[cfg_attr(feature = "schema", schema(value_type = String, example = "up"))]
     pub state: LinkState,
     /// Why, where it is not up.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub reason: Option<LinkReason>,
     /// What the observer's own round trips say, where the direction's state differs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub round_trip: Option<LinkState>,
     /// What carries the probes.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub transport: Option<Transport>,
     /// Flows that answer.
-    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub flows: FlowCount,
     /// Loss each way, 0..=1; `null` where not measured.
-    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub loss: LossPair,
     /// Round-trip time, microseconds; `null` where not measured.
-    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub rtt_us: RttUs,
     /// The usual median of this link, microseconds.
     pub rtt_baseline_us: Option<u32>,
     /// Whether the far node's probes arrive at the observer.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub heard: Heard,
     /// Since when the state holds.
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
     pub since: Option<Timestamp>,
     /// Through a *via* address.
     pub via: bool,
@@ -242,10 +227,8 @@ pub struct LinkView {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PictureView {
     /// Equal on nodes that agree.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub digest: PictureDigest,
     /// When this document was derived, by the answering node's clock.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub generated_at: Timestamp,
     /// Id of the answering node.
     pub me: String,

@@ -24,6 +24,10 @@ const LINKS_MAX: usize = 8;
 /// How often the token file is looked at: a revoked token works no longer than this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often the file is looked at for a token that is not known: one that was just made works
+/// at once. A look is one call of the system.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Longest credential looked at; ours have 58 characters.
 const CREDENTIAL_BYTES_MAX: usize = 128;
 
@@ -154,8 +158,7 @@ impl Access {
     /// Judges a token.
     pub(crate) fn bearer(&self, credential: &str, source: IpAddr) -> Result<Grant, Denied> {
         let mut state = self.lock();
-        self.refresh(&mut state);
-        match state.token(credential, now()) {
+        match self.token(&mut state, credential) {
             Some(grant) => Ok(grant),
             None => Err(state.deny(source)),
         }
@@ -169,8 +172,7 @@ impl Access {
         source: IpAddr,
     ) -> Result<(Grant, Zeroizing<String>), Denied> {
         let mut state = self.lock();
-        self.refresh(&mut state);
-        let grant = match state.token(credential, now()) {
+        let grant = match self.token(&mut state, credential) {
             Some(grant) => grant,
             None if state.use_link(credential) => Grant {
                 role: Role::Admin,
@@ -186,13 +188,22 @@ impl Access {
         Ok((grant, cookie))
     }
 
+    /// Whose token it is; looks once more before it says that it is nobody's.
+    fn token(&self, state: &mut State, credential: &str) -> Option<Grant> {
+        self.refresh(state, LOOK_EVERY);
+        state.token(credential, now()).or_else(|| {
+            self.refresh(state, LOOK_AGAIN);
+            state.token(credential, now())
+        })
+    }
+
     /// Whose session a cookie is. It ends with the token that it was made with.
     pub(crate) fn session(&self, cookie: &str) -> Option<Grant> {
         if cookie.len() > CREDENTIAL_BYTES_MAX {
             return None;
         }
         let mut state = self.lock();
-        self.refresh(&mut state);
+        self.refresh(&mut state, LOOK_EVERY);
         let session = state.sessions.find(Instant::now(), cookie)?.clone();
         let Some(name) = session.token else {
             return Some(Grant {
@@ -221,17 +232,13 @@ impl Access {
     /// Follows the token file, now rather than at the next look.
     pub(crate) fn reload(&self) {
         let mut state = self.lock();
-        state.looked = None;
-        self.refresh(&mut state);
+        self.refresh(&mut state, Duration::ZERO);
     }
 
-    /// Reads the file again if it changed. An unreadable file keeps the tokens known so far,
+    /// Reads the file again if it changed and was not looked at within `every`. An unreadable file keeps the tokens known so far,
     /// so that a slip of an editor locks nobody out; a missing file means no tokens.
-    fn refresh(&self, state: &mut State) {
-        if state
-            .looked
-            .is_some_and(|looked| looked.elapsed() < LOOK_EVERY)
-        {
+    fn refresh(&self, state: &mut State, every: Duration) {
+        if state.looked.is_some_and(|looked| looked.elapsed() < every) {
             return;
         }
         state.looked = Some(Instant::now());
@@ -308,6 +315,24 @@ pub(crate) fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_made_by_the_command_line_works_at_once() {
+        let dir = std::env::temp_dir().join(format!("andon-access-new-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir(&dir).unwrap();
+        let access = Access::open(&dir);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        for name in ["ann", "bob"] {
+            // The list was looked at just now, and yet:
+            assert_eq!(access.bearer("andon_wrong", here), Err(Denied::Wrong));
+            let made = TokenFile::at(&dir).create(name, Role::Viewer, None, now());
+            std::thread::sleep(LOOK_AGAIN);
+            let secret = made.unwrap().secret;
+            assert_eq!(access.bearer(&secret, here).unwrap().who, name);
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn a_list_that_cannot_be_read_lets_nobody_in_and_is_read_once_it_can() {

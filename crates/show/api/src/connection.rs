@@ -113,7 +113,10 @@ impl Service<Request<Incoming>> for Requests {
             Ok(caller) => caller,
             Err(error) => {
                 self.shared.counters.refused.count();
-                return Answering::ready(with_policy(refuse(&error)).map(Answer::Ready));
+                return Answering::ready(
+                    with_policy(refuse(&error, request.uri(), request.headers()))
+                        .map(Answer::Ready),
+                );
             }
         };
         if request.method() == Method::GET

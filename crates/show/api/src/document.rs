@@ -161,7 +161,7 @@ impl<S> Shelf<S> {
     }
 }
 
-fn compress(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
     // Writing to memory does not fail.
     let _ = encoder.write_all(plain);

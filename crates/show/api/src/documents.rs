@@ -185,7 +185,7 @@ pub(crate) async fn json(form: Form, view: Arc<PictureView>) -> Vec<u8> {
 }
 
 /// The types hold nothing that JSON cannot: text, numbers, maps with text keys.
-fn serialise(form: Form, view: &PictureView) -> Vec<u8> {
+pub(crate) fn serialise(form: Form, view: &PictureView) -> Vec<u8> {
     match form {
         Form::Whole => serde_json::to_vec(view),
         Form::Columns => serde_json::to_vec(&Columns::of(view)),

@@ -3,6 +3,7 @@
 
 use crate::access::{Denied, Grant, Role};
 use crate::connection::Link;
+use crate::detour;
 use crate::error::ApiError;
 use crate::host::{self, Literals};
 use crate::shared::Shared;
@@ -372,9 +373,17 @@ impl Shared {
     }
 }
 
-/// An error as a response that says nothing to caches and frames.
-pub(crate) fn refuse(error: &ApiError) -> Response<Full<bytes::Bytes>> {
-    let mut response = error.response();
+/// An error as a response that says nothing to caches and frames. Whoever came over plain HTTP
+/// with a browser or curl is shown the way in the form that suits them.
+pub(crate) fn refuse(
+    error: &ApiError,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response<Full<bytes::Bytes>> {
+    let mut response = match error.status {
+        StatusCode::UPGRADE_REQUIRED => detour::response(error, uri, headers),
+        _ => error.response(),
+    };
     if error.status == StatusCode::UPGRADE_REQUIRED {
         // RFC 9110 §15.5.22 wants the protocol named.
         response.headers_mut().insert(

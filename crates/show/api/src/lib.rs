@@ -33,6 +33,7 @@ mod columns;
 mod connection;
 mod counters;
 mod delta;
+mod detour;
 mod document;
 mod documents;
 mod file;

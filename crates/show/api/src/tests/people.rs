@@ -46,6 +46,7 @@ async fn ask_from(
 
 #[tokio::test]
 async fn from_another_machine_plain_http_answers_health_alone() {
+    let json = [("accept", "application/json")];
     for (path, gridbug, status) in [
         ("/healthz", false, 200),
         ("/readyz", false, 200),
@@ -57,7 +58,7 @@ async fn from_another_machine_plain_http_answers_health_alone() {
         ("/bugs", true, 200),
         ("/api/v1/picture", true, 426),
     ] {
-        let reply = ask_from("192.0.2.7:5000", false, gridbug, path, &[]).await;
+        let reply = ask_from("192.0.2.7:5000", false, gridbug, path, &json).await;
         assert_eq!(reply.status.as_u16(), status, "{path} gridbug {gridbug}");
         if status == 426 {
             assert!(

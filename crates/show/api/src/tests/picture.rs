@@ -1,7 +1,7 @@
 //! The picture in all its forms, and everything else that is read.
 
 use super::{World, view_of};
-use andon_model::{LinkState, PictureDigest, PictureView, Timestamp};
+use andon_model::{LinkReason, LinkState, PictureDigest, PictureView, Timestamp};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -98,6 +98,11 @@ async fn a_compressed_picture_is_the_same_with_its_own_tag() {
 #[tokio::test]
 async fn columns_tell_the_same_as_the_whole_picture() {
     let world = World::start();
+    world.view.send_modify(|view| {
+        let link = &mut Arc::make_mut(view).links[3];
+        (link.reason, link.round_trip) = (Some(LinkReason::Mtu), Some(LinkState::Down));
+        (link.via, link.detail) = (true, Some("404 not found".into()));
+    });
     let reply = world.get("/api/v1/picture?form=columns").await;
     let columns = reply.json();
     let view = view_of("a", &["a", "b", "c", "d", "e"]);
@@ -115,6 +120,24 @@ async fn columns_tell_the_same_as_the_whole_picture() {
         assert_eq!(columns["links"]["loss_forward"][index], 0);
         assert!(columns["links"]["loss_return"][index].is_null());
         assert_eq!(columns["links"]["rtt_p99"][index], 900);
+        assert_eq!(columns["links"]["rtt_baseline"][index], 240);
+        let named = |names: &str, column: &str| {
+            let code = columns["links"][column][index].as_u64()?;
+            columns["links"][names][code as usize]
+                .as_str()
+                .map(str::to_owned)
+        };
+        assert_eq!(named("transports", "transport").as_deref(), Some("udp"));
+        assert_eq!(named("hearings", "heard").as_deref(), Some("arriving"));
+        let odd = index == 3;
+        assert_eq!(named("reasons", "reason").as_deref(), odd.then_some("mtu"));
+        assert_eq!(
+            named("states", "round_trip").as_deref(),
+            odd.then_some("down")
+        );
+        assert_eq!(columns["links"]["via"][index], u8::from(odd));
+        let detail = columns["links"]["detail"][index.to_string()].as_str();
+        assert_eq!(detail, odd.then_some("404 not found"));
         assert_eq!(columns["links"]["since"][index], 1000);
     }
     assert_eq!(
