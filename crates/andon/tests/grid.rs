@@ -8,6 +8,8 @@ mod support;
 
 #[path = "grid/hostile.rs"]
 mod hostile;
+#[path = "grid/incidents.rs"]
+mod incidents;
 #[path = "grid/joining.rs"]
 mod joining;
 #[path = "grid/life.rs"]

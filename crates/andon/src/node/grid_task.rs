@@ -6,6 +6,7 @@ use super::data_dir::{DataDir, KnownPeer};
 use super::frames::{FrameEvent, Frames};
 use super::incident_task::{NewRemark, OwnIncidents};
 use super::reach::Reachability;
+use super::trace_ask::{self, Goal};
 use super::wire_link::WireLink;
 use super::{Ended, LEAVE_TIME, Reload};
 use super::{start, stats};
@@ -172,6 +173,7 @@ impl GridTask {
                     self.frames.send(connection, bytes);
                 }
                 Ok(()) = self.sources.wire.links.changed() => self.take_links(),
+                Ok(()) = self.sources.wire.paths.changed() => self.publish(),
                 Ok(()) = self.sources.wire.host.changed() => {
                     self.host = *self.sources.wire.host.borrow_and_update();
                     self.publish();
@@ -269,7 +271,7 @@ impl GridTask {
                 .collect(),
             targets: self.settings.targets.clone(),
             neighbours: self.sources.neighbours.borrow_and_update().clone(),
-            paths: Vec::new(),
+            paths: self.sources.wire.paths.borrow_and_update().clone(),
             incidents: own.claims,
             remarks: own.remarks,
             access: Vec::new(),
@@ -368,8 +370,15 @@ impl GridTask {
                     }),
                 });
             }
-            ApiCommand::Trace { reply, .. } => {
-                let _ = reply.send(Err("traces are not available on this node".into()));
+            ApiCommand::Trace { to, flows, reply } => {
+                let goal = self.goal(&to);
+                let (wire, from) = (
+                    self.sources.wire.handle.sender(),
+                    self.settings.id.to_string(),
+                );
+                tokio::spawn(async move {
+                    let _ = reply.send(trace_ask::trace(wire, from, to, goal, flows).await);
+                });
             }
             ApiCommand::Remark {
                 incident,
@@ -392,6 +401,24 @@ impl GridTask {
                 let _ = reply.send(self.addresses_in_use(&of));
             }
         }
+    }
+
+    /// What a name stands for: a node, a declared target, or a host.
+    fn goal(&self, name: &str) -> Goal {
+        let picture = self.grid.picture();
+        if let Some(key) = key_by_name(&picture, name) {
+            let route = self.grid.routes().get(&key).cloned();
+            let address = route.and_then(|route| {
+                let first = route.addresses.first().copied();
+                route.via.or(route.confirmed).or(first)
+            });
+            return Goal::Node(key, address);
+        }
+        let targets = picture.slices.values().flat_map(|slice| &slice.targets);
+        let target = targets
+            .into_iter()
+            .find(|target| target.id.as_str() == name);
+        Goal::Named(target.map_or(name, |target| &target.address).to_owned())
     }
 
     /// Where the grid reaches a node at present, *via* addresses and NAT considered.
@@ -749,6 +776,7 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
     check("listen", old.listen != fresh.listen);
     check("data_dir", old.data_dir != fresh.data_dir);
     check("probe", old.probe != fresh.probe);
+    check("history", old.history != fresh.history);
     check("gridbug", old.gridbug != fresh.gridbug);
     check(
         "http.allowed_hosts",

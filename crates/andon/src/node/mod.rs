@@ -6,11 +6,13 @@ mod data_dir;
 mod frames;
 mod grid_task;
 mod gridbug;
+mod history_task;
 mod incident_task;
 mod reach;
 mod seeds;
 mod start;
 mod stats;
+mod trace_ask;
 mod view_task;
 mod wire_link;
 
@@ -190,6 +192,14 @@ async fn live(
         clock,
         cancel.child_token(),
     ));
+    let (history, history_task) = history_task::start(
+        settings,
+        data_dir.path(),
+        view_rx.clone(),
+        incidents_rx.clone(),
+        clock,
+        cancel.child_token(),
+    );
     let grid_task = GridTask::new(
         settings,
         listen,
@@ -229,6 +239,7 @@ async fn live(
             access,
             audit: Arc::new(audit),
             gridbug,
+            history,
         },
         cancel.child_token(),
     );
@@ -259,7 +270,7 @@ async fn live(
     if !grid_task.is_finished() {
         let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
     }
-    let rest = async { tokio::join!(seeds_task, view_task, targets_task, incident_task) };
+    let rest = async { tokio::join!(seeds_task, view_task, targets_task, incident_task, history_task) };
     let _ = tokio::time::timeout(LEAVE_TIME, rest).await;
     if ended.is_ok() {
         let _ = tokio::time::timeout(LEAVE_TIME * 4, api).await;

@@ -1,7 +1,7 @@
 //! The bridge between the probe thread and the tasks: its events never wait, so a slow task
 //! cannot hold up a probe.
 
-use andon_model::{HostHealth, LinkReport};
+use andon_model::{HostHealth, LinkReport, PathReport};
 use andon_probe::{WireConfig, WireEvent, WireHandle, WireStats};
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +23,8 @@ pub struct WireLink {
     pub frames: mpsc::Receiver<(u64, Vec<u8>)>,
     /// The latest link reports.
     pub links: watch::Receiver<Vec<LinkReport>>,
+    /// The ways that flows take.
+    pub paths: watch::Receiver<Vec<PathReport>>,
     /// How the host fares.
     pub host: watch::Receiver<HostHealth>,
     /// Gossip and frames dropped since the tasks were too busy to take them.
@@ -36,6 +38,7 @@ pub fn start(config: WireConfig) -> io::Result<WireLink> {
     let (gossip_tx, gossip) = mpsc::channel(GOSSIP_QUEUE_MAX);
     let (frames_tx, frames) = mpsc::channel(GOSSIP_QUEUE_MAX);
     let (links_tx, links) = watch::channel(Vec::new());
+    let (paths_tx, paths) = watch::channel(Vec::new());
     let (host_tx, host) = watch::channel(HostHealth::default());
     let (stats_tx, stats) = watch::channel(WireStats::default());
     let dropped = Arc::new(AtomicU64::new(0));
@@ -51,6 +54,7 @@ pub fn start(config: WireConfig) -> io::Result<WireLink> {
                 count(frames_tx.try_send((connection, bytes)).is_ok())
             }
             WireEvent::Links(reports) => drop(links_tx.send_replace(reports)),
+            WireEvent::Paths(reports) => drop(paths_tx.send_replace(reports)),
             WireEvent::Host(health) => drop(host_tx.send_replace(health)),
             WireEvent::Stats(figures) => drop(stats_tx.send_replace(figures)),
         }),
@@ -60,6 +64,7 @@ pub fn start(config: WireConfig) -> io::Result<WireLink> {
         gossip,
         frames,
         links,
+        paths,
         host,
         dropped,
         stats,

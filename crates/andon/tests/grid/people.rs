@@ -193,7 +193,8 @@ fn limit_files(node: &Node, bytes: &str) {
 }
 
 /// A new token of that role, made beside the running node.
-fn token(node: &Node, role: &str) -> String {
+/// A token of this role, as the command line makes it.
+pub fn token(node: &Node, role: &str) -> String {
     let dir = node.plan.data_dir.to_str().unwrap();
     let made = node.run(&[
         "token",
