@@ -1,8 +1,10 @@
 // @ts-check
 // Questions about the selected link that the picture does not answer: what its observer knows
-// of it, the way back, its history, and a trace on demand.
+// of it, the way back, its history, a trace on demand; and how the grid was while an incident
+// was on that is over.
 
-import { findLink } from "./state/picture.js";
+import { incidentOf, worstMoment } from "./state/incidents.js";
+import { findLink, readPicture } from "./state/picture.js";
 import { sameSelection } from "./state/route.js";
 import { TREND_MS } from "./state/trend.js";
 
@@ -83,9 +85,35 @@ export function createDetails(store, api) {
     if (trendFor === key) store.set({ trend: { from: link.from, to: link.to, span, until, ...answer } });
   };
 
+  /** The picture for the map of an incident that is over. */
+  const scene = async () => {
+    const { route, incidents, scene: known, picture } = store.get();
+    const incident = route.page === "incidents" ? incidentOf(incidents.list, route.incident) : null;
+    const at = incident ? worstMoment(incident) : null;
+    if (!incident || at === null) {
+      if (known) store.set({ scene: null });
+      return;
+    }
+    // It waits for the first paint, which brings the picture.
+    if (!picture) {
+      setTimeout(scene, SOON_MS);
+      return;
+    }
+    if (known?.id === incident.id && known.at === at) return;
+    store.set({ scene: { id: incident.id, at, picture: null, problem: null } });
+    const answer = await api.pictureAt(at).then((document) => ({ picture: readPicture(document), problem: null }), (error) => ({ picture: null, problem: error.message }));
+    const { scene: asked } = store.get();
+    if (asked?.id === incident.id && asked.at === at) store.set({ scene: { ...asked, ...answer } });
+  };
+
   return {
-    /** The selection, the moment or the history's span has changed. */
-    follow: round,
+    /** The route has changed. */
+    follow() {
+      round();
+      scene();
+    },
+    /** The incidents have changed. */
+    scene,
     /** @param {string} from @param {string} to */
     async trace(from, to) {
       const known = store.get().trace;

@@ -59,8 +59,9 @@ const store = createStore({
   doing: null,
   actProblem: null,
   past: null,
-  history: { span: null, moments: [], known: null, problem: null },
+  history: { span: null, moments: [], known: null, problem: null, kept: true },
   trend: null,
+  scene: null,
 });
 
 /** Server time minus our monotonic clock, so that ages hold on a machine whose clock is off. */
@@ -231,6 +232,7 @@ function start() {
     incidents(list) {
       told = true;
       store.set({ incidents: { list: readIncidents(list), problem: null } });
+      details.scene();
     },
     lost({ status, message }) {
       const { connection } = store.get();
@@ -296,7 +298,10 @@ function startLate() {
 function askIncidents() {
   if (told || without) return;
   api.incidents().then(
-    (list) => store.set({ incidents: { list: readIncidents(list), problem: null } }),
+    (list) => {
+      store.set({ incidents: { list: readIncidents(list), problem: null } });
+      details.scene();
+    },
     (error) => {
       without = error.status === 404;
       store.set({ incidents: { list: store.get().incidents.list, problem: without ? "this node knows no incidents" : error.message } });

@@ -23,6 +23,10 @@ const LIVE_MS = 2_000;
 /** Milliseconds by which a moment may be off before its picture is asked for anew. */
 const SAME_MS = 50;
 
+/** Milliseconds that are looked through for a change where it is not known yet how much was
+ * kept: a node keeps a month as a rule. */
+const KEPT_MS_MAX = 31 * 86_400_000;
+
 /** Share of the strip that one step without a change goes. */
 const STRIDE = 1 / 60;
 
@@ -82,12 +86,12 @@ export function createReplay(store, api, act) {
       const wanted = stretchOf(route.reach, route.at, now(), span);
       const moments = readMoments(await api.historyChanges(wanted.from, wanted.until, MOMENTS_MAX));
       newsFor = key;
-      store.set({ history: { span, moments, known: wanted, problem: null } });
+      store.set({ history: { span, moments, known: wanted, problem: null, kept: true } });
     } catch (error) {
       const { status, message } = /** @type {import("./api.js").ApiError} */ (error);
       unkept = status === 404;
       newsFor = key;
-      store.set({ history: { ...store.get().history, problem: unkept ? "this node keeps no history" : message } });
+      store.set({ history: { ...store.get().history, kept: !unkept, problem: unkept ? "this node keeps no history" : message } });
     }
     newsBusy = false;
   };
@@ -132,7 +136,8 @@ export function createReplay(store, api, act) {
       else if (by > 0) goTo(stretch.until >= now() - LIVE_MS ? Infinity : stretch.until + 1);
       else {
         // Of more than are asked for the newest are told: the one before this stretch.
-        const before = await api.historyChanges(oldest, Math.min(at, stretch.from) - 1, 1).then(readMoments, () => []);
+        const since = store.get().history.span ? oldest : at - KEPT_MS_MAX;
+        const before = await api.historyChanges(since, Math.min(at, stretch.from) - 1, 1).then(readMoments, () => []);
         if (store.get().route.at === route.at) goTo(before[0]?.at ?? oldest);
       }
     },

@@ -75,6 +75,13 @@ const server = createServer((request, response) => {
     response.end(JSON.stringify({ id: held.me, site: "ams", version: "0.1.0", uptime_s: 1 }));
     return;
   }
+  if (pathname.startsWith("/api/")) {
+    // What is asked for beside the picture; the page has to wait for none of it.
+    const body = pathname === "/api/v1/history/span" ? { from: new Date(Date.now() - 3_600_000).toISOString(), until: new Date().toISOString() } : [];
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+    return;
+  }
   const name = pathname === "/" ? "index.html" : normalize(pathname).replace(/^[/.]+/, "");
   response.writeHead(200, { "content-type": types[extname(name)] ?? "text/plain" });
   response.end(readFileSync(join(assets, name)));

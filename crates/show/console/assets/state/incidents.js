@@ -140,6 +140,20 @@ export function timelineRows(incident) {
   });
 }
 
+/** Milliseconds after a verdict at which what it speaks of shows in the picture. */
+const SHOWN_MS = 1_000;
+
+/** The moment at which what is over was last said to be wrong; `null`: it is not over, now is
+ * that moment. @param {Incident} incident @returns {number|null} epoch ms */
+export function worstMoment(incident) {
+  if (isLive(incident)) return null;
+  const said = incident.timeline.findLast((entry) => entry.kind === "verdict" || entry.kind === "changed" || entry.kind === "reopened");
+  const over = incident.timeline.find((entry) => said && entry.kind === "cleared" && entry.at >= said.at);
+  const at = epoch(said?.at ?? incident.opened_at) + SHOWN_MS;
+  const end = over ? epoch(over.at) - 1 : epoch(incident.resolved_at);
+  return Number.isFinite(end) ? Math.min(at, end) : at;
+}
+
 /** Observations of all its verdicts, those for it and those against it. @param {Incident} incident */
 export function evidenceOf(incident) {
   const all = incident.verdicts.flatMap((verdict) => verdict.evidence ?? []);

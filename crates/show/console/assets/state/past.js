@@ -58,7 +58,7 @@ function readMoment(change) {
   const subject = String(change?.subject ?? "");
   const [from, to] = change?.from && change?.to ? [String(change.from), String(change.to)] : (endsOf(subject) ?? ["", ""]);
   return {
-    at: epoch(change?.at), kind, subject, text: String(change?.text ?? subject), weight: known.weight,
+    at: epoch(change?.at), kind, subject, state, text: String(change?.text ?? subject), weight: known.weight,
     tone: over ? "good" : words.tone, shape: over ? "disc" : words.shape,
     selection: from && to ? { kind: "link", from, to } : kind === "node_state" ? { kind: "node", id: subject } : null,
   };
@@ -179,13 +179,33 @@ export function ticksOf(stretch, most) {
   return ticks;
 }
 
-/** The last changes up to a moment, as the list beside the map shows them, newest first.
- * @param {Moment[]} moments @param {number} at @param {number} most @returns {import("./types.js").Change[]} */
+/** Links that change alike at one moment up to which each is named. */
+const NAMED_MAX = 2;
+
+/** The last changes up to a moment, as the list beside the map shows them, newest first. Many
+ * links that change alike are one line. @param {Moment[]} moments @param {number} at @param {number} most @returns {import("./types.js").Change[]} */
 export function changesUpTo(moments, at, most) {
-  const until = moments.filter((one) => one.at <= at + 1);
-  return until.slice(-most).reverse().map((one) => ({
+  /** @type {Map<string, Moment[]>} */
+  const alike = new Map();
+  let [group, last] = [0, -Infinity];
+  for (const one of moments) {
+    if (one.at > at + 1) break;
+    if (one.at - last > MOMENT_MS) group += 1;
+    last = one.at;
+    const key = one.kind === "link_state" ? `${group} ${one.state}` : `${group} ${alike.size}`;
+    const list = alike.get(key);
+    if (list) list.push(one);
+    else alike.set(key, [one]);
+  }
+  const lines = [...alike.values()].flatMap((list) => (list.length > NAMED_MAX ? [together(list)] : list));
+  return lines.sort((a, b) => a.at - b.at).slice(-most).reverse().map((one) => ({
     at: one.at, key: null, weight: one.weight, topics: [], within: [], tone: one.tone, shape: one.shape, text: one.text, selection: one.selection,
   }));
+}
+
+/** @param {Moment[]} links @returns {Moment} */
+function together(links) {
+  return { ...links[0], text: `${counted(links.length, "link")} are ${linkWords(links[0].state ?? "").text}`, selection: null };
 }
 
 /** How the strip is said. @param {Moment[]} moments @param {Stretch} stretch */

@@ -242,6 +242,7 @@
  * @property {Past|null} past The picture as it was; `null`: live.
  * @property {History} history
  * @property {Trend|null} trend Of the selected link.
+ * @property {Scene|null} scene Of the incident that is read, where it is over.
  */
 
 /** @typedef {{from:string, to:string, busy:boolean, data:any, problem:string|null}} Trace */
@@ -261,6 +262,7 @@
  * @property {Moment[]} moments Oldest first.
  * @property {{from:number, until:number}|null} known Stretch that `moments` covers.
  * @property {string|null} problem
+ * @property {boolean} kept The node keeps a past at all.
  */
 
 /**
@@ -269,12 +271,15 @@
  * @property {number} at epoch ms
  * @property {string} kind
  * @property {string} subject
+ * @property {string|null} state That it changed to.
  * @property {string} text
  * @property {Tone} tone
  * @property {Shape} shape
  * @property {number} weight Which of several at once is shown.
  * @property {Selection|null} selection
  */
+
+/** @typedef {{id:string, at:number, picture:Picture|null, problem:string|null}} Scene The picture as it was while an incident was on. */
 
 /** @typedef {{from:string, to:string, span:TrendSpan, until:number, data:any, problem:string|null}} Trend */
 

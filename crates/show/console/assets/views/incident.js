@@ -85,15 +85,17 @@ function Actions({ incident, state, act }) {
 
 /** @param {{incident:Incident, state:State, act:Actions}} props */
 function Blast({ incident, state, act }) {
-  const { picture } = state;
+  const scene = state.scene?.id === incident.id ? state.scene : null;
+  // While the picture of then is on its way nothing is shown in its place: it would be wrong.
+  const picture = scene ? (scene.picture ?? (scene.problem ? state.picture : null)) : state.picture;
   const about = useMemo(() => (picture ? blastAbout(picture, incident) : null), [picture?.index, incident]);
   const { links, links_total: total, nodes, services } = incident.blast_radius;
   const gone = picture ? nodes.filter((id) => !picture.index.has(id)) : [];
   return html`<section class="card blast" aria-label="What it hits">
     <h2>What it hits</h2>
     <dl class="figures">${blastFigures(incident).map((figure) => html`<div key=${figure.name}><dt>${figure.name}</dt><dd>${figure.value}</dd>${figure.detail && html`<dd class="detail">${figure.detail}</dd>`}</div>`)}</dl>
-    ${picture && about ? html`<${Map} state=${{ ...state, route: { ...state.route, selection: null, verdict: null } }} picture=${picture} act=${mapActions(act)} large=${false} about=${about} />
-      <p class="fine under">The grid as it is now; what the incident ${incident.state === "resolved" ? "hit" : "hits"} stands out${gone.length > 0 ? `. No longer in it: ${gone.slice(0, 5).join(", ")}` : ""}.</p>` : html`<div class="skeleton map"></div>`}
+    ${picture && about ? html`<${Map} state=${{ ...state, route: { ...state.route, selection: null, verdict: null } }} picture=${picture} act=${mapActions(act, scene?.picture ? scene.at : null)} large=${false} about=${about} />
+      <p class="fine under">${scene?.picture ? html`The grid as it was at ${moment(scene.at)}` : "The grid as it is now"}; what the incident ${incident.state === "resolved" ? "hit" : "hits"} stands out${scene?.problem ? `. How it was then cannot be read: ${scene.problem}` : ""}${gone.length > 0 ? `. No longer in it: ${gone.slice(0, 5).join(", ")}` : ""}.</p>` : html`<div class="skeleton map"></div>`}
     ${(links.length > 0 || services.length > 0) && html`<details class="hit-list"><summary>Nodes, links and services by name</summary>
       <p>${nodes.slice(0, 60).map((id) => html`<button class="label" key=${id} onClick=${() => act.go({ page: "grid", incident: null, selection: { kind: "node", id } })}>${id}</button>`)}</p>
       <p>${links.slice(0, LINKS_NAMED).map((link) => html`<span class="label" key=${link}>${link.replace("→", " → ")}</span>`)}${total > LINKS_NAMED && html`<span class="none">and ${total - Math.min(LINKS_NAMED, links.length)} more links</span>`}</p>
@@ -101,9 +103,10 @@ function Blast({ incident, state, act }) {
   </section>`;
 }
 
-/** What is chosen on this page's map opens on the grid's. @param {Actions} act @returns {Actions} */
-function mapActions(act) {
-  return { ...act, select: (selection) => selection && act.go({ page: "grid", incident: null, selection }), go: (patch) => act.go({ page: "grid", incident: null, ...patch }) };
+/** What is chosen on this page's map opens on the grid's, at the same moment.
+ * @param {Actions} act @param {number|null} at @returns {Actions} */
+function mapActions(act, at) {
+  return { ...act, select: (selection) => selection && act.go({ page: "grid", incident: null, selection, at }), go: (patch) => act.go({ page: "grid", incident: null, at, ...patch }) };
 }
 
 /** @param {{incident:Incident, state:State, act:Actions}} props */

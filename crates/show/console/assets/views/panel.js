@@ -123,8 +123,8 @@ function LinkPanel({ state, picture, act, from, to }) {
     </div>
     ${!asked && html`<h3>Flows<span>${flows(link.ok, link.total)}${link.total > 0 ? " answer" : ""}</span></h3>
     <p class="flows" role="img" aria-label=${`${flows(link.ok, link.total)} flows answer`}>${marks.map((mark) => html`<span class=${mark.alive ? "ok" : "cut"} title=${mark.title}>${mark.alive ? "" : "✕"}</span>`)}</p>`}
-    ${far.kind === "andon" && state.route.view !== "paths" && html`<h3>Paths<button class="button" onClick=${() => act.go({ view: "paths" })}>Large<kbd>g p</kbd></button></h3>
-    <${Paths} state=${state} picture=${picture} act=${act} from=${from} to=${to} />`}
+    ${far.kind === "andon" && html`<div class=${`panel-paths${state.route.view === "paths" ? " elsewhere" : ""}`}><h3>Paths<button class="button" onClick=${() => act.go({ view: "paths" })}>Large<kbd>g p</kbd></button></h3>
+    <${Paths} state=${state} picture=${picture} act=${act} from=${from} to=${to} /></div>`}
     <h3>Round trip<span>${rtt(link.rttP50)}${usual !== null && link.rttP50 !== null ? `, usually ${rtt(usual)}` : ""}</span></h3>
     <${History} data=${data} baseline=${usual} theme=${state.theme} />
     <${LinkTrend} state=${state} act=${act} from=${from} to=${to} />

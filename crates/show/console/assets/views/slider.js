@@ -20,14 +20,14 @@ const NOW_MS = 1500;
 /** @param {{state:State, act:Actions}} props */
 export function Slider({ state, act }) {
   const { route, history } = state;
-  if (!Number.isFinite(state.wall)) return null;
+  if (!Number.isFinite(state.wall) || (!history.kept && !route.time && route.at === null)) return null;
   return route.time || route.at !== null ? html`<${Open} state=${state} act=${act}/>` : html`<${Thin} state=${state} act=${act} moments=${history.moments} />`;
 }
 
 /** @param {{state:State, act:Actions, moments:import("../state/types.js").Moment[]}} props */
 function Thin({ state, act, moments }) {
   const stretch = stretchOf(state.route.reach, null, state.wall, state.history.span);
-  const words = state.history.problem ?? stripWords(moments, stretch);
+  const words = state.history.problem ?? (state.history.known ? stripWords(moments, stretch) : "reading what was kept");
   return html`<footer class="time thin"><button aria-expanded="false" onClick=${() => act.go({ time: true })} title="Time slider (t)">
     <svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="6" /><path d="M8 4.6V8l2.4 1.6" /></svg><span class="words">Go back in time: <span>${words}</span></span>
     <${Strip} state=${state} stretch=${stretch} /><span class="now">now</span><kbd>t</kbd></button></footer>`;
@@ -113,7 +113,7 @@ function Track({ state, act, stretch, at, drag, dragging }) {
     ${marks.map((mark) => html`<span class=${`mark ${mark.tone} ${mark.shape} w${mark.weight}`} key=${mark.at} title=${`${moment(mark.at)}: ${mark.text}${mark.count > 1 ? ` and ${mark.count - 1} more` : ""}`} style=${{ left: `${mark.place * 100}%` }}></span>`)}
     ${hover !== null && html`<span class="ghost" style=${{ left: `${placeOf(stretch, hover) * 100}%` }}><i class=${placeOf(stretch, hover) > 0.9 ? "left" : ""}>${moment(hover)}</i></span>`}
     <span class="handle" style=${{ left: `${place * 100}%` }}></span>
-    <p id="strip-words" class="unseen">${stripWords(history.moments, stretch)}. Left and right go to the change before and after. ${history.span && Number.isFinite(history.span.from) ? `Kept: ${span(history.span.until - history.span.from)}.` : ""}</p>
+    <p id="strip-words" class="unseen">${history.known ? stripWords(history.moments, stretch) : "reading what was kept"}. Left and right go to the change before and after. ${history.span && Number.isFinite(history.span.from) ? `Kept: ${span(history.span.until - history.span.from)}.` : ""}</p>
   </div>`;
 }
 

@@ -30,7 +30,7 @@ export async function serveMade({ port = 0, role = "operator", world = makeWorld
     if ([...broken].some((start) => pathname.startsWith(start))) return send(500, { error: { code: "broken", message: "the disk is full", help: "make room" } });
     if (pathname === "/api/v1/picture/stream") {
       response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(event("picture", columns(world.picture())));
+      response.write(event("picture", columns(world.picture())) + event("incidents", world.incidents()));
       streams.add(response);
       request.on("close", () => streams.delete(response));
       return undefined;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aboutOf, mostHit, selectionOf } from "../../assets/state/headline.js";
-import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, timelineRows } from "../../assets/state/incidents.js";
+import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, timelineRows, worstMoment } from "../../assets/state/incidents.js";
 import { readPicture } from "../../assets/state/picture.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 import { document, verdict } from "./sample.js";
@@ -62,6 +62,14 @@ test("the timeline counts from the first symptom, in tenths while it is young", 
   ] }));
   assert.deepEqual(rows.map((row) => row.offset), ["0 s", "+0.7 s", "+1 min 35 s"]);
   assert.deepEqual(rows.map((row) => row.words.text), ["First symptom", "Verdict", "invented later"]);
+});
+
+test("the map of what is over shows the moment at which it was last said to be wrong", () => {
+  const over = (timeline) => incident("a", { state: "resolved", resolved_at: at(50), timeline });
+  assert.equal(worstMoment(incident("a")), null);
+  assert.equal(worstMoment(over([])), Date.parse(at(1)));
+  assert.equal(worstMoment(over([{ at: at(2), kind: "verdict" }, { at: at(9), kind: "changed" }, { at: at(30), kind: "cleared" }])), Date.parse(at(10)));
+  assert.equal(worstMoment(over([{ at: at(2), kind: "verdict" }, { at: "2026-11-20T03:20:02.400Z", kind: "cleared" }])), Date.parse(at(2)) + 399);
 });
 
 test("evidence for and against, each observation once", () => {

@@ -71,9 +71,12 @@ test("playing goes as fast as asked, stops at each change, and ends at now", () 
 });
 
 test("what had changed, newest first, up to the moment that is looked at", () => {
-  const moments = readMoments([10, 20, 30].map((at) => change(NOW + at, "link_state", { text: `at ${at}` })));
+  const moments = readMoments([10, 20, 30].map((at) => change(NOW + at, "node_state", { text: `at ${at}` })));
   assert.deepEqual(changesUpTo(moments, NOW + 20, 5).map((line) => line.text), ["at 20", "at 10"]);
-  assert.deepEqual(changesUpTo(moments, NOW + 30, 1).map((line) => line.text), ["at 30"]);
+  const apart = readMoments([0, 5000, 10_000].map((at) => change(NOW + at, "link_state", { text: `at ${at}` })));
+  assert.deepEqual(changesUpTo(apart, NOW + 10_000, 1).map((line) => line.text), ["at 10000"]);
+  const many = readMoments([...[1, 2, 3].map((at) => change(NOW + at, "link_state", { state: "down" })), change(NOW + 4, "link_state", { state: "partial" }), change(NOW + 5, "verdict_opened", { text: "it is b" })]);
+  assert.deepEqual(changesUpTo(many, NOW + 9, 9).map((line) => line.text), ["it is b", "link_state then", "3 links are down"]);
 });
 
 test("incidents are bands from their first symptom to their end", () => {
