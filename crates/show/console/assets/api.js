@@ -78,9 +78,6 @@ export const setFault = (id, active) => ask("/api/v1/demo/fault", sending("POST"
 /** @param {"pause"|"resume"|"restart"} action @returns {Promise<any>} */
 export const steer = (action) => ask("/api/v1/demo/script", sending("POST", { action }));
 
-/** The picture in full: with reason, transport, heard and via of each link. @returns {Promise<any>} */
-export const picture = () => ask("/api/v1/picture");
-
 /** All that the observing node knows of its link. @param {string} from @param {string} to */
 export const link = (from, to) => ask(`/api/v1/links/${encodeURIComponent(from)}/${encodeURIComponent(to)}`);
 
@@ -103,7 +100,7 @@ const moment = (at) => encodeURIComponent(new Date(at).toISOString());
 export const historySpan = () => ask("/api/v1/history/span");
 
 /** The picture as it was. @param {number} at epoch ms @returns {Promise<any>} */
-export const pictureAt = (at) => ask(`/api/v1/history/picture?at=${moment(at)}`);
+export const pictureAt = (at) => ask(`/api/v1/history/picture?at=${moment(at)}&form=columns`);
 
 /** @param {number} since epoch ms @param {number} until @param {number} limit @returns {Promise<any>} */
 export const historyChanges = (since, until, limit) => ask(`/api/v1/history/changes?since=${moment(since)}&until=${moment(until)}&limit=${limit}`);

@@ -9,7 +9,7 @@ import { createReplay } from "./replay.js";
 import { tab } from "./tab.js";
 import { changesBetween, withNews } from "./state/changes.js";
 import { readIncident, readIncidents, REPLAY_LEAD_MS } from "./state/incidents.js";
-import { applyDelta, epoch, readPicture, withMore } from "./state/picture.js";
+import { applyDelta, epoch, readPicture } from "./state/picture.js";
 import { HOME, readRoute, sameSelection, writeRoute } from "./state/route.js";
 import { createStore } from "./state/store.js";
 import { Page } from "./views/page.js";
@@ -30,9 +30,6 @@ const INCIDENTS_MS = 20_000;
 /** Milliseconds between moments written into the address while the past plays: browsers
  * refuse an address that changes at every tick. */
 const ADDRESS_MS = 1_000;
-
-/** Links up to which the full form is asked for beside the columns: half a megabyte. */
-const MORE_LINKS_MAX = 1500;
 
 /** Measures kept for whoever looks; a page open for weeks must not keep them all. */
 const MEASURES_MAX = 500;
@@ -217,7 +214,6 @@ function start() {
   unfollow = api.follow({
     picture(document) {
       take(readPicture(document));
-      askMore();
       // A stream that begins anew may have missed news.
       told = false;
     },
@@ -240,16 +236,6 @@ function start() {
       store.set({ connection: { ...connection, state: refused ? "refused" : "lost", problem: message } });
     },
   });
-}
-
-/** Asks for what the columns leave out, where it is little; deltas keep it fresh from then on. */
-function askMore() {
-  const { picture } = store.get();
-  if (!picture || picture.links.count > MORE_LINKS_MAX) return;
-  api.picture().then((document) => {
-    const { picture: now } = store.get();
-    if (now && now.me === document.me) store.set({ picture: withMore(now, document) });
-  }, () => null);
 }
 
 /** @param {Picture} picture */

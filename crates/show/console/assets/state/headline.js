@@ -2,7 +2,7 @@
 // The first thing anyone reads: how the grid is, in one sentence; and what stands beside it.
 
 import { counted, isFault, STATES, verdictWords, DEGRADED, DOWN, PARTIAL, UP, UNKNOWN, NOT_PROBED, LEFT } from "./words.js";
-import { endsOf, epoch, findLink } from "./picture.js";
+import { endsOf, epoch, findLink, transportOf } from "./picture.js";
 
 /** @typedef {import("./types.js").Picture} Picture */
 /** @typedef {import("./types.js").Verdict} Verdict */
@@ -74,7 +74,7 @@ function carried(picture) {
     const state = links.state[at];
     if (state !== UP && state !== PARTIAL && state !== DEGRADED) continue;
     if (nodes[links.from[at]].kind !== "andon" || nodes[links.to[at]].kind !== "andon") continue;
-    const by = links.more[at]?.transport;
+    const by = transportOf(links, at);
     all += 1;
     if (by) told += 1;
     if (by === "tcp") tcp += 1;

@@ -43,6 +43,8 @@ function columns(count) {
     rttP99: new Float64Array(count),
     since: new Float64Array(count),
     more: new Array(count).fill(null),
+    packed: null,
+    place: new Int32Array(count).fill(-1),
   };
 }
 
@@ -88,18 +90,34 @@ function moreOf(view) {
   };
 }
 
-/**
- * The picture with what the columns left out, from the full form of about the same moment.
- * What a delta has told since stays.
- * @param {Picture} picture @param {any} document @returns {Picture}
- */
-export function withMore(picture, document) {
-  const links = { ...picture.links, more: picture.links.more.slice() };
-  for (const view of /** @type {LinkView[]} */ (document.links ?? [])) {
-    const at = placeOf(picture, view);
-    if (at >= 0) links.more[at] ??= moreOf(view);
-  }
-  return { ...picture, links };
+/** @param {any} words @param {any} code @returns {any} */
+function word(words, code) {
+  return typeof code === "number" ? (words?.[code] ?? null) : null;
+}
+
+/** What carries the probes of a link. @param {Links} links @param {number} at @returns {string|null} */
+export function transportOf(links, at) {
+  const told = links.more[at];
+  if (told) return told.transport;
+  const place = links.place[at];
+  return place < 0 ? null : word(links.packed?.transports, links.packed?.transport?.[place]);
+}
+
+/** What is seldom looked at, unpacked for one link: 64,000 objects would cost a frame or three.
+ * @param {Links} links @param {number} at @returns {LinkMore|null} */
+export function moreAt(links, at) {
+  const place = links.place[at];
+  const sent = links.packed;
+  if (links.more[at] || place < 0 || !sent?.transports) return links.more[at];
+  return {
+    reason: word(sent.reasons, sent.reason?.[place]),
+    roundTrip: word(sent.states, sent.round_trip?.[place]),
+    transport: word(sent.transports, sent.transport?.[place]),
+    heard: word(sent.hearings, sent.heard?.[place]),
+    baselineUs: sent.rtt_baseline?.[place] ?? null,
+    via: sent.via?.[place] === 1,
+    detail: sent.detail?.[place] ?? null,
+  };
 }
 
 /** @param {NodeView[]} nodes */
@@ -160,9 +178,11 @@ function fromColumns(sent, states, nodeCount) {
     links.rttP50[kept] = orNaN(sent.rtt_p50?.[at]);
     links.rttP99[kept] = orNaN(sent.rtt_p99?.[at]);
     links.since[kept] = orNaN(sent.since?.[at]);
+    links.place[kept] = at;
     kept += 1;
   }
   links.count = kept;
+  links.packed = sent;
   return links;
 }
 
@@ -247,6 +267,7 @@ function rebuilt(picture, index, changed, gone) {
     if (from !== undefined && to !== undefined) wanted.set(from * PAIR + to, view);
   }
   const links = columns(wanted.size);
+  links.packed = old.packed;
   let at = 0;
   for (const [key, source] of wanted) {
     links.from[at] = Math.floor(key / PAIR);
@@ -272,6 +293,7 @@ function copyLink(source, at, target, to) {
   target.rttP99[to] = source.rttP99[at];
   target.since[to] = source.since[at];
   target.more[to] = source.more[at];
+  target.place[to] = source.place[at];
 }
 
 const NONE = new Uint32Array(0);
@@ -302,7 +324,7 @@ export function readLink(picture, at) {
     rttP50: orNull(links.rttP50[at]),
     rttP99: orNull(links.rttP99[at]),
     since: orNull(links.since[at]),
-    more: links.more[at],
+    more: moreAt(links, at),
   };
 }
 

@@ -105,7 +105,7 @@
 /** @typedef {{at:string, kind:string, text:string, by?:string|null}} TimelineEntry */
 
 /**
- * What the columns form leaves out; known for a link once a delta told of it.
+ * What is seldom looked at. The columns hold it packed; a delta brings it for its links.
  * @typedef {object} LinkMore
  * @property {string|null} reason
  * @property {LinkState|null} roundTrip
@@ -130,7 +130,9 @@
  * @property {Float64Array} rttP50 microseconds
  * @property {Float64Array} rttP99 microseconds
  * @property {Float64Array} since epoch milliseconds
- * @property {(LinkMore|null)[]} more
+ * @property {(LinkMore|null)[]} more `null`: it stands in `packed`, or nowhere.
+ * @property {any} packed The columns as they were sent, for what is seldom looked at.
+ * @property {Int32Array} place In `packed`; -1 where the link is not in it.
  */
 
 /**

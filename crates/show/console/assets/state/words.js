@@ -226,6 +226,7 @@ const REASONS = /** @type {Record<string,string>} */ ({
   refused: "the far host answers that nobody listens there",
   answer: "the answer is wrong",
   silent: "no probe is answered in time",
+  mtu: "large packets do not pass, small ones do",
 });
 
 /** @param {string|null|undefined} name */

@@ -50,7 +50,7 @@ export async function serveMade({ port = 0, role = "operator", world = makeWorld
     if (what === "links") return send(200, world.detail(a, b));
     if (what === "trace") return setTimeout(() => send(200, { from: body.from, to: body.to, address: "10.6.0.10", started_at: new Date(world.now()).toISOString(), flows: world.flows(body.from, body.to, body.flows) }), 600);
     if (pathname === "/api/v1/history/span") return send(200, world.span());
-    if (pathname === "/api/v1/history/picture") return send(200, world.picture(moment("at")));
+    if (pathname === "/api/v1/history/picture") return send(200, columns(world.picture(moment("at"))));
     if (pathname === "/api/v1/history/changes") return send(200, world.changes().filter((one) => Date.parse(one.at) >= moment("since") && Date.parse(one.at) <= moment("until")).slice(-Number(query.get("limit"))));
     if (pathname === "/api/v1/history/link") return send(200, world.history(query.get("from"), query.get("to"), moment("since"), moment("until")));
     if (pathname.startsWith("/api/")) return send(404, { error: { message: `nothing is at ${pathname}` } });

@@ -1,16 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyDelta, findLink, linksOf, readLink, readPicture } from "../../assets/state/picture.js";
+import { summary } from "../../assets/state/headline.js";
 import { columns, document, link, node } from "./sample.js";
 
 test("both forms of the document give the same links", () => {
   const full = document((made) => {
-    Object.assign(made.links[0], { state: "down", flows: { ok: 0, total: 8 }, loss: { forward: 1, return: null }, rtt_us: { p50: null, p99: null } });
+    Object.assign(made.links[0], { state: "down", flows: { ok: 0, total: 8 }, loss: { forward: 1, return: null }, rtt_us: { p50: null, p99: null }, reason: "silent", round_trip: "up", transport: "tcp", via: true, detail: "no route", heard: "silent" });
   });
   const [one, other] = [readPicture(full), readPicture(columns(full))];
   for (let at = 0; at < one.links.count; at += 1) {
-    assert.deepEqual({ ...readLink(other, at), more: null }, { ...readLink(one, at), more: null });
+    assert.deepEqual(readLink(other, at), readLink(one, at));
   }
+});
+
+test("what is seldom looked at stays with its link when others come and go; a delta's goes before", () => {
+  const full = document((made) => made.links.forEach((one, at) => Object.assign(one, { transport: "tcp", detail: `link ${at}` })));
+  const before = readPicture(columns(full));
+  const after = applyDelta(before, { nodes: [node("c-1", "c")], links: [link("a-1", "c-1"), link("a-2", "b-1", { detail: "anew" })], gone: { nodes: [], links: [["a-1", "a-2"]] } });
+  const told = (from, to) => [findLink(after, from, to).more.transport, findLink(after, from, to).more.detail];
+  assert.deepEqual(told("b-1", "a-2"), ["tcp", `link ${full.links.findIndex((one) => one.from === "b-1" && one.to === "a-2")}`]);
+  assert.deepEqual(told("a-2", "b-1"), ["udp", "anew"]);
+  assert.deepEqual(told("a-1", "c-1"), ["udp", null]);
+  assert.equal(summary(after).carried.tcp, 4);
 });
 
 test("what was not measured is null and never 0", () => {

@@ -1,6 +1,9 @@
 // A small grid for the unit tests, in the form of the API.
 
 export const STATES = ["up", "partial", "degraded", "down", "unknown", "not_probed", "left"];
+const TRANSPORTS = ["udp", "tcp", "icmp", "tcp_connect", "http", "tls", "dns", "grid_bug"];
+const REASONS = ["loss", "latency", "refused", "answer", "silent", "mtu"];
+const HEARINGS = ["not_expected", "arriving", "silent"];
 
 export function node(id, site, more = {}) {
   return {
@@ -42,6 +45,11 @@ export function columns(full) {
       state: pick((one) => STATES.indexOf(one.state)),
       ok: pick((one) => one.flows.ok), total: pick((one) => one.flows.total),
       loss_forward: pick((one) => permille(one.loss.forward)), loss_return: pick((one) => permille(one.loss.return)),
+      transports: TRANSPORTS, reasons: REASONS, hearings: HEARINGS,
+      round_trip: pick((one) => (one.round_trip ? STATES.indexOf(one.round_trip) : null)),
+      reason: pick((one) => (one.reason ? REASONS.indexOf(one.reason) : null)), transport: pick((one) => TRANSPORTS.indexOf(one.transport)),
+      heard: pick((one) => HEARINGS.indexOf(one.heard)), via: pick((one) => (one.via ? 1 : 0)), rtt_baseline: pick((one) => one.rtt_baseline_us),
+      detail: Object.fromEntries(full.links.flatMap((one, at) => (one.detail ? [[at, one.detail]] : []))),
       rtt_p50: pick((one) => one.rtt_us.p50), rtt_p99: pick((one) => one.rtt_us.p99),
       since: pick((one) => Date.parse(one.since)), dangling: 0,
     },

@@ -6,7 +6,7 @@ import { linkRows, nodeRows } from "../../assets/state/lists.js";
 import { mapModel } from "../../assets/state/map.js";
 import { nodeMatrix, siteMatrix } from "../../assets/state/matrix.js";
 import { flowMarks, historyOf, linkPanel, nodePanel, pairPanel, sitePanel, targetFacts } from "../../assets/state/panel.js";
-import { applyDelta, readLink, readPicture, withMore } from "../../assets/state/picture.js";
+import { applyDelta, readLink, readPicture } from "../../assets/state/picture.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 import { search } from "../../assets/state/search.js";
 import { columns, document, link, node, verdict } from "./sample.js";
@@ -121,14 +121,6 @@ test("a target's answers are its history, and its facts are in words", () => {
   assert.equal(failed.last.text, "failed: no answer within 2 s");
   assert.equal(failed.certificate.until, "expired on 2026-12-01");
   assert.equal(targetFacts({ flows: [], history: [] }, now), null);
-});
-
-test("what the columns leave out is read from the full form; what a delta told stays", () => {
-  const full = document((made) => made.links.forEach((one) => { one.transport = "tcp"; }));
-  const told = applyDelta(readPicture(columns(full)), { links: [link("a-1", "b-1")], nodes: [], gone: { nodes: [], links: [] } });
-  const found = withMore(told, full);
-  assert.deepEqual(found.links.more.map((more) => more.transport).toSorted(), ["tcp", "tcp", "tcp", "tcp", "tcp", "udp"]);
-  assert.equal(told.links.more.filter(Boolean).length, 1);
 });
 
 test("news of one thing in one moment is one line, the one that says most", () => {
