@@ -52,7 +52,7 @@ pub struct LinkHealth {
 
 /// A dead flow is told as living on its way until a trace of its trouble ended, for so long:
 /// without it, the fault would be put on the whole way.
-const HOLD: Duration = Duration::from_millis(1_500);
+const HOLD: Duration = Duration::from_millis(800);
 /// Reports are told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// Figures of all links are looked at this often.
@@ -205,7 +205,7 @@ fn report_of(
     }
     let mut is_held = false;
     let mut traced_at = Timestamp(0);
-    let mut grouped: BTreeMap<WayKey, Group> = BTreeMap::new();
+    let mut told: Vec<(WayKey, &FlowHealth, bool)> = Vec::new();
     for flow in health.flows.iter().take(PATH_FLOWS_MAX) {
         let mut is_dead = flow.alive == Some(false);
         let view = tracer.view(now.at, health.to, flow.port, !is_dead);
@@ -216,10 +216,21 @@ fn report_of(
                 is_dead = false;
             }
         }
-        let Some(key) = WayKey::of(view.as_ref(), is_dead, tracer.distance(health.to)) else {
-            continue;
-        };
-        traced_at = traced_at.max(view.map_or(Timestamp(0), |view| view.traced_at));
+        // Of a flow whose way nobody knows nothing can be said.
+        if let Some(view) = view.filter(|view| view.is_fresh || view.is_complete) {
+            traced_at = traced_at.max(view.traced_at);
+            told.push((WayKey::of(&view), flow, is_dead));
+        }
+    }
+    share_answers(&mut told);
+    if told.is_empty() {
+        // No trace ever got an answer: at best the number of hops is known.
+        let hops = usize::from(tracer.distance(health.to).unwrap_or(1)).saturating_sub(1);
+        let dead = health.flows.iter().filter(|flow| flow.alive == Some(false));
+        told.extend(dead.take(PATH_FLOWS_MAX).map(|flow| (WayKey::unknown(hops), flow, true)));
+    }
+    let mut grouped: BTreeMap<WayKey, Group> = BTreeMap::new();
+    for (key, flow, is_dead) in told {
         grouped.entry(key).or_default().add(flow, is_dead);
     }
     let mut report = PathReport {
@@ -265,31 +276,45 @@ struct WayKey {
     hops: Vec<Option<IpAddr>>,
     answered: usize,
     reached: bool,
+    is_complete: bool,
     is_balanced: bool,
 }
 
 impl WayKey {
-    /// `None` for a living flow that was never traced: nothing can be said of its way. A dead
-    /// one is told; of its hops nothing is known but, at best, their number.
-    fn of(view: Option<&WayView>, is_dead: bool, distance: Option<u8>) -> Option<Self> {
-        match view {
-            Some(view) => Some(Self {
-                hops: view.hops.iter().copied().take(PATH_HOPS_MAX).collect(),
-                answered: if view.is_fresh || !is_dead {
-                    view.answered
-                } else {
-                    0
-                },
-                reached: view.reached && (view.is_fresh || !is_dead),
-                is_balanced: view.is_balanced,
-            }),
-            None if is_dead => Some(Self {
-                hops: vec![None; usize::from(distance.unwrap_or(1)).saturating_sub(1)],
-                answered: 0,
-                reached: false,
-                is_balanced: false,
-            }),
-            None => None,
+    fn of(view: &WayView) -> Self {
+        Self {
+            hops: view.hops.iter().copied().take(PATH_HOPS_MAX).collect(),
+            answered: view.answered,
+            reached: view.reached,
+            is_complete: view.is_complete,
+            is_balanced: view.is_balanced,
+        }
+    }
+
+    fn unknown(hops: usize) -> Self {
+        Self {
+            hops: vec![None; hops.min(PATH_HOPS_MAX)],
+            answered: 0,
+            reached: false,
+            is_complete: false,
+            is_balanced: false,
+        }
+    }
+}
+
+/// A hop that answered the trace of one flow passes all flows of the very same way, also of
+/// those that it did not answer, since routers answer few: dead flows share what was seen.
+fn share_answers(told: &mut [(WayKey, &FlowHealth, bool)]) {
+    let mut farthest: BTreeMap<Vec<Option<IpAddr>>, usize> = BTreeMap::new();
+    let ends = |key: &WayKey| key.is_complete && !key.reached;
+    for (key, _, _) in told.iter().filter(|(key, _, is_dead)| *is_dead && ends(key)) {
+        let answered = farthest.entry(key.hops.clone()).or_default();
+        *answered = key.answered.max(*answered);
+    }
+    for (key, _, _) in told.iter_mut().filter(|(_, _, is_dead)| *is_dead) {
+        // One that was not traced since it died, or came through by chance, is as the others.
+        if let Some(answered) = farthest.get(&key.hops).filter(|_| key.is_complete) {
+            (key.answered, key.reached) = (*answered, false);
         }
     }
 }

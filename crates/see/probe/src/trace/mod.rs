@@ -103,6 +103,12 @@ enum Purse {
     Healthy(NodeKey),
 }
 
+impl Purse {
+    fn is_urgent(self) -> bool {
+        !matches!(self, Purse::Healthy(_))
+    }
+}
+
 #[derive(Debug)]
 struct Active {
     run: Run,
@@ -457,9 +463,13 @@ impl Tracer {
     /// Lets one run go on; when to come again, or `None` if it is over.
     fn advance(&mut self, now: Now, id: (Purse, u64)) -> Option<Instant> {
         let active = self.runs.get_mut(&id)?;
+        let is_search = active.run.start().aim == Aim::Search;
         for ttl in active.run.expire(now) {
-            if let Some(hop) = self.likely.hop(&active.run, ttl, active.is_signed) {
-                self.pacer.silent(now.at, hop);
+            match self.likely.hop(&active.run, ttl, active.is_signed) {
+                // Where a flow fails, silence says nothing of how fast a router answers.
+                Some(hop) if is_search => self.pacer.give_back(now.at, hop),
+                Some(hop) if self.pacer.silent(now.at, hop) => active.run.excuse(ttl),
+                _ => {}
             }
             if active.run.is_serial() {
                 self.flight.drop_run(id.1);
@@ -477,7 +487,7 @@ impl Tracer {
                         break now.at + PATIENCE;
                     }
                     let hop = self.likely.hop(&active.run, ttl, active.is_signed);
-                    if let Err(at) = self.pacer.take(now.at, hop) {
+                    if let Err(at) = self.pacer.take(now.at, hop, active.purse.is_urgent()) {
                         break at;
                     }
                     self.send(now, id, ttl);

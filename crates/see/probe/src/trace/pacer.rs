@@ -16,8 +16,16 @@ const HOP_PPS_MIN: f64 = 1.0;
 const HOP_PPS_MAX: f64 = 20.0;
 /// By how much an answer makes us bolder, in answers a second.
 const HOP_PPS_STEP: f64 = 0.1;
-/// A hop that answered within this time and does not answer is limiting its rate.
+/// A hop that answered within this time and does not answer a flow that lives is limiting its
+/// rate.
 const LIMITING_WITHIN: Duration = Duration::from_secs(10);
+/// After that it is asked this much slower than when it fell silent,
+const LIMITED_SHARE: f64 = 0.7;
+/// and for so long not faster.
+const LIMITED_FOR: Duration = Duration::from_secs(300);
+/// Answers that are kept for flows that fail: a fault must not wait for tokens that healthy
+/// flows have used up.
+const RESERVE: f64 = 3.0;
 /// Hops remembered; those that are full again are forgotten first.
 const HOPS_MAX: usize = 4_096;
 /// Distance up to which all ways are taken to begin alike.
@@ -42,6 +50,8 @@ pub enum HopKey {
 struct Bucket {
     tokens: f64,
     pps: f64,
+    pps_max: f64,
+    limited_at: Option<Instant>,
     filled_at: Instant,
     answered_at: Option<Instant>,
 }
@@ -51,6 +61,8 @@ impl Bucket {
         Self {
             tokens: HOP_BURST,
             pps: HOP_PPS_MIN,
+            pps_max: HOP_PPS_MAX,
+            limited_at: None,
             filled_at: now,
             answered_at: None,
         }
@@ -85,8 +97,13 @@ impl Pacer {
     }
 
     /// Takes leave to send one packet; else when to ask again. `hop`: who will answer, if it
-    /// is one who counts.
-    pub fn take(&mut self, now: Instant, hop: Option<HopKey>) -> Result<(), Instant> {
+    /// is one who counts. `is_urgent`: a flow fails, or somebody waits for it.
+    pub fn take(
+        &mut self,
+        now: Instant,
+        hop: Option<HopKey>,
+        is_urgent: bool,
+    ) -> Result<(), Instant> {
         let passed = now.since(self.filled_at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.pps).min(self.pps / 4.0);
         self.filled_at = now;
@@ -95,8 +112,9 @@ impl Pacer {
         }
         if let Some(hop) = hop {
             let bucket = self.bucket(now, hop);
-            if bucket.tokens < 1.0 {
-                return Err(now + Duration::from_secs_f64((1.0 - bucket.tokens) / bucket.pps));
+            let least = if is_urgent { 1.0 } else { 1.0 + RESERVE };
+            if bucket.tokens < least {
+                return Err(now + Duration::from_secs_f64((least - bucket.tokens) / bucket.pps));
             }
             bucket.tokens -= 1.0;
         }
@@ -114,18 +132,26 @@ impl Pacer {
         }
         let bucket = self.bucket(now, known);
         bucket.answered_at = Some(now);
-        bucket.pps = (bucket.pps + HOP_PPS_STEP).min(HOP_PPS_MAX);
+        if bucket.limited_at.is_some_and(|at| now.since(at) > LIMITED_FOR) {
+            (bucket.limited_at, bucket.pps_max) = (None, HOP_PPS_MAX);
+        }
+        bucket.pps = (bucket.pps + HOP_PPS_STEP).min(bucket.pps_max);
     }
 
-    /// Nobody answered a packet that was taken for `hop`: it cost nothing there. One who
-    /// answers at other times was asked too often.
-    pub fn silent(&mut self, now: Instant, hop: HopKey) {
-        self.give_back(now, hop);
+    /// Nobody answered a packet of a living flow that was taken for `hop`. One who answers at
+    /// other times was asked too often; else it cost nothing there. Returns whether it was.
+    pub fn silent(&mut self, now: Instant, hop: HopKey) -> bool {
         let bucket = self.bucket(now, hop);
         let limits = |at: Instant| now.since(at) < LIMITING_WITHIN;
-        if bucket.answered_at.is_some_and(limits) {
-            bucket.pps = (bucket.pps / 2.0).max(HOP_PPS_MIN);
+        if !bucket.answered_at.is_some_and(limits) {
+            self.give_back(now, hop);
+            return false;
         }
+        bucket.pps_max = (bucket.pps * LIMITED_SHARE).max(HOP_PPS_MIN);
+        bucket.pps = bucket.pps_max;
+        bucket.tokens = bucket.tokens.min(RESERVE);
+        bucket.limited_at = Some(now);
+        true
     }
 
     /// A packet taken for `hop` made nobody there answer.
@@ -195,35 +221,66 @@ mod tests {
     fn a_hop_is_asked_six_times_at_once_and_then_once_a_second() {
         let mut pacer = Pacer::new(1_000, Instant(0));
         let hop = Some(HopKey::Known(ROUTER));
-        let mut asked = |at| (0..40).filter(|_| pacer.take(Instant(at), hop).is_ok()).count();
-        assert_eq!(asked(0), 6);
-        assert_eq!(asked(500_000), 0);
-        assert_eq!(asked(1_000_000), 1);
-        assert_eq!(pacer.take(Instant(1_000_000), hop), Err(Instant(2_000_000)));
-        assert!(pacer.take(Instant(1_000_000), None).is_ok());
+        let mut asked = |at, is_urgent| {
+            (0..40).filter(|_| pacer.take(Instant(at), hop, is_urgent).is_ok()).count()
+        };
+        assert_eq!(asked(0, false), 3, "healthy flows leave something for those that fail");
+        assert_eq!(asked(0, true), 3);
+        assert_eq!(asked(500_000, true), 0);
+        assert_eq!(asked(1_000_000, true), 1);
+        let next = pacer.take(Instant(1_000_000), hop, true);
+        assert_eq!(next, Err(Instant(2_000_000)));
+        assert!(pacer.take(Instant(1_000_000), None, true).is_ok());
     }
 
     #[test]
-    fn silence_costs_no_answer_and_answers_make_bolder() {
+    fn a_hop_that_always_answers_is_asked_faster_and_one_that_does_not_is_left_in_peace() {
         let mut pacer = Pacer::new(1_000, Instant(0));
         let hop = HopKey::Known(ROUTER);
         for _ in 0..20 {
-            assert!(pacer.take(Instant(1), Some(hop)).is_ok());
-            pacer.silent(Instant(1), hop);
+            assert!(pacer.take(Instant(1), Some(hop), false).is_ok());
+            assert!(!pacer.silent(Instant(1), hop), "it never answered: silence is its way");
         }
         let mut at = 0;
         let mut answered = 0;
         while at < 600_000_000 {
             at += 10_000;
-            if pacer.take(Instant(at), Some(hop)).is_ok() {
+            if pacer.take(Instant(at), Some(hop), false).is_ok() {
                 pacer.answered(Instant(at), hop, ROUTER);
                 answered += 1;
             }
         }
         assert!((9_000..12_000).contains(&answered), "{answered}");
-        pacer.silent(Instant(at), hop);
-        let bucket = pacer.hops[&hop];
-        assert_eq!(bucket.pps, 10.0, "and it takes a hint");
+        assert!(pacer.silent(Instant(at), hop));
+        assert_eq!(pacer.hops[&hop].pps, 14.0, "and it takes a hint");
+        pacer.answered(Instant(at), hop, ROUTER);
+        assert_eq!(pacer.hops[&hop].pps, 14.0);
+    }
+
+    /// Linux's own limit: six at once, one a second.
+    #[test]
+    fn a_limited_router_hardly_ever_has_to_stay_silent() {
+        let mut pacer = Pacer::new(1_000, Instant(0));
+        let hop = HopKey::Known(ROUTER);
+        let (mut tokens, mut filled) = (6.0f64, 0u64);
+        let (mut answered, mut silent) = (0, 0);
+        for at in (0..300_000_000u64).step_by(50_000) {
+            let now = Instant(at);
+            if pacer.take(now, Some(hop), false).is_err() {
+                continue;
+            }
+            tokens = (tokens + (at - filled) as f64 / 1e6).min(6.0);
+            filled = at;
+            if tokens >= 1.0 {
+                tokens -= 1.0;
+                answered += 1;
+                pacer.answered(now, hop, ROUTER);
+            } else {
+                silent += 1;
+                pacer.silent(now, hop);
+            }
+        }
+        assert!(answered > 270 && silent < 10, "{answered} {silent}");
     }
 
     #[test]
@@ -232,7 +289,7 @@ mod tests {
         let mut sent = 0;
         for i in 0..200_000u32 {
             let hop = HopKey::At(IpAddr::from(i.to_be_bytes()), 3);
-            sent += u32::from(pacer.take(Instant(u64::from(i) * 50), Some(hop)).is_ok());
+            sent += u32::from(pacer.take(Instant(u64::from(i) * 50), Some(hop), true).is_ok());
         }
         assert!((2_000..=2_060).contains(&sent), "{sent} in 10 s at 200 a second");
         assert!(pacer.hops.len() <= HOPS_MAX);

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub const TTL_MAX: u8 = PATH_HOPS_MAX as u8;
 /// Packets for one silent hop. Fewer, and a lost answer looks like a silent router.
 const TRIES: u8 = 3;
+/// Packets for one hop whose silence is excused.
+const EXCUSED_SENT_MAX: u32 = 8;
 /// Answers wanted of each hop on request: a second tells balancing by packet.
 const LOOKS_ASKED: u8 = 2;
 /// Answers wanted of a hop that is not the expected one: a change, or balancing by packet?
@@ -300,6 +302,16 @@ impl Run {
             silent.push(TTL_MAX);
         }
         silent
+    }
+
+    /// Silence at this distance was the router's limit, and is not held against the hop. Not
+    /// for ever: it may be a fault that looks alike.
+    pub fn excuse(&mut self, ttl: u8) {
+        if let Some(hop) = self.hop(ttl)
+            && hop.sent < EXCUSED_SENT_MAX
+        {
+            hop.tries = hop.tries.saturating_sub(1);
+        }
     }
 
     /// A router quotes too little: begins anew, one packet at a time. Returns whether it was

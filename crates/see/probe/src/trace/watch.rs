@@ -6,18 +6,23 @@ use super::way::FlowWay;
 use crate::paths::{FlowHealth, LinkHealth};
 use andon_model::{Instant, Timestamp};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Distance of the traces of a healthy link. Halved, a changed way is known sooner and
 /// routers answer twice as much.
 const HEALTHY_EVERY: Duration = Duration::from_secs(60);
-/// The second one comes sooner: routers that limit their answers left gaps in the first.
-const SECOND_AFTER: Duration = Duration::from_secs(15);
+/// The second one comes sooner, where routers that limit their answers left gaps in the first.
+const SECOND_AFTER: Duration = Duration::from_secs(20);
 /// A link whose trouble ended is traced after this: its ways may be others.
 const MENDED_AFTER: Duration = Duration::from_secs(2);
-/// Flows traced in one round of trouble. The others have their turn in the next.
-const FAILING_FLOWS_MAX: usize = 24;
+/// Flows in trouble that are traced in one round of those that took the same way: routers
+/// answer few, and one answer tells for all. The others have their turn in the next round.
+const SAME_WAY_MAX: usize = 4;
+/// The same, of those whose way nobody knows, if nothing better is to be had.
+const UNKNOWN_WAY_MAX: usize = 16;
+/// Living flows traced at once.
+const LIVING_MAX: usize = 16;
 /// In trouble, flows that live are looked at too, but not before those that do not,
 const LIVING_AFTER: Duration = Duration::from_millis(1_500);
 /// and so often.
@@ -146,8 +151,17 @@ impl Watch {
             return alive;
         }
         if now < self.healthy_at {
-            let unknown = |wish: &Wish| !self.ways.contains_key(&wish.port);
-            return alive.into_iter().filter(unknown).collect();
+            let living = health.flows.iter().filter(|flow| flow.alive == Some(true));
+            return self.longest_ago(living.filter(|flow| !self.ways.contains_key(&flow.port)));
+        }
+        if self.healthy_rounds == 1 {
+            self.healthy_rounds += 1;
+            self.healthy_at = now + HEALTHY_EVERY.mul_f64(0.8 + 0.4 * jitter);
+            let has_gaps = |wish: &Wish| {
+                let way = self.ways.get(&wish.port).and_then(FlowWay::complete);
+                way.is_none_or(|way| way.hops.iter().any(Option::is_none))
+            };
+            return alive.into_iter().filter(has_gaps).collect();
         }
         let every = if self.healthy_rounds == 0 {
             SECOND_AFTER
@@ -163,20 +177,36 @@ impl Watch {
     /// and again, ever more seldom.
     fn failing(&mut self, now: Instant, troubled: &[FlowHealth]) -> Vec<Wish> {
         let is_due = now >= self.failing_at;
-        let is_new = |flow: &FlowHealth| {
-            let way = self.ways.get(&flow.port);
-            let since = way.and_then(FlowWay::trouble_since);
-            way.and_then(FlowWay::traced) < since
-        };
         let begin = self.turn % troubled.len();
         let in_turn = troubled[begin..].iter().chain(&troubled[..begin]);
-        let chosen: Vec<Wish> = in_turn
-            .filter(|flow| is_due || is_new(flow))
-            .take(FAILING_FLOWS_MAX)
-            .map(|flow| wish(flow, Aim::Search))
-            .collect();
+        let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
+        let mut same_way: BTreeMap<&[Option<IpAddr>], usize> = BTreeMap::new();
+        let mut unknown_looked = 0;
+        for flow in in_turn {
+            let way = self.ways.get(&flow.port);
+            let since = way.and_then(FlowWay::trouble_since);
+            let is_looked = !is_due && way.and_then(FlowWay::traced) >= since;
+            match way.and_then(FlowWay::complete) {
+                Some(way) => {
+                    let count = same_way.entry(&way.hops).or_default();
+                    *count += 1;
+                    if !is_looked && *count <= SAME_WAY_MAX {
+                        chosen.push(wish(flow, Aim::Search));
+                    }
+                }
+                None if is_looked => unknown_looked += 1,
+                None => unknown.push(wish(flow, Aim::Search)),
+            }
+        }
+        let unknown_max = if same_way.is_empty() {
+            UNKNOWN_WAY_MAX
+        } else {
+            SAME_WAY_MAX
+        };
+        unknown.truncate(unknown_max.saturating_sub(unknown_looked));
+        chosen.extend(unknown);
         if is_due {
-            self.turn = begin + chosen.len();
+            self.turn = begin + SAME_WAY_MAX + 1;
             if self.failing_rounds == 0 {
                 self.living_at = now + LIVING_AFTER;
             }
@@ -197,10 +227,15 @@ impl Watch {
         }
         self.living_at = now + LIVING_EVERY;
         let living = health.flows.iter();
-        living
-            .filter(|flow| flow.alive == Some(true) && !is_troubled(flow))
-            .map(|flow| wish(flow, Aim::Whole))
-            .collect()
+        let living = living.filter(|flow| flow.alive == Some(true) && !is_troubled(flow));
+        self.longest_ago(living)
+    }
+
+    fn longest_ago<'a>(&self, flows: impl Iterator<Item = &'a FlowHealth>) -> Vec<Wish> {
+        let mut flows: Vec<&FlowHealth> = flows.collect();
+        flows.sort_by_key(|flow| self.ways.get(&flow.port).and_then(FlowWay::traced));
+        let first = flows.into_iter().take(LIVING_MAX);
+        first.map(|flow| wish(flow, Aim::Whole)).collect()
     }
 }
 

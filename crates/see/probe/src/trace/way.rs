@@ -63,6 +63,8 @@ pub struct WayView {
     pub traced_at: Timestamp,
     /// The newest trace is of the flow's present trouble, if it has any.
     pub is_fresh: bool,
+    /// The hops are those of a way that came through.
+    pub is_complete: bool,
 }
 
 impl FlowWay {
@@ -140,6 +142,7 @@ impl FlowWay {
             is_balanced: way.is_balanced || newest.is_balanced,
             traced_at: newest.utc,
             is_fresh,
+            is_complete: true,
         };
         let met = Way {
             hops: newest.hops.clone(),
@@ -147,10 +150,16 @@ impl FlowWay {
         };
         Some(match &self.complete {
             // A flow that answers takes some way; the last that came through is the best known.
-            Some(way) if newest.reached || is_alive => view(way, way.hops.len(), true),
+            // Where no trace looked since, that one is the newest too.
+            Some(way) if newest.reached || is_alive || !is_fresh => {
+                view(way, way.hops.len(), true)
+            }
             Some(way) if follows(&newest.hops, way) => view(way, self.answered(now), false),
             // It turned off, or never came through: what was met is all that is known.
-            _ => view(&met, met.hops.len(), newest.reached),
+            _ => WayView {
+                is_complete: false,
+                ..view(&met, met.hops.len(), newest.reached)
+            },
         })
     }
 
