@@ -2,7 +2,7 @@
 
 use super::flags::PlaceFlags;
 use super::{Failure, screen};
-use andon_api::audit::{self, AuditError};
+use andon_api::audit::{self, AuditError, AuditSummary};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
@@ -12,6 +12,21 @@ pub enum AuditCommand {
         #[command(flatten)]
         place: PlaceFlags,
     },
+}
+
+/// Which records there are, and in how many files.
+fn held(summary: &AuditSummary) -> String {
+    let files = match summary.files {
+        1 => String::new(),
+        files => format!(" in {files} files"),
+    };
+    match summary.first {
+        1 => format!("{} records{files}", summary.records),
+        first => format!(
+            "records {first} to {}{files} (older ones were let go, which is recorded)",
+            summary.records
+        ),
+    }
 }
 
 pub fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
@@ -33,7 +48,8 @@ pub fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
         .last
         .map_or("never".to_owned(), |last| last.to_string());
     screen::print(&format!(
-        "{shown} is whole: {} records, the last of {last}\nhead {}  (note it elsewhere: a log that was cut off ends with another)\n",
-        summary.records, summary.head
+        "{shown} is whole: {}, the last of {last}\nhead {}  (note it elsewhere: a log that was cut off ends with another)\n",
+        held(&summary),
+        summary.head
     ))
 }
