@@ -147,11 +147,11 @@ impl Report {
             for violation in &run.violations {
                 let _ = writeln!(
                     text,
-                    "  FAIL  {} (run {}): {} said at {}: {}",
+                    "  FAIL  {} (run {}): {} said at {:.1} s: {}",
                     violation.text,
                     at + 1,
                     violation.node,
-                    seconds(violation.at),
+                    violation.at_s,
                     violation.sentence
                 );
             }
@@ -189,7 +189,7 @@ fn run_document(run: &Run) -> serde_json::Value {
     let violations: Vec<_> = run
         .violations
         .iter()
-        .map(|one| serde_json::json!({ "rule": one.text, "at_s": one.at.as_secs_f64(), "node": one.node, "sentence": one.sentence }))
+        .map(|one| serde_json::json!({ "rule": one.text, "at_s": one.at_s, "node": one.node, "sentence": one.sentence }))
         .collect();
     let peers: Vec<_> = run
         .peers
@@ -237,4 +237,60 @@ pub fn summary(reports: &[Report]) -> String {
     let passed = reports.iter().filter(|report| report.passed()).count();
     let _ = writeln!(text, "scenarios: {passed} of {} right", reports.len());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Outcome;
+
+    fn report(times: &[Option<f64>]) -> Report {
+        let outcome = |time: &Option<f64>| Outcome {
+            text: "it".into(),
+            within: Duration::from_secs(5),
+            met: time.map(Duration::from_secs_f64),
+            first: None,
+            wrong: match time {
+                None => Some("not said by a".into()),
+                Some(time) if *time > 5.0 => Some("took too long".into()),
+                Some(_) => None,
+            },
+            sentence: None,
+        };
+        let run = |time| Run {
+            outcomes: vec![outcome(time)],
+            ..Run::default()
+        };
+        Report {
+            name: "try".into(),
+            title: "A try".into(),
+            runs: times.iter().map(run).collect(),
+            errors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn one_late_run_of_twenty_is_within_the_95th_percentile_and_two_are_not() {
+        let mut times: Vec<Option<f64>> = (1..=20).map(|n| Some(f64::from(n) / 10.0)).collect();
+        times[7] = Some(9.0);
+        let row = &report(&times).rows()[0];
+        assert_eq!((row.right, row.runs), (19, 20));
+        assert!(row.passed, "{row:?}");
+        times[8] = None;
+        let row = &report(&times).rows()[0];
+        assert_eq!(row.p95_s, Some(9.0));
+        assert!(!row.passed);
+    }
+
+    #[test]
+    fn never_is_later_than_any_time() {
+        let row = &report(&[Some(1.0), None, None]).rows()[0];
+        assert_eq!((row.p50_s, row.p95_s, row.passed), (None, None, false));
+        assert_eq!(row.wrong[0], "run 2: not said by a");
+    }
+
+    #[test]
+    fn a_report_without_a_run_is_no_success() {
+        assert!(!report(&[]).passed());
+    }
 }

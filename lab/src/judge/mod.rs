@@ -28,12 +28,12 @@ pub struct Outcome {
 }
 
 /// Something that was said and must not be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Violation {
     /// The rule.
     pub text: String,
-    /// When.
-    pub at: Duration,
+    /// When, in seconds after 0 s; negative before.
+    pub at_s: f64,
     /// Who said it first.
     pub node: String,
     /// What.
@@ -303,7 +303,7 @@ impl<'s> Judge<'s> {
             if let Some(verdict) = said {
                 self.violations[index] = Some(Violation {
                     text: never.text.clone(),
-                    at,
+                    at_s: at.as_secs_f64(),
                     node: self.scenario.nodes[node].id.clone(),
                     sentence: verdict.sentence.clone(),
                 });

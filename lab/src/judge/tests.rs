@@ -205,8 +205,8 @@ fn what_must_never_be_said_is_heard_once_said() {
     let violations = judge.violations();
     assert_eq!(violations.len(), 1);
     assert_eq!(
-        (violations[0].at, violations[0].node.as_str()),
-        (s(2.0), "b")
+        (violations[0].at_s, violations[0].node.as_str()),
+        (2.0, "b")
     );
 }
 
