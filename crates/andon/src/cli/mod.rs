@@ -14,6 +14,7 @@ mod incident;
 mod invite;
 mod key;
 mod lab;
+mod moment;
 mod node;
 mod reachable;
 pub mod screen;

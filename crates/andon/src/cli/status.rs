@@ -2,9 +2,10 @@
 
 use super::asked::{self, AskedNode};
 use super::http::{Client, HttpError};
+use super::moment::{self, Here};
 use super::{Failure, screen};
 use andon_api::terminal;
-use andon_model::{Incident, PictureView};
+use andon_model::{Incident, PictureView, Timestamp};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 const CANNOT_TELL: u8 = 2;
 /// Time between looks while watching; a node derives its picture about five times a second.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// Where the picture is.
+const PICTURE: &str = "/api/v1/picture";
 /// For one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,15 +28,26 @@ pub struct StatusArgs {
     /// Keep looking and redraw on change, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    /// The picture as it was: local time, UTC, RFC 3339, or "10m ago"
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, conflicts_with = "watch",
+        long_help = format!("The picture as the node showed it at a moment: {}", moment::EXPECTED))]
+    at: Option<String>,
 }
 
 pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
     let client = args.asked.client(TIMEOUT);
+    let here = Here::now();
+    let at = match &args.at {
+        Some(text) => Some(here.parse(text).map_err(Failure::usage)?),
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
-    if args.watch {
+    if let Some(at) = at {
+        runtime.block_on(past(&client, &here, at, args.json))
+    } else if args.watch {
         runtime.block_on(watch(&client, args.json))
     } else {
         runtime.block_on(once(&client, args.json))
@@ -41,10 +55,26 @@ pub fn run(args: &StatusArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn once(client: &Client, json: bool) -> Result<ExitCode, Failure> {
-    let (text, view) = ask(client).await?;
+    let (text, view) = ask(client, PICTURE).await?;
     let shown = match json {
         true => text,
         false => draw(&view, &open_incidents(client).await),
+    };
+    screen::print(&shown)?;
+    Ok(ExitCode::from(terminal::exit_code(&view)))
+}
+
+/// The picture of a moment, as this node kept it.
+async fn past(
+    client: &Client,
+    here: &Here,
+    at: Timestamp,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let (text, view) = ask(client, &format!("/api/v1/history/picture?at={at}")).await?;
+    let shown = match json {
+        true => text,
+        false => format!(" As it was on {}\n{}", here.told(at), draw(&view, &[])),
     };
     screen::print(&shown)?;
     Ok(ExitCode::from(terminal::exit_code(&view)))
@@ -54,7 +84,7 @@ async fn watch(client: &Client, json: bool) -> Result<ExitCode, Failure> {
     let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
     let mut shown = String::new();
     loop {
-        let text = match ask(client).await {
+        let text = match ask(client, PICTURE).await {
             Ok((text, _)) if json => text,
             Ok((_, view)) => draw(&view, &open_incidents(client).await),
             Err(failure) => format!("{}\n", failure.text),
@@ -99,8 +129,8 @@ async fn open_incidents(client: &Client) -> Vec<Incident> {
 }
 
 /// The document as it came, and what it says.
-async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
-    let answer = client.get("/api/v1/picture").await.map_err(told)?;
+async fn ask(client: &Client, path: &str) -> Result<(String, PictureView), Failure> {
+    let answer = client.get(path).await.map_err(told)?;
     match answer.status {
         200 => {}
         401 | 403 => {
@@ -109,6 +139,7 @@ async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
                 client.url, answer.status
             )));
         }
+        404 if path != PICTURE => return Err(cannot_tell(no_picture(client, &answer.body))),
         status => {
             return Err(cannot_tell(format!(
                 "{} answers {status} instead of the picture",
@@ -124,6 +155,22 @@ async fn ask(client: &Client) -> Result<(String, PictureView), Failure> {
         text.push('\n');
     }
     Ok((text, view))
+}
+
+/// Why there is no picture of that moment, in the node's words.
+fn no_picture(client: &Client, body: &[u8]) -> String {
+    let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let word = |name: &str| {
+        let text = error.as_ref()?.get("error")?.get(name)?.as_str()?;
+        Some(andon_model::id::to_plain_text(text, 400))
+    };
+    match (word("message"), word("help")) {
+        (Some(message), Some(help)) => format!("{}: {message}\n  {help}", client.url),
+        _ => format!(
+            "{} keeps no history\n  is it an Andon node of about this version?",
+            client.url
+        ),
+    }
 }
 
 fn cannot_tell(text: String) -> Failure {

@@ -37,6 +37,8 @@ Examples:
   andon status
   andon status --watch
   andon status --json
+  andon status --at 2026-11-20T03:20         # as it was; local time, or with Z
+  andon status --at -10m
   andon status --node https://10.0.1.2:8777 --insecure
   andon status --node https://10.0.1.2 --fingerprint 5f0e9f4d3c0a6d1f8f3b0c6a2e7d4b1a9c8e7f6d5c4b3a29181706f5e4d3c2b1
 

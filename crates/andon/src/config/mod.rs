@@ -7,6 +7,7 @@
 //! [`problem`] is how mistakes are told, [`report`] how `andon config check` shows the result.
 
 pub mod document;
+pub mod history;
 pub mod keys;
 pub mod layers;
 pub mod problem;

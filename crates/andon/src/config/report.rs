@@ -4,6 +4,7 @@ use super::keys::KeyState;
 use super::layers::Loaded;
 use super::setting::{SETTINGS, Setting};
 use super::settings::{Advertise, NodeSettings};
+use super::history::write_bytes;
 use super::value::write_duration;
 use serde_json::json;
 use std::fmt::Write;
@@ -80,6 +81,9 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
         "probe.interval" => write_duration(settings.probe.round),
         "probe.flows" => settings.probe.flows.to_string(),
         "probe.budget_pps" => settings.probe.budget_pps.to_string(),
+        "history.enabled" => settings.history.enabled.to_string(),
+        "history.keep" => write_duration(settings.history.keep),
+        "history.bytes_max" => write_bytes(settings.history.bytes_max),
         "http.loopback_viewer" => settings.loopback_viewer.to_string(),
         _ => return Vec::new(),
     };

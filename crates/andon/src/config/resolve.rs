@@ -82,6 +82,7 @@ pub fn settings(
     };
     let allowed_hosts = reader.list("http.allowed_hosts", |given| host_name(&given.text));
     let loopback_viewer = reader.one("http.loopback_viewer", |given| value::switch(&given.text));
+    let history = super::history::read(&mut reader);
     let gridbug = reader.gridbug();
     reader.bound("labels", LABELS_MAX);
     for key in [
@@ -110,6 +111,7 @@ pub fn settings(
         via,
         probe,
         targets,
+        history: history?,
         gridbug,
         allowed_hosts,
         loopback_viewer: loopback_viewer.or_default(|| true)?,
@@ -181,14 +183,14 @@ fn check_targets(tables: &[target::Table], problems: &mut Vec<Problem>) -> Vec<T
 }
 
 /// What asking for one value came to.
-enum Answer<T> {
+pub(super) enum Answer<T> {
     Given(T),
     Absent,
     Wrong,
 }
 
 impl<T> Answer<T> {
-    fn or_default(self, default: impl FnOnce() -> T) -> Option<T> {
+    pub(super) fn or_default(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Answer::Given(value) => Some(value),
             Answer::Absent => Some(default()),
@@ -197,7 +199,7 @@ impl<T> Answer<T> {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layer: &'a Layer,
     problems: &'a mut Vec<Problem>,
 }
@@ -225,7 +227,7 @@ impl Reader<'_> {
         });
     }
 
-    fn one<T>(&mut self, key: &str, check: impl Fn(&Given) -> Result<T, String>) -> Answer<T> {
+    pub(super) fn one<T>(&mut self, key: &str, check: impl Fn(&Given) -> Result<T, String>) -> Answer<T> {
         let Some(given) = self.given(key).last().cloned() else {
             return Answer::Absent;
         };

@@ -176,8 +176,9 @@ pub const SETTINGS: &[Setting] = &[
         env: "ANDON_DATA_DIR",
         value_name: "DIR",
         default: "/var/lib/andon for root, else $XDG_STATE_HOME/andon or ~/.local/state/andon",
-        help: "Identity, last known peers, tokens, audit log",
-        more: "Private to the node: two nodes never share one. Small (well under 10 MB).",
+        help: "Identity, last known peers, tokens, audit log, history",
+        more: "Private to the node: two nodes never share one. Well under 10 MB, \
+               but for the history: see [history].",
         sample: r#""/var/lib/andon""#,
         ..PLAIN
     },
@@ -267,6 +268,43 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "history.enabled",
+        flag: None,
+        env: "ANDON_HISTORY_ENABLED",
+        written: Written::Switch,
+        value_name: "true|false",
+        default: "true",
+        help: "Keep what this node showed, for the time slider and `andon status --at`",
+        more: "States and verdicts are written as they change, figures once a minute, into \
+               the data directory. Each node keeps the whole grid's, so a few may do without.",
+        sample: "true",
+        ..PLAIN
+    },
+    Setting {
+        key: "history.keep",
+        flag: None,
+        env: "ANDON_HISTORY_KEEP",
+        value_name: "TIME",
+        default: "30d",
+        help: "How long the history is kept",
+        more: "1h to 3650d. What is older is deleted, and before that what does not fit into \
+               bytes_max.",
+        sample: r#""30d""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "history.bytes_max",
+        flag: None,
+        env: "ANDON_HISTORY_BYTES_MAX",
+        value_name: "SIZE",
+        default: "1GB",
+        help: "Most room that the history takes on disk",
+        more: "50 nodes in a full mesh need a fraction of 1GB in 30 days. While the disk has \
+               less than 64 MiB free, recording pauses. 1MB to 10TB.",
+        sample: r#""1GB""#,
+        ..PLAIN
+    },
+    Setting {
         key: "gridbug.key",
         flag: None,
         env: "ANDON_GRIDBUG_KEY",
@@ -313,6 +351,7 @@ pub fn by_key(key: &str) -> Option<&'static Setting> {
 pub const TABLES: &[(&str, &str)] = &[
     ("probe", "How links between nodes are probed."),
     ("http", "Who may reach the console and the API."),
+    ("history", "What the node keeps of what it showed."),
     (
         "gridbug",
         "Living in an existing GridBug grid while people migrate. Off unless key is set.",

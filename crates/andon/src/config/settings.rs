@@ -1,5 +1,6 @@
 //! What a node runs with, after flags, environment and file have been merged and checked.
 
+pub use super::history::HistorySettings;
 use andon_grid::GridKey;
 use andon_model::{NodeId, SiteId, TargetSpec};
 use std::collections::BTreeMap;
@@ -76,6 +77,8 @@ pub struct NodeSettings {
     pub probe: ProbeSettings,
     /// Targets that this node declares.
     pub targets: Vec<TargetSpec>,
+    /// What it keeps of what it showed.
+    pub history: HistorySettings,
     /// GridBug neighbourhood, off by default.
     pub gridbug: Option<GridBugSettings>,
     /// Host names under which people reach the console, besides the node's addresses.

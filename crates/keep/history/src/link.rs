@@ -17,12 +17,13 @@ const STATES: [LinkState; 7] = [
     LinkState::NotProbed,
     LinkState::Left,
 ];
-const REASONS: [LinkReason; 5] = [
+const REASONS: [LinkReason; 6] = [
     LinkReason::Loss,
     LinkReason::Latency,
     LinkReason::Refused,
     LinkReason::Answer,
     LinkReason::Silent,
+    LinkReason::Mtu,
 ];
 const TRANSPORTS: [Transport; 8] = [
     Transport::Udp,
@@ -209,5 +210,59 @@ impl LinkRecord {
             via: self.via,
             detail,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A match without a wildcard: whoever adds a variant learns here that it needs a place.
+    #[test]
+    fn every_variant_has_its_place() {
+        for (index, state) in STATES.iter().enumerate() {
+            let expected = match state {
+                LinkState::Up => 0,
+                LinkState::Partial => 1,
+                LinkState::Degraded => 2,
+                LinkState::Down => 3,
+                LinkState::Unknown => 4,
+                LinkState::NotProbed => 5,
+                LinkState::Left => 6,
+            };
+            assert_eq!(index, expected);
+        }
+        for (index, reason) in REASONS.iter().enumerate() {
+            let expected = match reason {
+                LinkReason::Loss => 0,
+                LinkReason::Latency => 1,
+                LinkReason::Refused => 2,
+                LinkReason::Answer => 3,
+                LinkReason::Silent => 4,
+                LinkReason::Mtu => 5,
+            };
+            assert_eq!(index, expected);
+        }
+        for (index, transport) in TRANSPORTS.iter().enumerate() {
+            let expected = match transport {
+                Transport::Udp => 0,
+                Transport::Tcp => 1,
+                Transport::Icmp => 2,
+                Transport::TcpConnect => 3,
+                Transport::Http => 4,
+                Transport::Tls => 5,
+                Transport::Dns => 6,
+                Transport::GridBug => 7,
+            };
+            assert_eq!(index, expected);
+        }
+        for (index, heard) in HEARD.iter().enumerate() {
+            let expected = match heard {
+                Heard::NotExpected => 0,
+                Heard::Arriving => 1,
+                Heard::Silent => 2,
+            };
+            assert_eq!(index, expected);
+        }
     }
 }

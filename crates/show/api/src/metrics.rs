@@ -120,6 +120,7 @@ fn render(shared: &Shared, format: Format) -> String {
     incidents(&mut page, &shared.incidents.borrow());
     http(&mut page, shared);
     node(&mut page, shared);
+    history(&mut page, shared);
     process(&mut page);
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
@@ -356,6 +357,68 @@ fn node(page: &mut Page, shared: &Shared) {
             last = family;
         }
         let _ = writeln!(page.text, "{name} {}", stat.value);
+    }
+}
+
+fn history(page: &mut Page, shared: &Shared) {
+    let Some(reader) = &shared.history else {
+        return;
+    };
+    let stats = reader.stats();
+    let gauges = [
+        (
+            "andon_history_bytes",
+            "Bytes of history on disk.",
+            stats.bytes,
+        ),
+        (
+            "andon_history_segments",
+            "Segments of history on disk.",
+            stats.segments,
+        ),
+        (
+            "andon_history_paused",
+            "1 while the history cannot be written: the disk is full or broken.",
+            stats.paused.into(),
+        ),
+    ];
+    let counters = [
+        (
+            "andon_history_records_total",
+            "Records of history written.",
+            stats.records_total,
+        ),
+        (
+            "andon_history_written_bytes_total",
+            "Bytes of history written, before compression.",
+            stats.written_bytes_total,
+        ),
+        (
+            "andon_history_write_errors_total",
+            "Writes of history that failed, and attempts on a full disk.",
+            stats.write_errors_total,
+        ),
+        (
+            "andon_history_set_aside_total",
+            "Segments of history that could not be read and were set aside.",
+            stats.set_aside_total,
+        ),
+        (
+            "andon_history_retired_total",
+            "Segments of history deleted for their age or for room.",
+            stats.retired_total,
+        ),
+        (
+            "andon_history_left_out_total",
+            "Records of history left out for their size.",
+            stats.too_large_total,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.single(name, "gauge", help, Some(value));
+    }
+    for (name, help, value) in counters {
+        page.single(name, "counter", help, Some(value));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::columns::Columns;
 use crate::delta::Delta;
 use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
-use crate::routes::{demo, grid, gridbug, health, incidents, pages, people, picture, trace};
+use crate::routes::{demo, grid, gridbug, health, history, incidents, pages, people, picture, trace};
 use crate::{audit, metrics};
 use utoipa::OpenApi;
 
@@ -20,6 +20,7 @@ use utoipa::OpenApi;
         picture::picture, picture::stream,
         grid::me, grid::node, grid::link,
         trace::trace,
+        history::picture_at, history::changes, history::link_series, history::span,
         incidents::list_incidents, incidents::one_incident, incidents::remark,
         people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,
         people::audit,

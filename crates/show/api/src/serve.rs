@@ -98,6 +98,8 @@ pub(crate) fn assemble(
         access: sources.access,
         audit: sources.audit,
         gridbug: sources.gridbug,
+        history: sources.history,
+        reads: Arc::new(Semaphore::new(routes::history::READS_MAX)),
         turns: Turns::default(),
         relays: Semaphore::new(RELAYS_MAX),
         counters,

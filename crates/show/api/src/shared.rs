@@ -27,6 +27,9 @@ pub(crate) struct Shared {
     pub(crate) access: Arc<Access>,
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) gridbug: Option<GridBugHandler>,
+    pub(crate) history: Option<andon_history::Reader>,
+    /// Bounds the reading of the history.
+    pub(crate) reads: Arc<Semaphore>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) peers: PeerClient,

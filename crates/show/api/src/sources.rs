@@ -59,6 +59,8 @@ pub struct Sources {
     pub audit: Arc<AuditLog>,
     /// Answers GridBug's calls, where the neighbourhood is configured.
     pub gridbug: Option<GridBugHandler>,
+    /// What was; `None` where no history is kept.
+    pub history: Option<andon_history::Reader>,
 }
 
 /// A question to the node.

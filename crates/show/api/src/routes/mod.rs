@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod grid;
 pub(crate) mod gridbug;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod incidents;
 pub(crate) mod pages;
 pub(crate) mod people;
@@ -20,11 +21,15 @@ use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// All that is answered, for those who ask for something else.
-pub(crate) const PATHS: [&str; 21] = [
+pub(crate) const PATHS: [&str; 25] = [
     "/",
     "/board",
     "/api/v1/audit",
     "/api/v1/demo",
+    "/api/v1/history/changes",
+    "/api/v1/history/link",
+    "/api/v1/history/picture",
+    "/api/v1/history/span",
     "/api/v1/incidents",
     "/api/v1/incidents/{id}",
     "/api/v1/incidents/{id}/{act}",
@@ -66,6 +71,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/v1/incidents/{id}", get(incidents::one_incident))
         .route("/api/v1/incidents/{id}/{act}", post(incidents::remark))
         .route("/api/v1/trace", post(trace::trace))
+        .route("/api/v1/history/picture", get(history::picture_at))
+        .route("/api/v1/history/changes", get(history::changes))
+        .route("/api/v1/history/link", get(history::link_series))
+        .route("/api/v1/history/span", get(history::span))
         .route("/api/v1/audit", get(people::audit))
         .route("/api/v1/openapi.json", get(pages::openapi))
         .route("/metrics", get(metrics::metrics))

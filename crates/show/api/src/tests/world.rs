@@ -101,6 +101,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
         access: Arc::clone(&access),
         audit,
         gridbug: None,
+        history: None,
     };
     let world = World {
         address,
