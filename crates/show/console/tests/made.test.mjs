@@ -69,7 +69,7 @@ await step("a path fault names its hops, flows and effect, and leads to the link
   await card.click();
   const panel = page.getByRole("complementary", { name: /^Details of / });
   await panel.waitFor();
-  await panel.getByText("At fault is one of 10.0.2.1, 10.0.9.1, or what is between").waitFor();
+  await panel.getByText("The fault is at or between 10.0.2.1, 10.0.9.1").waitFor();
   const chosen = new URL(page.url()).searchParams;
   const failed = await page.evaluate(async () => {
     const picture = await fetch("/api/v1/picture").then((answer) => answer.json());

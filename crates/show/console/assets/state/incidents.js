@@ -89,6 +89,13 @@ export function incidentView(incident, now) {
   };
 }
 
+/** Its title in full: a long sentence is cut for lists. @param {Incident} incident */
+export function titleOf(incident) {
+  const stem = incident.title.endsWith("…") ? incident.title.slice(0, -1) : null;
+  const said = stem === null ? undefined : incident.verdicts.find((verdict) => verdict.sentence.startsWith(stem));
+  return said?.sentence ?? incident.title;
+}
+
 /** What it hits, in figures; what was not counted is left out. @param {Incident} incident */
 export function blastFigures(incident) {
   const { nodes, sites, links_total: links, services, flows, share } = incident.blast_radius;

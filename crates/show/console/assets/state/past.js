@@ -43,7 +43,21 @@ const KINDS = {
 /** @param {any} sent @returns {Moment[]} Oldest first. */
 export function readMoments(sent) {
   const list = Array.isArray(sent) ? sent : Array.isArray(sent?.changes) ? sent.changes : [];
-  return list.map(readMoment).filter((/** @type {Moment} */ one) => Number.isFinite(one.at)).sort((/** @type {Moment} */ a, /** @type {Moment} */ b) => a.at - b.at).slice(-MOMENTS_MAX);
+  const moments = list.map(readMoment).filter((/** @type {Moment} */ one) => Number.isFinite(one.at)).sort((/** @type {Moment} */ a, /** @type {Moment} */ b) => a.at - b.at);
+  return withoutRephrased(moments).slice(-MOMENTS_MAX);
+}
+
+/** An incident whose figures wander says itself anew; news is only that it changed its state.
+ * @param {Moment[]} moments */
+function withoutRephrased(moments) {
+  /** @type {Map<string, string|null>} */
+  const states = new Map();
+  return moments.filter((one) => {
+    if (one.kind !== "incident") return true;
+    const same = states.has(one.subject) && states.get(one.subject) === one.state;
+    states.set(one.subject, one.state);
+    return !same;
+  });
 }
 
 /** @param {any} change @returns {Moment} */

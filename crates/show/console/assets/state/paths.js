@@ -58,6 +58,7 @@ const FOLD_RUN = 3;
  * @property {{knot:number, y:number}[]} stops
  * @property {boolean[]} gaps For each stretch between stops: hops in between are silent.
  * @property {{column:number, y:number}|null} end Where it ends, if not at the far end.
+ * @property {{column:number, y:number}} tag Where its name stands clearest of the others.
  * @property {number} thick
  * @property {string} words
  * @property {string} ending
@@ -80,7 +81,10 @@ export function readFlows(traced, known) {
   if (!Array.isArray(traced)) return [];
   /** @type {Map<number, any>} */
   const live = new Map((Array.isArray(known) ? known : []).map((/** @type {any} */ flow) => [flow?.port, flow]));
-  return traced.filter((flow) => Number.isInteger(flow?.port)).slice(0, FLOWS_MAX).map((flow) => {
+  const ports = new Set(traced.map((flow) => flow?.port));
+  // Flows that no trace followed belong to the link all the same.
+  const untraced = [...live.keys()].filter((port) => !ports.has(port)).map((port) => ({ port }));
+  return [...traced, ...(traced.length > 0 ? untraced : [])].filter((flow) => Number.isInteger(flow?.port)).slice(0, FLOWS_MAX).map((flow) => {
     const own = live.get(flow.port);
     const sent = figure(own?.sent) ?? figure(flow.sent) ?? 0;
     const answered = figure(own?.answered) ?? figure(flow.answered) ?? 0;
@@ -149,7 +153,7 @@ export function bundleOf(flows, { from, to, guilty = new Set(), far = new Set(),
   if (traced.length === 0) return null;
   const routes = traced.map((flow) => routeOf(flow, far));
   const last = Math.max(1, ...routes.map((route) => route.steps.at(-1)?.column ?? 0)) + 1;
-  const groups = grouped(routes);
+  const groups = leastCrossed(grouped(routes));
   const squeezed = fold ? foldedColumns(groups, last, guilty) : null;
   const columns = (squeezed?.count ?? last + 1);
   const place = (/** @type {number} */ column) => squeezed?.place[column] ?? column;
@@ -216,14 +220,17 @@ export function bundleOf(flows, { from, to, guilty = new Set(), far = new Set(),
       stops,
       gaps: stops.slice(1).map((stop, leg) => knots[stop.knot].knot.kind === "silent" || knots[stops[leg].knot].knot.kind === "silent" || (stop.knot === order.get("to") && !group.sure)),
       end: group.arrives ? null : { column: Math.min(columns - 1.35, lastStop.column + 0.62), y: slots[at].y },
+      tag: { column: 0.5, y: 0 },
       thick: slots[at].thick,
       ending: endingOf(group, to),
       words: wayWords(name, group, from, to),
     };
   });
+  const lines = ways.map((way) => lineOf(way, (at) => knots[at].knot.column));
+  ways.forEach((way, at) => (way.tag = clearest(lines[at], lines.filter((_, other) => other !== at))));
   return {
     knots: knots.map((one) => one.knot), ways, columns, tall, flow, from, to,
-    folded: folds.length, words: bundleWords(groups, from, to),
+    folded: folds.length, words: [bundleWords(groups, from, to), untracedWords(flows.filter((one) => !traced.includes(one)))].filter(Boolean).join("; "),
   };
 }
 
@@ -264,6 +271,56 @@ function grouped(routes) {
   }
   for (const group of groups.values()) group.flows.sort((a, b) => a.port - b.port);
   return [...groups.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+/** Ways up to which a better order is looked for; more are a thicket in any order. */
+const ORDERED_MAX = 16;
+
+/** The ways in an order in which they cross little: neighbours change places for as long as
+ * that helps. @param {Group[]} groups As they share hops. @returns {Group[]} */
+function leastCrossed(groups) {
+  let best = groups;
+  let least = groups.length > ORDERED_MAX ? 0 : crossings(groups);
+  for (let round = 0; round < ORDERED_MAX && least > 0; round += 1) {
+    const before = least;
+    for (let at = 0; at + 1 < best.length; at += 1) {
+      const tried = best.toSpliced(at, 2, best[at + 1], best[at]);
+      const found = crossings(tried);
+      if (found < least) [best, least] = [tried, found];
+    }
+    if (least === before) break;
+  }
+  return best;
+}
+
+/** Mean place of the ways that meet at each hop. @param {Group[]} groups */
+function middles(groups) {
+  /** @type {Map<string, {sum:number, weight:number}>} */
+  const met = new Map();
+  groups.forEach((group, at) => {
+    for (const step of group.steps) {
+      const found = met.get(step.key) ?? { sum: 0, weight: 0 };
+      found.sum += at * group.flows.length;
+      found.weight += group.flows.length;
+      met.set(step.key, found);
+    }
+  });
+  return new Map([...met].map(([key, { sum, weight }]) => [key, sum / weight]));
+}
+
+/** Pairs of ways that stand the other way round, or no clear way round, at a hop. @param {Group[]} groups */
+function crossings(groups) {
+  const middle = middles(groups);
+  let count = 0;
+  for (let a = 0; a < groups.length; a += 1) {
+    for (let b = a + 1; b < groups.length; b += 1) {
+      for (const step of groups[a].steps) {
+        const other = groups[b].steps.find((one) => one.column === step.column);
+        if (other && other.key !== step.key && (middle.get(step.key) ?? 0) >= (middle.get(other.key) ?? 0)) count += 1;
+      }
+    }
+  }
+  return count;
 }
 
 /** Runs of columns in which all flows share one hop that nobody blames.
@@ -348,6 +405,38 @@ function settle(knots, slots, room, columns, gap) {
   return most - least;
 }
 
+/** Apart so far, pixels, a name is clear of the others. */
+const TAG_CLEAR = 22;
+
+/** @typedef {{column:number, y:number}} Spot */
+
+/** A way as the points that it passes. @param {Way} way @param {(knot:number) => number} column @returns {Spot[]} */
+function lineOf(way, column) {
+  const spots = way.stops.map((stop) => ({ column: column(stop.knot), y: stop.y }));
+  return way.end ? [...spots, way.end] : spots;
+}
+
+/** The middle of that stretch of a way on which it is farthest from the others, the first that
+ * is far enough. @param {Spot[]} line @param {Spot[][]} others @returns {Spot} */
+function clearest(line, others) {
+  let best = line[0];
+  let most = -1;
+  for (let at = 1; at < line.length && most < TAG_CLEAR; at += 1) {
+    const middle = { column: (line[at - 1].column + line[at].column) / 2, y: (line[at - 1].y + line[at].y) / 2 };
+    const apart = Math.min(TAG_CLEAR, ...others.map((other) => Math.abs((heightAt(other, middle.column) ?? Infinity) - middle.y)));
+    if (apart > most) [best, most] = [middle, apart];
+  }
+  return best;
+}
+
+/** @param {Spot[]} line @param {number} column @returns {number|null} */
+function heightAt(line, column) {
+  const at = line.findIndex((spot) => spot.column >= column);
+  if (at <= 0) return null;
+  const [from, to] = [line[at - 1], line[at]];
+  return from.y + ((to.y - from.y) * (column - from.column)) / (to.column - from.column || 1);
+}
+
 /** Where a way passes a hop: the ways lie on each other in their order.
  * @param {{knot:Knot, ways:number[]}} met @param {number} way @param {{thick:number}[]} slots */
 function stacked({ knot, ways }, way, slots) {
@@ -381,42 +470,61 @@ function lastAnswer(group) {
 /** @param {Group} group @param {string} to */
 function endingOf(group, to) {
   const count = counted(group.flows.length, "flow");
-  const verb = group.flows.length === 1 ? "ends" : "end";
   if (group.arrives) {
     const lost = lossWithin(group);
     return group.unknown ? `${count}, fate not known` : lost !== null && lost >= LOSSY ? `${loss(lost)} of the probes are lost` : `reaches ${to}`;
   }
+  return `${count} ${group.flows.length === 1 ? "ends" : "end"}${placeOfEnd(group)}`;
+}
+
+/** @param {Group} group */
+function placeOfEnd(group) {
   const hop = lastAnswer(group);
-  if (hop?.kind === "unreachable") return `${count} ${verb}: ${hop.addresses[0]} says unreachable`;
-  return hop ? `${count} ${verb} after ${hop.addresses.join(" or ")}` : `${count} ${verb} before the first hop that answers`;
+  if (hop?.kind === "unreachable") return `: ${hop.addresses[0]} says unreachable`;
+  return hop ? ` after ${hop.addresses.join(" or ")}` : " before the first hop that answers";
+}
+
+/** Dead flows by where they end, most first. @param {Group[]} groups */
+function deadEnds(groups) {
+  /** @type {Map<string, number>} */
+  const ends = new Map();
+  for (const group of groups) if (group.dead) ends.set(placeOfEnd(group), (ends.get(placeOfEnd(group)) ?? 0) + group.flows.length);
+  return [...ends].sort((a, b) => b[1] - a[1]).map(([place, count]) => `${counted(count, "flow")} ${count === 1 ? "ends" : "end"}${place}`);
+}
+
+/** @param {Flow[]} flows */
+function untracedWords(flows) {
+  if (flows.length === 0) return "";
+  const alive = flows.filter((flow) => flow.state === "alive").length;
+  return `${counted(flows.length, "more flow")}, of which ${alive} answer${alive === 1 ? "s" : ""}, ${flows.length === 1 ? "was" : "were"} not traced`;
 }
 
 /** @param {string} name @param {Group} group @param {string} from @param {string} to */
 function wayWords(name, group, from, to) {
-  const by = group.steps.map((step) => (step.hop.kind === "silent" ? "a silent hop" : step.hop.addresses.join(" or "))).join(", ");
+  const by = group.steps.map((step) => (step.hop.kind === "silent" ? (step.hop.sent > 0 ? "a silent hop" : "a hop that nobody asked") : step.hop.addresses.join(" or "))).join(", ");
   return `Way ${name}, ${counted(group.flows.length, "flow")} from ${from}${by ? ` by ${by}` : ""}: ${endingOf(group, to)}`;
 }
 
 /** @param {Group[]} groups @param {string} from @param {string} to */
 function bundleWords(groups, from, to) {
   const all = groups.reduce((sum, group) => sum + group.flows.length, 0);
-  const dead = groups.filter((group) => group.dead);
+  const ends = deadEnds(groups);
   const ways = new Set(groups.map((group) => group.steps.map((step) => step.key).join(">"))).size;
   const head = `${counted(all, "flow")} from ${from} to ${to} ${all === 1 ? "takes" : "take"} ${counted(ways, "way")}`;
-  return dead.length === 0 ? `${head}, all come through` : `${head}; ${dead.map((group) => endingOf(group, to)).join("; ")}`;
+  return ends.length === 0 ? `${head}, all come through` : [head, ...ends].join("; ");
 }
 
 /** @param {Hop} hop */
 function shortAddress(hop) {
   const first = hop.addresses[0];
-  if (!first) return "silent";
+  if (!first) return hop.sent > 0 ? "silent" : "not asked";
   const cut = first.length > 17 ? `${first.slice(0, 8)}…${first.slice(-7)}` : first;
   return hop.addresses.length > 1 ? `${cut} +${hop.addresses.length - 1}` : cut;
 }
 
 /** @param {Hop} hop */
 function hopTitle(hop) {
-  const by = hop.kind === "silent" ? "answers no trace" : hop.kind === "several" ? `several answer in turn: ${hop.addresses.join(", ")}` : hop.kind === "unreachable" ? `${hop.addresses[0]} says unreachable` : hop.addresses[0];
+  const by = hop.kind === "silent" ? (hop.sent > 0 ? "answers no trace" : "nobody asked it") : hop.kind === "several" ? `several answer in turn: ${hop.addresses.join(", ")}` : hop.kind === "unreachable" ? `${hop.addresses[0]} says unreachable` : hop.addresses[0];
   return [`Hop ${hop.ttl}: ${by}`, hop.mpls, hop.nat ? "several routers speak with this address (NAT)" : ""].filter(Boolean).join(", ");
 }
 
@@ -517,6 +625,7 @@ function whyNothing(flows, transport, from, to) {
   const none = new Set(/** @type {string[]} */ ([]));
   const heard = flows.some((flow) => hopsOf(flow, none).hops.some((hop) => hop.addresses.length > 0));
   if (heard) return null;
+  if (flows.some((flow) => hopsOf(flow, none).hops.length > 0) && flows.every((flow) => hopsOf(flow, none).hops.every((hop) => hop.sent === 0))) return `This trace found no time to ask the hops on the way: the probe budget was spent. Try again in a moment.`;
   if (flows.every((flow) => flow.reached && hopsOf(flow, none).hops.length === 0)) return `Nothing stands between: ${to} is the first hop from ${from}.`;
   const alive = flows.filter((flow) => flow.state === "alive").length;
   return `The routers on the way answer no traces, as in most clouds; which hop a fault is on cannot be told. ${alive} of ${counted(flows.length, "flow")} come through.`;

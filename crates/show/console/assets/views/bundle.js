@@ -21,6 +21,9 @@ import { Glyph } from "./glyph.js";
 const COLUMN_MIN = 62;
 const LETTER = 6.7;
 
+/** Guilty hops named in the line above the drawing; all are marked in it. */
+const HOPS_NAMED = 4;
+
 /** Pixels around the drawing: the names of its ends, and what stands above and below. */
 const SIDE = 44;
 const TOP = 30;
@@ -44,7 +47,7 @@ export function Paths({ state, picture, act, from, to, wide = false }) {
 /** @param {import("../state/types.js").Verdict} verdict */
 function guiltWords(verdict) {
   const hops = verdict.hops ?? [];
-  const who = hops.length === 0 ? "A hop on the way is at fault" : hops.length === 1 ? `${hops[0]} is at fault` : `At fault is one of ${hops.join(", ")}, or what is between`;
+  const who = hops.length === 0 ? "A hop on the way is at fault" : hops.length === 1 ? `${hops[0]} is at fault` : `The fault is at or between ${hops.slice(0, HOPS_NAMED).join(", ")}${hops.length > HOPS_NAMED ? ` and ${hops.length - HOPS_NAMED} more` : ""}`;
   const what = [effectWords(verdict.effect), verdict.flows ? `${verdict.flows.failed} of ${verdict.flows.total} flows fail` : ""].filter(Boolean);
   return what.length === 0 ? `${who}.` : `${who}: ${what.join(", ")}.`;
 }
@@ -92,7 +95,7 @@ function Fan({ bundle, act, flow, wide, guilty }) {
     <svg width=${across} height=${tall} viewBox=${`0 0 ${across} ${tall}`} role="group" aria-label=${bundle.words}>
       ${bundle.ways.map((way) => html`<${Strand} key=${way.ports.join()} way=${way} bundle=${bundle} x=${x} y=${y} how=${!chosen ? "" : chosen === way ? "on" : "dim"} pick=${pick} />`)}
       ${bundle.knots.map((knot) => html`<${Stop} key=${knot.key} knot=${knot} x=${x(knot.column)} y=${y(knot.y)} last=${knot.column === bundle.columns - 1} lone=${guilty.size === 1} />`)}
-      ${bundle.ways.map((way) => html`<${Tag} key=${way.name} way=${way} bundle=${bundle} x=${x} y=${y} dim=${chosen !== null && chosen !== way} />`)}
+      ${bundle.ways.map((way) => html`<${Tag} key=${way.name} way=${way} x=${x} y=${y} dim=${chosen !== null && chosen !== way} />`)}
       ${bundle.ways.map((way) => way.end && html`<${DeadEnd} key=${way.name} way=${way} x=${x(way.end.column)} y=${y(way.end.y)} room=${x(bundle.columns - 1) - x(way.end.column)} />`)}
     </svg>
   </div>`;
@@ -141,16 +144,10 @@ function Stop({ knot, x, y, last, lone }) {
   </g>`;
 }
 
-/** Letter and size of a way, where it runs alone. @param {{way:Way, bundle:BundleModel, x:(column:number)=>number, y:(value:number)=>number, dim:boolean}} props */
-function Tag({ way, bundle, x, y, dim }) {
-  const alone = way.stops.findIndex((stop, at) => at > 0 && bundle.knots[stop.knot].flows === way.ports.length);
-  const at = alone > 0 ? alone : 1;
-  const [from, to] = [way.stops[at - 1], way.stops[at]];
-  const [left, right] = to
-    ? [{ x: x(bundle.knots[from.knot].column), y: from.y }, { x: x(bundle.knots[to.knot].column), y: to.y }]
-    : [{ x: x(0), y: from.y }, { x: x(way.end?.column ?? 1), y: way.end?.y ?? from.y }];
+/** Letter and size of a way. @param {{way:Way, x:(column:number)=>number, y:(value:number)=>number, dim:boolean}} props */
+function Tag({ way, x, y, dim }) {
   const wide = 30 + 6 * String(way.ports.length).length;
-  return html`<g class=${`tag ${way.tone}${dim ? " dim" : ""}`} transform=${`translate(${((left.x + right.x) / 2).toFixed(1)} ${y((left.y + right.y) / 2).toFixed(1)})`} aria-hidden="true">
+  return html`<g class=${`tag ${way.tone}${dim ? " dim" : ""}`} transform=${`translate(${x(way.tag.column).toFixed(1)} ${y(way.tag.y).toFixed(1)})`} aria-hidden="true">
     <rect x=${-wide / 2} y="-9" width=${wide} height="18" rx="9" /><text y="4" text-anchor="middle">${way.name}<tspan dx="4">×${way.ports.length}</tspan></text></g>`;
 }
 
@@ -182,7 +179,7 @@ function Tables({ bundle, flows, guilty, far, act, flow, open }) {
     ${hops.length > 0 && html`<details open=${open}><summary>Hop by hop</summary><div class="scroll"><table class="flow-rows">
       <thead><tr><th scope="col" class="number">Hop</th><th scope="col">Address</th><th scope="col" class="number">Flows</th><th scope="col" class="number">Best RTT</th><th scope="col" class="number">Answers</th></tr></thead>
       <tbody>${hops.map((hop) => html`<tr key=${`${hop.ttl} ${hop.addresses}`} class=${hop.guilty ? "guilty" : ""}><td class="number">${hop.ttl}</td>
-        <td class="mono">${hop.addresses || html`<span class="none">answers no trace</span>`}${hop.guilty && html` <strong class="bad">✕ suspect</strong>`}${hop.end && html` <small>far end</small>`}${hop.kind === "several" && html` <small>in turn</small>`}${hop.kind === "unreachable" && html` <small>says unreachable</small>`}${hop.more && html` <small>${hop.more}</small>`}</td>
+        <td class="mono">${hop.addresses || html`<span class="none">${hop.sent > 0 ? "answers no trace" : "not asked"}</span>`}${hop.guilty && html` <strong class="bad">✕ suspect</strong>`}${hop.end && html` <small>far end</small>`}${hop.kind === "several" && html` <small>in turn</small>`}${hop.kind === "unreachable" && html` <small>says unreachable</small>`}${hop.more && html` <small>${hop.more}</small>`}</td>
         <td class="number">${hop.flows}</td><td class="number">${rttShort(hop.rttUs)}</td><td class="number">${hop.sent > 0 ? `${hop.answered} of ${hop.sent}` : "–"}</td></tr>`)}</tbody></table></div></details>`}
   </div>`;
 }

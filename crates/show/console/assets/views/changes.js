@@ -14,7 +14,7 @@ export function Changes({ state, act }) {
       ? html`<p class="nothing">${past ? "Nothing that was kept, in the stretch of time on the strip." : "Nothing since this page was opened. A change shows here the moment this node knows of it."}</p>`
       : html`<ol>${state.changes.slice(0, 40).map((change) => html`<li class=${change.tone}>
         <${Glyph} shape=${change.shape} tone=${change.tone} />
-        ${change.selection ? html`<button class="link" onClick=${() => act.select(change.selection)}>${change.text}</button>` : html`<span>${change.text}</span>`}
+        ${change.selection ? html`<button class="link" onClick=${() => act.select(change.selection)} title=${change.text}>${change.text}</button>` : html`<span title=${change.text}>${change.text}</span>`}
         <time>${clock(change.at, state.wall)}</time></li>`)}</ol>`}
   </aside>`;
 }

@@ -2,7 +2,7 @@
 // One incident: what is wrong, whom it hits, what happened when, and what to do about it.
 
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
-import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, mayAct, timelineRows } from "../state/incidents.js";
+import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, mayAct, timelineRows, titleOf } from "../state/incidents.js";
 import { epoch } from "../state/picture.js";
 import { selectionOf } from "../state/headline.js";
 import { clock, counted, moment, verdictWords } from "../state/words.js";
@@ -45,8 +45,8 @@ function Known({ incident, state, act }) {
     <section class=${`card incident-head ${view.live ? view.severity.tone : "good"}`} aria-label="What is wrong">
       <${Glyph} shape=${view.live ? view.severity.shape : "disc"} tone=${view.live ? view.severity.tone : "good"} big />
       <div class="say-it">
-        <p class="chips"><${Chip} words=${view.severity} /><${Chip} words=${view.state} note=${view.lastedWords} />${view.reopened > 0 && html`<span class="fact">came back ${counted(view.reopened, "time")}</span>`}</p>
-        <h1 tabindex="-1" ref=${heading}>${incident.title}</h1>
+        <p class="chips"><${Chip} words=${view.severity} /><${Chip} words=${view.state} note=${view.lastedWords} />${view.reopened > 0 && html`<span class="fact">came back ${view.reopened === 1 ? "once" : counted(view.reopened, "time")}</span>`}</p>
+        <h1 tabindex="-1" ref=${heading}>${titleOf(incident)}</h1>
         <p class="meta"><span>since ${moment(view.openedAt)}</span>${view.resolvedAt !== null && html`<span>over ${moment(view.resolvedAt)}</span>`}<span class=${view.live && !view.owner && !view.acknowledgedBy ? "unowned" : ""}>${view.care}</span></p>
       </div>
       <${Actions} incident=${incident} state=${state} act=${act} />

@@ -51,7 +51,7 @@ function Row({ incident, state, act }) {
     <a id=${`incident-${incident.id}`} href=${path} onClick=${act.follow(path)}>
       <span class="severity"><${Glyph} ...${view.severity} />${view.severity.text}</span>
       <span class="what"><strong>${incident.title}</strong>
-        <small>${[counted(nodes.length, "node"), counted(links, "link"), flows ? `${flows.failed} of ${flows.total} flows` : "", view.reopened > 0 ? `came back ${counted(view.reopened, "time")}` : ""].filter(Boolean).join(" · ")}</small></span>
+        <small>${[counted(nodes.length, "node"), counted(links, "link"), flows ? `${flows.failed} of ${flows.total} flows` : "", view.reopened > 0 ? `came back ${view.reopened === 1 ? "once" : counted(view.reopened, "time")}` : ""].filter(Boolean).join(" · ")}</small></span>
       <span class=${`care${view.owner || view.acknowledgedBy || !view.live ? "" : " unowned"}`}>${view.care}</span>
       <span class="when"><span>${view.lastedWords}</span><time>${moment(view.openedAt)}</time></span>
       <${Chip} words=${view.state} />

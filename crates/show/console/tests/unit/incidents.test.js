@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aboutOf, mostHit, selectionOf } from "../../assets/state/headline.js";
-import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, timelineRows, worstMoment } from "../../assets/state/incidents.js";
+import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, timelineRows, titleOf, worstMoment } from "../../assets/state/incidents.js";
 import { readPicture } from "../../assets/state/picture.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 import { document, verdict } from "./sample.js";
@@ -70,6 +70,12 @@ test("the map of what is over shows the moment at which it was last said to be w
   assert.equal(worstMoment(over([])), Date.parse(at(1)));
   assert.equal(worstMoment(over([{ at: at(2), kind: "verdict" }, { at: at(9), kind: "changed" }, { at: at(30), kind: "cleared" }])), Date.parse(at(10)));
   assert.equal(worstMoment(over([{ at: at(2), kind: "verdict" }, { at: "2026-11-20T03:20:02.400Z", kind: "cleared" }])), Date.parse(at(2)) + 399);
+});
+
+test("a title that was cut for lists is said in full on its page", () => {
+  const verdicts = [verdict("path_fault", "x", { sentence: "Half of the flows die there, the others pass." })];
+  assert.equal(titleOf(incident("a", { title: "Half of the flows die the…", verdicts })), verdicts[0].sentence);
+  assert.equal(titleOf(incident("a", { title: "Something else…", verdicts })), "Something else…");
 });
 
 test("evidence for and against, each observation once", () => {

@@ -46,6 +46,12 @@ test("a remark's verdict weighs no more than a link, a resolved incident is good
   assert.deepEqual(readMoments([change(NOW, "link_state", { state: "down" })])[0].selection, { kind: "link", from: "a", to: "b" });
 });
 
+test("an incident that says itself anew in the same state is no change", () => {
+  const said = (second, state, subject = "inc-1") => change(NOW + second * 1000, "incident", { subject, state });
+  const moments = readMoments([said(0, "open"), said(1, "open"), said(2, "open", "inc-2"), said(3, "resolved"), said(4, "resolved"), said(5, "open")]);
+  assert.deepEqual(moments.map((one) => (one.at - NOW) / 1000), [0, 2, 3, 5]);
+});
+
 test("a flood of changes is bounded, the newest stay", () => {
   const flood = readMoments(Array.from({ length: 3 * MOMENTS_MAX }, (_, at) => change(NOW + at, "link_state")));
   assert.equal(flood.length, MOMENTS_MAX);

@@ -43,6 +43,12 @@ test("ways that meet lie on each other, and no hop stands on another", () => {
   assert.ok(bundle.knots.every((knot) => knot.y - knot.tall / 2 >= -1e-9 && knot.y + knot.tall / 2 <= bundle.tall + 1e-9));
 });
 
+test("each way's name stands on it, clear of the others where there is room", () => {
+  const bundle = bundleOf(split(), about());
+  const [a, b] = bundle.ways.map((way) => way.tag);
+  assert.ok(Math.hypot(60 * (a.column - b.column), a.y - b.y) > 20, JSON.stringify([a, b]));
+});
+
 test("the far end under another address is still the far end, where the trace came through", () => {
   const bundle = bundleOf(readFlows([flow(1, "alive", [hop(1, "10.0.1.1"), hop(2, "203.0.113.7")])], null), about());
   assert.deepEqual(bundle.knots.map((knot) => knot.label), ["web", "10.0.1.1", "ship"]);
@@ -52,6 +58,7 @@ test("hops that stay silent are kept as such, dashed, and TTLs that nobody asked
   const bundle = bundleOf(readFlows([flow(1, "alive", [hop(1, "10.0.1.1"), hop(3), hop(4, "10.0.4.1"), hop(5, FAR)])], null), about({ fold: false }));
   assert.deepEqual(bundle.knots.map((knot) => knot.kind), ["end", "answered", "silent", "silent", "answered", "end"]);
   assert.deepEqual(bundle.ways[0].gaps, [false, true, true, true, false]);
+  assert.deepEqual(bundle.knots.slice(2, 4).map((knot) => knot.label), ["not asked", "silent"]);
 });
 
 test("a flow that answers while its routers do not is drawn to the far end, dashed", () => {
@@ -106,6 +113,22 @@ test("what the observer knows of a port goes before what the trace counted", () 
   assert.equal(flowLoss(readFlows([flow(7, "alive", [], { sent: 3, answered: 2 })], null)[0]), "1 of 3");
 });
 
+test("ways are drawn in the order in which they cross least; what was not traced is counted", () => {
+  // By name b would stand first; its second hop is the lower one.
+  const flows = readFlows([
+    flow(1, "dead", [hop(1), hop(2, "10.0.5.2")]), flow(2, "alive", [hop(1, "10.0.1.2"), hop(2, "10.0.3.2"), hop(3, FAR)]), flow(3, "dead", [hop(1, "10.0.1.2"), hop(2, "10.0.5.2")]),
+    { port: 4, state: "alive", hops: [], reached: false },
+  ], null);
+  const bundle = bundleOf(flows, about());
+  const shared = bundle.knots.findIndex((knot) => knot.label === "10.0.5.2");
+  const at = bundle.ways.flatMap((way, place) => (way.stops.some((stop) => stop.knot === shared) ? [place] : []));
+  assert.equal(at[1] - at[0], 1);
+  assert.match(bundle.words, /; 1 more flow, of which 1 answers, was not traced$/);
+  assert.match(bundle.words, /2 flows end after 10\.0\.5\.2/);
+  const known = readFlows([flow(1, "alive", [hop(1, FAR)])], [{ port: 1, alive: true, sent: 1, answered: 1 }, { port: 2, alive: false, sent: 1, answered: 0 }]);
+  assert.deepEqual(known.map((one) => [one.port, one.state]), [[1, "alive"], [2, "dead"]]);
+});
+
 test("rubbish in a trace draws nothing wrong: odd types, gaps, floods", () => {
   assert.deepEqual(readFlows("<b>", null), []);
   assert.deepEqual(readFlows([null, { port: "x" }, 5], null), []);
@@ -128,6 +151,7 @@ test("where there is nothing to draw, the reason is said", () => {
   assert.match(why(null, "timed out"), /cannot be asked .* timed out/);
   assert.match(why({ paths: [flow(1, "alive", [hop(1, FAR)])] }), /first hop from web/);
   assert.match(why({ paths: [flow(1, "alive", [hop(1), hop(2), hop(3, FAR)]), flow(2, "dead", [hop(1), hop(2)])] }), /answer no traces.* 1 of 2 flows come through/);
+  assert.match(why({ paths: [flow(1, "alive", [{ ...hop(1), sent: 0 }, hop(2, FAR)])] }), /found no time to ask/);
   assert.equal(why({ paths: [flow(1, "alive", [hop(1, "10.0.1.1"), hop(2, FAR)])] }), null);
 });
 
