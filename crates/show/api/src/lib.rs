@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
 pub mod access;
+pub mod api_types;
 pub mod audit;
 pub mod error;
 pub mod fuzz;
@@ -45,6 +46,7 @@ mod openapi;
 mod process;
 mod relay;
 mod routes;
+mod security;
 mod sessions;
 mod shared;
 mod slots;
@@ -58,6 +60,7 @@ mod tests;
 pub use access::{Access, Role};
 pub use audit::{AuditEntry, AuditError, AuditLog, AuditSummary};
 pub use identity::{IdentityError, TlsIdentity};
+pub use openapi::openapi_json;
 pub use peer::{PeerClient, PeerError};
 pub use serve::{ServeError, serve};
 pub use sources::{

@@ -4,7 +4,10 @@ use crate::columns::Columns;
 use crate::delta::Delta;
 use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
-use crate::routes::{demo, grid, gridbug, health, history, incidents, pages, people, picture, trace};
+use crate::routes::{
+    demo, grid, gridbug, health, history, incidents, pages, people, picture, trace,
+};
+use crate::security::Security;
 use crate::{audit, metrics};
 use utoipa::OpenApi;
 
@@ -16,6 +19,7 @@ use utoipa::OpenApi;
         description = "The live picture of a grid: nodes, links, verdicts. Every node answers the same.",
         license(name = "Apache-2.0")
     ),
+    modifiers(&Security),
     paths(
         picture::picture, picture::stream,
         grid::me, grid::node, grid::link,
@@ -36,6 +40,11 @@ use utoipa::OpenApi;
     ))
 )]
 struct Document;
+
+/// The description of the API, as `/api/v1/openapi.json` answers it.
+pub fn openapi_json() -> String {
+    document().to_json().unwrap_or_default()
+}
 
 /// The document, GridBug's other questions included, which share one handler.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {

@@ -31,7 +31,12 @@ pub(crate) async fn ask(
 
 /// A GridBug's view of its grid.
 #[utoipa::path(post, path = "/post", tag = "gridbug", request_body = Object,
-    responses((status = 200, description = "As GridBug answers", body = Object)))]
+    params(("key" = String, Header, description = "The GRIDKEY of that grid")),
+    responses((status = 200, description = "Taken", body = Object),
+        (status = 400, description = "No view of a grid; nothing was taken", body = Object),
+        (status = 401, description = "The header `key` does not hold this grid's GRIDKEY", body = Object),
+        (status = 408, description = "The body did not arrive in time", body = crate::error::ErrorDocument),
+        (status = 413, description = "Too large", body = Object)))]
 pub(crate) async fn post(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -522,6 +522,14 @@ async fn every_route_is_described() {
         assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
     assert!(document["components"]["schemas"]["PictureView"].is_object());
+    // The small types are told too, not only that something stands there.
+    let link = &document["components"]["schemas"]["LinkView"]["properties"];
+    assert_eq!(link["state"]["$ref"], "#/components/schemas/LinkState");
+    assert_eq!(
+        document["components"]["securitySchemes"]["token"]["scheme"],
+        "bearer"
+    );
+    assert_eq!(document["security"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]
