@@ -1,108 +1,20 @@
 // @ts-check
 // The shapes that the parts of the console hand to each other. No code.
 
-/** @typedef {"up"|"partial"|"degraded"|"down"|"unknown"|"not_probed"|"left"} LinkState */
-/** @typedef {"up"|"suspect"|"down"|"left"} NodeState */
+// What the API sends, as its own description has it.
+/** @typedef {import("./api-types.js").LinkState} LinkState */
+/** @typedef {import("./api-types.js").NodeState} NodeState */
+/** @typedef {import("./api-types.js").NodeView} NodeView */
+/** @typedef {import("./api-types.js").LinkView} LinkView */
+/** @typedef {import("./api-types.js").Evidence} Evidence */
+/** @typedef {import("./api-types.js").Verdict} Verdict */
+/** @typedef {import("./api-types.js").Incident} Incident */
+/** @typedef {import("./api-types.js").BlastRadius} BlastRadius */
+/** @typedef {import("./api-types.js").TimelineEntry} TimelineEntry */
+/** @typedef {import("./api-types.js").Me} Me */
+
 /** @typedef {"good"|"warn"|"bad"|"mute"} Tone How a state feels; each tone is a colour in tokens.css. */
 /** @typedef {"disc"|"half"|"triangle"|"cross"|"dashed"|"dotted"|"ring"|"square"} Shape */
-
-/**
- * A node, neighbour or target, as the API sends it (crates/model/src/view.rs).
- * @typedef {object} NodeView
- * @property {string} id
- * @property {string|null} [key]
- * @property {string|null} site
- * @property {"andon"|"gridbug"|"target"} kind
- * @property {NodeState} state
- * @property {string|null} since RFC 3339
- * @property {string[]} addresses
- * @property {Record<string,string>} labels
- * @property {string|null} version
- * @property {string|null} [started_at]
- * @property {"open"|"tcp_only"|"outbound"|null} [reach]
- * @property {{scheduling_delay_us_p99:number, busy:boolean}|null} [host]
- * @property {number|null} [clock_offset_us]
- * @property {string|null} [fingerprint]
- * @property {{x:number,y:number}|null} [position]
- */
-
-/**
- * A directed link, as the API sends it in the full form.
- * @typedef {object} LinkView
- * @property {string} from
- * @property {string} to
- * @property {LinkState} state
- * @property {string|null} [reason]
- * @property {LinkState} [round_trip]
- * @property {string|null} [transport]
- * @property {{ok:number,total:number}} flows
- * @property {{forward:number|null,return:number|null}} loss
- * @property {{p50:number|null,p99:number|null}} rtt_us
- * @property {number|null} [rtt_baseline_us]
- * @property {string} [heard]
- * @property {string|null} since
- * @property {boolean} [via]
- * @property {string} [detail]
- */
-
-/**
- * @typedef {object} Evidence
- * @property {string} observer
- * @property {string} observation
- * @property {boolean} supports
- * @property {string|null} since
- */
-
-/**
- * @typedef {object} Verdict
- * @property {string} id
- * @property {string} kind
- * @property {string} subject
- * @property {string} sentence
- * @property {number} confidence 0..1
- * @property {Evidence[]} evidence
- * @property {string} since
- * @property {string} [from]
- * @property {string} [to]
- * @property {string[]} [hops] Addresses that the evidence cannot tell apart, nearest first.
- * @property {"blackhole"|"loss"|"latency"|"mtu"} [effect] What the guilty hop does.
- * @property {{failed:number,total:number}} [flows]
- * @property {string[]} [links] As `from→to`.
- * @property {string[]} [services]
- */
-
-/**
- * Verdicts that belong together (crates/model/src/incident.rs).
- * @typedef {object} Incident
- * @property {string} id
- * @property {"open"|"mitigated"|"resolved"} state
- * @property {"minor"|"major"|"critical"} severity
- * @property {string} title
- * @property {string} [cause]
- * @property {string} opened_at
- * @property {string|null} [resolved_at]
- * @property {string|null} [acknowledged_by]
- * @property {string|null} [owner]
- * @property {number} [reopened]
- * @property {string[]} [aliases] Ids that it had before.
- * @property {Verdict[]} verdicts
- * @property {BlastRadius} blast_radius
- * @property {TimelineEntry[]} timeline Oldest first.
- * @property {string} [status_page]
- */
-
-/**
- * @typedef {object} BlastRadius
- * @property {string[]} nodes
- * @property {string[]} [sites]
- * @property {string[]} links As `from→to`, at most 200.
- * @property {number} links_total
- * @property {string[]} services
- * @property {{failed:number,total:number}|null} [flows]
- * @property {number|null} [share] Of all flows of the grid, 0..1.
- */
-
-/** @typedef {{at:string, kind:string, text:string, by?:string|null}} TimelineEntry */
 
 /**
  * What is seldom looked at. The columns hold it packed; a delta brings it for its links.
@@ -194,18 +106,6 @@
  * @property {"connecting"|"live"|"lost"|"refused"} state
  * @property {number|null} heardAt Monotonic milliseconds of the last event.
  * @property {string|null} problem
- */
-
-/**
- * @typedef {object} Me
- * @property {string} id
- * @property {string} site
- * @property {string} version
- * @property {number} uptime_s
- * @property {string} [role]
- * @property {string} [user]
- * @property {"none"|"loopback"|"token"|"session"|"node"} [proof]
- * @property {boolean} [demo]
  */
 
 /**

@@ -2,7 +2,7 @@
 // A link's flows as a bundle over the paths they take, drawn as elements: the observer on the
 // left, the far end on the right, a column per hop, and the same below as tables.
 
-import { html, useLayoutEffect, useRef, useState } from "../ui.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../ui.js";
 import { bareAddresses, bundleOf, flowLoss, flowRows, flowWords, guiltyHops, hopRows, pathsOf } from "../state/paths.js";
 import { mayAct } from "../state/incidents.js";
 import { clock, counted, effectWords, rtt, rttShort } from "../state/words.js";
@@ -54,9 +54,14 @@ function guiltWords(verdict) {
 
 /** @param {{state:State, picture:Picture, act:Actions, from:string, to:string, detail:import("../state/types.js").Detail|null, guilty:Set<string>, wide:boolean}} props */
 function OneWay({ state, picture, act, from, to, detail, guilty, wide }) {
-  const found = pathsOf(detail, state.trace, from, to);
-  const far = bareAddresses(picture.nodes[picture.index.get(to) ?? -1]?.addresses);
-  const bundle = bundleOf(found.flows, { from, to, guilty, far, fold: !wide });
+  const addresses = picture.nodes[picture.index.get(to) ?? -1]?.addresses.join(" ");
+  const named = [...guilty].join(" ");
+  // The page is rendered every second, traces come every few.
+  const { found, far, bundle } = useMemo(() => {
+    const found = pathsOf(detail, state.trace, from, to);
+    const far = bareAddresses(addresses?.split(" "));
+    return { found, far, bundle: bundleOf(found.flows, { from, to, guilty, far, fold: !wide }) };
+  }, [detail, state.trace, from, to, addresses, named, wide]);
   const mine = state.trace?.from === from && state.trace.to === to ? state.trace : null;
   const may = mayAct(state.me);
   return html`<section class="one-way" aria-label=${`Paths from ${from} to ${to}`}>

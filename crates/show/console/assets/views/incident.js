@@ -78,7 +78,7 @@ function Actions({ incident, state, act }) {
     ${actions.map((action) => html`<button key=${action.verb} id=${`action-${action.verb}`} class=${`button${action.primary && action.why === null ? " primary" : ""}`} disabled=${action.why !== null || state.doing !== null} title=${action.why ?? ""}
       aria-busy=${state.doing === action.verb} onClick=${() => act.remark(incident.id, action.verb, action.verb === "own" && state.me?.user ? { owner: state.me.user } : {})}>${state.doing === action.verb ? `${action.doing} …` : action.text}</button>`)}
     <button class="button" onClick=${() => act.replay(incident)}><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4.5 2.8v10.4L13 8z" fill="currentColor" stroke="none" /></svg>Replay<kbd>r</kbd></button>
-    ${refused && html`<p class="fine">You look as ${state.me?.role ?? "a guest"}; acting needs the role operator.</p>`}
+    ${refused && html`<p class="fine">You look as ${state.me?.role ?? "a guest"}; acting needs the role operator. <a class="link" href="/login" onClick=${act.follow("/login")}>Use a token</a></p>`}
     ${state.actProblem && html`<p class="problem" role="alert">That did not work: ${state.actProblem}</p>`}
   </div>`;
 }
