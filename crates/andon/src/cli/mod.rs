@@ -76,6 +76,9 @@ enum Command {
     /// Check the configuration, or print a sample of it
     #[command(subcommand, after_help = texts::CONFIG)]
     Config(config_command::ConfigCommand),
+    /// Print the description of the API (OpenAPI), as a node answers it
+    #[command(after_help = texts::OPENAPI)]
+    Openapi,
     /// Print completions for a shell
     #[command(after_help = texts::COMPLETIONS)]
     Completions {
@@ -113,6 +116,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::run(command),
         Command::Lab(command) => lab::run(command),
         Command::Config(command) => config_command::run(command),
+        Command::Openapi => screen::print(&format!("{}\n", andon_api::openapi_json())),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "andon", &mut text);

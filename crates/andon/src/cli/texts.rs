@@ -131,6 +131,10 @@ Examples:
   andon config check --config andon.toml --json
   andon config sample > andon.toml";
 
+pub const OPENAPI: &str = "\
+Examples:
+  andon openapi > andon-openapi.json";
+
 pub const COMPLETIONS: &str = "\
 Examples:
   andon completions bash > /etc/bash_completion.d/andon
@@ -156,6 +160,7 @@ pub const ALL: &[&str] = &[
     KEY,
     LAB,
     CONFIG,
+    OPENAPI,
     COMPLETIONS,
     MAN,
 ];
