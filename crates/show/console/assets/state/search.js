@@ -15,8 +15,10 @@ export const FOUND_MAX = 12;
 /** @param {Picture} picture @param {string} query @returns {Found[]} */
 export function search(picture, query) {
   const words = query.toLowerCase().split(/[\s,]+|->|→/).filter((word) => word !== "" && word !== "to");
+  const named = picture.nodes.find((node) => node.id.toLowerCase() === query.trim().toLowerCase());
+  // Who types a whole name means it, and not each sentence that speaks of it.
   /** @type {Found[]} */
-  const found = [...linkFound(picture, words)];
+  const found = [...(named ? [nodeFound(named)] : []), ...linkFound(picture, words)];
   const fits = (/** @type {string} */ text) => words.every((word) => text.toLowerCase().includes(word));
   for (const verdict of picture.verdicts) {
     if (found.length >= FOUND_MAX) return found;
@@ -39,16 +41,25 @@ export function search(picture, query) {
   }
   for (const node of picture.nodes) {
     if (found.length >= FOUND_MAX) return found;
-    const labels = Object.entries(node.labels ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
-    if (!fits(`${node.id} ${node.site ?? ""} ${labels} ${node.state} ${(node.addresses ?? []).join(" ")}`)) continue;
-    const said = nodeWords(node.state);
-    found.push({
-      id: `node-${node.id}`, kind: node.kind === "andon" ? "node" : node.kind, text: node.id,
-      detail: [node.site, labels, node.addresses?.[0]].filter(Boolean).join(" · "),
-      tone: said.tone, shape: said.shape, selection: { kind: "node", id: node.id }, verdict: null,
-    });
+    if (node === named || !fits(`${node.id} ${node.site ?? ""} ${labelsOf(node)} ${node.state} ${(node.addresses ?? []).join(" ")}`)) continue;
+    found.push(nodeFound(node));
   }
   return found;
+}
+
+/** @param {import("./types.js").NodeView} node */
+function labelsOf(node) {
+  return Object.entries(node.labels ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
+}
+
+/** @param {import("./types.js").NodeView} node @returns {Found} */
+function nodeFound(node) {
+  const said = nodeWords(node.state);
+  return {
+    id: `node-${node.id}`, kind: node.kind === "andon" ? "node" : node.kind, text: node.id,
+    detail: [node.site, labelsOf(node), node.addresses?.[0]].filter(Boolean).join(" · "),
+    tone: said.tone, shape: said.shape, selection: { kind: "node", id: node.id }, verdict: null,
+  };
 }
 
 /** Two words that each begin a node's id name a link. @param {Picture} picture @param {string[]} words @returns {Found[]} */

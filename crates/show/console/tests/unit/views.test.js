@@ -177,6 +177,7 @@ test("search finds links by two words, nodes by label and address, sites and ver
   assert.deepEqual(kinds("database"), ["node b-1"]);
   assert.ok(kinds("b").includes("verdict Node down"));
   assert.ok(kinds("site a").includes("site a"));
+  assert.deepEqual(kinds("B-1").slice(0, 2), ["node b-1", "verdict Node down"]);
   assert.deepEqual(kinds("zzz"), []);
 });
 
