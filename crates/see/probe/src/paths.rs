@@ -227,7 +227,10 @@ fn report_of(
         // No trace ever got an answer: at best the number of hops is known.
         let hops = usize::from(tracer.distance(health.to).unwrap_or(1)).saturating_sub(1);
         let dead = health.flows.iter().filter(|flow| flow.alive == Some(false));
-        told.extend(dead.take(PATH_FLOWS_MAX).map(|flow| (WayKey::unknown(hops), flow, true)));
+        told.extend(
+            dead.take(PATH_FLOWS_MAX)
+                .map(|flow| (WayKey::unknown(hops), flow, true)),
+        );
     }
     let mut grouped: BTreeMap<WayKey, Group> = BTreeMap::new();
     for (key, flow, is_dead) in told {
@@ -238,7 +241,12 @@ fn report_of(
         traced_at,
         addresses: Vec::new(),
         routes: Vec::new(),
-        silent_from: health.silent_from.iter().copied().take(PATH_FLOWS_MAX).collect(),
+        silent_from: health
+            .silent_from
+            .iter()
+            .copied()
+            .take(PATH_FLOWS_MAX)
+            .collect(),
     };
     let mut routes: Vec<(WayKey, Group)> = grouped.into_iter().collect();
     // Failing ones first, then those that most flows take: the last are left out first.
@@ -307,7 +315,10 @@ impl WayKey {
 fn share_answers(told: &mut [(WayKey, &FlowHealth, bool)]) {
     let mut farthest: BTreeMap<Vec<Option<IpAddr>>, usize> = BTreeMap::new();
     let ends = |key: &WayKey| key.is_complete && !key.reached;
-    for (key, _, _) in told.iter().filter(|(key, _, is_dead)| *is_dead && ends(key)) {
+    for (key, _, _) in told
+        .iter()
+        .filter(|(key, _, is_dead)| *is_dead && ends(key))
+    {
         let answered = farthest.entry(key.hops.clone()).or_default();
         *answered = key.answered.max(*answered);
     }

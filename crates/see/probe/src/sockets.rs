@@ -359,7 +359,13 @@ fn path_error(error: &libc::sock_extended_err, by: Option<IpAddr>) -> Option<Pat
     let [low, high, flags, _] = error.ee_data.to_ne_bytes();
     let at = u16::from_ne_bytes([low, high]);
     Some(PathError {
-        kind: ErrorKind::of(origin, error.ee_type, error.ee_code, too_long, error.ee_info),
+        kind: ErrorKind::of(
+            origin,
+            error.ee_type,
+            error.ee_code,
+            too_long,
+            error.ee_info,
+        ),
         by: by.filter(|_| origin != Origin::Local),
         reply_ttl: None,
         extension_at: (at > 0 && flags & RFC4884_INVALID == 0).then_some(at),

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Trace packets remembered. With the budget's 500 a second and three seconds' memory, full
+/// Trace packets remembered. With the budget's 500 a second and two seconds' memory, full
 /// only if clocks jump.
 pub const FLIGHT_MAX: usize = 4_096;
 /// Answers are believed for so long: routers answer from slow processors.
-const FORGET_AFTER: Duration = Duration::from_secs(3);
+const FORGET_AFTER: Duration = Duration::from_secs(2);
+/// The trace of packets whose trace is over. They still fly, and a short quote may be theirs.
+const NO_RUN: u64 = u64::MAX;
 /// Bytes of a quote that name the packet: its sequence number.
 pub const SEQUENCE_BYTES: usize = 4;
 /// Bytes of a packet that are compared: all before its signature.
@@ -73,9 +75,14 @@ impl Flight {
         self.flown.contains_key(&sequence)
     }
 
-    /// Packets in flight on a flow to a destination.
-    pub fn count(&self, key: FlowKey) -> usize {
-        self.by_key.get(&key).map_or(0, BTreeSet::len)
+    /// When the last packet in flight on a flow to a destination is forgotten at the latest;
+    /// `None` if there is none.
+    pub fn clear_at(&self, key: FlowKey) -> Option<Instant> {
+        let sequences = self.by_key.get(&key)?;
+        let flown = sequences
+            .iter()
+            .filter_map(|sequence| self.flown.get(sequence));
+        flown.map(|flown| flown.sent + FORGET_AFTER).max()
     }
 
     /// A packet leaves.
@@ -131,15 +138,11 @@ impl Flight {
         }
     }
 
-    /// Forgets a trace's packets.
+    /// A trace is over: its packets' answers are nobody's.
     pub fn drop_run(&mut self, run: u64) {
-        let dropped: Vec<Flown> = self
-            .flown
-            .values()
-            .filter(|flown| flown.run == run)
-            .copied()
-            .collect();
-        dropped.iter().for_each(|flown| self.land(flown));
+        for flown in self.flown.values_mut().filter(|flown| flown.run == run) {
+            flown.run = NO_RUN;
+        }
     }
 
     fn alone(&mut self, key: FlowKey) -> Owner {
@@ -246,10 +249,12 @@ mod tests {
     fn what_flies_too_long_is_forgotten() {
         let mut flight = Flight::default();
         flight.launch(flown(0x7f00_0001, 3, 0));
-        flight.forget(Instant(2_900_000));
-        assert_eq!(flight.count(flown(0, 0, 0).key), 1);
-        flight.forget(Instant(3_100_000));
-        assert_eq!(flight.count(flown(0, 0, 0).key), 0);
+        let key = flown(0, 0, 0).key;
+        assert_eq!(flight.clear_at(key), Some(Instant(2_001_000)));
+        flight.forget(Instant(2_000_000));
+        assert!(flight.clear_at(key).is_some());
+        flight.forget(Instant(2_001_000));
+        assert_eq!((flight.clear_at(key), flight.flown.len()), (None, 0));
     }
 
     proptest! {

@@ -184,11 +184,18 @@ impl Tracer {
             self.links.remove(&health.to);
             return;
         };
-        if self.links.get(&health.to).is_some_and(|watch| watch.to() != to) {
+        if self
+            .links
+            .get(&health.to)
+            .is_some_and(|watch| watch.to() != to)
+        {
             self.links.remove(&health.to);
         }
         let jitter = self.rng.random_range(0.0..1.0);
-        let watch = self.links.entry(health.to).or_insert_with(|| Watch::new(to));
+        let watch = self
+            .links
+            .entry(health.to)
+            .or_insert_with(|| Watch::new(to));
         for wish in watch.wishes(now.at, health, jitter) {
             let key = flow_key(wish.flow, to);
             if self.by_key.contains_key(&key) {
@@ -341,7 +348,6 @@ impl Tracer {
                     && let Some(active) = self.runs.get_mut(&id)
                     && active.run.go_serial()
                 {
-                    self.flight.drop_run(id.1);
                     self.wake_at = Some(now.at);
                 }
                 true
@@ -471,9 +477,6 @@ impl Tracer {
                 Some(hop) if self.pacer.silent(now.at, hop) => active.run.excuse(ttl),
                 _ => {}
             }
-            if active.run.is_serial() {
-                self.flight.drop_run(id.1);
-            }
         }
         if now.at >= active.until {
             return None;
@@ -485,6 +488,12 @@ impl Tracer {
                 Next::Ask(ttl) => {
                     if self.flight.is_full() {
                         break now.at + PATIENCE;
+                    }
+                    let key = flow_key(active.run.start().flow, active.run.start().to);
+                    if active.run.is_serial()
+                        && let Some(at) = self.flight.clear_at(key)
+                    {
+                        break at;
                     }
                     let hop = self.likely.hop(&active.run, ttl, active.is_signed);
                     if let Err(at) = self.pacer.take(now.at, hop, active.purse.is_urgent()) {
@@ -611,4 +620,3 @@ fn micros(received: Instant, sent: Instant) -> u32 {
         .unwrap_or(u32::MAX)
         .max(1)
 }
-

@@ -132,7 +132,10 @@ impl Pacer {
         }
         let bucket = self.bucket(now, known);
         bucket.answered_at = Some(now);
-        if bucket.limited_at.is_some_and(|at| now.since(at) > LIMITED_FOR) {
+        if bucket
+            .limited_at
+            .is_some_and(|at| now.since(at) > LIMITED_FOR)
+        {
             (bucket.limited_at, bucket.pps_max) = (None, HOP_PPS_MAX);
         }
         bucket.pps = (bucket.pps + HOP_PPS_STEP).min(bucket.pps_max);
@@ -222,9 +225,15 @@ mod tests {
         let mut pacer = Pacer::new(1_000, Instant(0));
         let hop = Some(HopKey::Known(ROUTER));
         let mut asked = |at, is_urgent| {
-            (0..40).filter(|_| pacer.take(Instant(at), hop, is_urgent).is_ok()).count()
+            (0..40)
+                .filter(|_| pacer.take(Instant(at), hop, is_urgent).is_ok())
+                .count()
         };
-        assert_eq!(asked(0, false), 3, "healthy flows leave something for those that fail");
+        assert_eq!(
+            asked(0, false),
+            3,
+            "healthy flows leave something for those that fail"
+        );
         assert_eq!(asked(0, true), 3);
         assert_eq!(asked(500_000, true), 0);
         assert_eq!(asked(1_000_000, true), 1);
@@ -239,7 +248,10 @@ mod tests {
         let hop = HopKey::Known(ROUTER);
         for _ in 0..20 {
             assert!(pacer.take(Instant(1), Some(hop), false).is_ok());
-            assert!(!pacer.silent(Instant(1), hop), "it never answered: silence is its way");
+            assert!(
+                !pacer.silent(Instant(1), hop),
+                "it never answered: silence is its way"
+            );
         }
         let mut at = 0;
         let mut answered = 0;
@@ -289,9 +301,16 @@ mod tests {
         let mut sent = 0;
         for i in 0..200_000u32 {
             let hop = HopKey::At(IpAddr::from(i.to_be_bytes()), 3);
-            sent += u32::from(pacer.take(Instant(u64::from(i) * 50), Some(hop), true).is_ok());
+            sent += u32::from(
+                pacer
+                    .take(Instant(u64::from(i) * 50), Some(hop), true)
+                    .is_ok(),
+            );
         }
-        assert!((2_000..=2_060).contains(&sent), "{sent} in 10 s at 200 a second");
+        assert!(
+            (2_000..=2_060).contains(&sent),
+            "{sent} in 10 s at 200 a second"
+        );
         assert!(pacer.hops.len() <= HOPS_MAX);
     }
 }

@@ -115,7 +115,10 @@ impl Hop {
             self.rtts_us.push(answer.rtt_us);
         }
         self.says = Some(answer.says);
-        self.matched = self.matched.min(Some(answer.matched)).or(Some(answer.matched));
+        self.matched = self
+            .matched
+            .min(Some(answer.matched))
+            .or(Some(answer.matched));
         self.reply_ttl = answer.reply_ttl;
         if !answer.mpls.is_empty() {
             self.mpls = answer.mpls;
@@ -293,7 +296,11 @@ impl Run {
 
     /// Time has passed: the distances whose packets were waited for long enough.
     pub fn expire(&mut self, now: Now) -> Vec<u8> {
-        let over = |hop: &mut Hop| hop.waiting.take_if(|until| *until <= now.attentive).is_some();
+        let over = |hop: &mut Hop| {
+            hop.waiting
+                .take_if(|until| *until <= now.attentive)
+                .is_some()
+        };
         let mut silent: Vec<u8> = (1..)
             .zip(&mut self.hops)
             .filter_map(|(ttl, hop)| over(hop).then_some(ttl))
@@ -346,7 +353,9 @@ impl Run {
     /// Hops before the far end, each by the one address that answered (the expected one if it
     /// is among several), and whether several answered anywhere.
     pub fn hops(&self) -> (Vec<Option<IpAddr>>, bool) {
-        let end = self.reached.map_or(self.hops.len(), |end| usize::from(end) - 1);
+        let end = self
+            .reached
+            .map_or(self.hops.len(), |end| usize::from(end) - 1);
         let end = end.min(self.hops.len());
         let mut is_balanced = false;
         let hops = (1..).zip(&self.hops[..end]).map(|(ttl, hop)| {

@@ -19,6 +19,9 @@ const MENDED_AFTER: Duration = Duration::from_secs(2);
 /// Flows in trouble that are traced in one round of those that took the same way: routers
 /// answer few, and one answer tells for all. The others have their turn in the next round.
 const SAME_WAY_MAX: usize = 4;
+/// And in the rounds that follow: together with the first, what a router gives that answers
+/// one packet a second.
+const SAME_WAY_AGAIN_MAX: usize = 2;
 /// The same, of those whose way nobody knows, if nothing better is to be had.
 const UNKNOWN_WAY_MAX: usize = 16;
 /// Living flows traced at once.
@@ -182,6 +185,11 @@ impl Watch {
         let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
         let mut same_way: BTreeMap<&[Option<IpAddr>], usize> = BTreeMap::new();
         let mut unknown_looked = 0;
+        let same_way_max = if is_due && self.failing_rounds > 0 {
+            SAME_WAY_AGAIN_MAX
+        } else {
+            SAME_WAY_MAX
+        };
         for flow in in_turn {
             let way = self.ways.get(&flow.port);
             let since = way.and_then(FlowWay::trouble_since);
@@ -190,7 +198,7 @@ impl Watch {
                 Some(way) => {
                     let count = same_way.entry(&way.hops).or_default();
                     *count += 1;
-                    if !is_looked && *count <= SAME_WAY_MAX {
+                    if !is_looked && *count <= same_way_max {
                         chosen.push(wish(flow, Aim::Search));
                     }
                 }
@@ -201,12 +209,12 @@ impl Watch {
         let unknown_max = if same_way.is_empty() {
             UNKNOWN_WAY_MAX
         } else {
-            SAME_WAY_MAX
+            same_way_max
         };
         unknown.truncate(unknown_max.saturating_sub(unknown_looked));
         chosen.extend(unknown);
         if is_due {
-            self.turn = begin + SAME_WAY_MAX + 1;
+            self.turn = begin + same_way_max + 1;
             if self.failing_rounds == 0 {
                 self.living_at = now + LIVING_AFTER;
             }

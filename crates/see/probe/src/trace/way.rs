@@ -151,9 +151,7 @@ impl FlowWay {
         Some(match &self.complete {
             // A flow that answers takes some way; the last that came through is the best known.
             // Where no trace looked since, that one is the newest too.
-            Some(way) if newest.reached || is_alive || !is_fresh => {
-                view(way, way.hops.len(), true)
-            }
+            Some(way) if newest.reached || is_alive || !is_fresh => view(way, way.hops.len(), true),
             Some(way) if follows(&newest.hops, way) => view(way, self.answered(now), false),
             // It turned off, or never came through: what was met is all that is known.
             _ => WayView {
@@ -168,7 +166,11 @@ impl FlowWay {
         let recent = self.marks.iter().rev();
         let recent = recent.take_while(|(at, _)| now.since(*at) < MARK_AGE_MAX);
         let newest = self.marks.back().map(|(_, answered)| *answered);
-        recent.map(|(_, answered)| *answered).chain(newest).max().unwrap_or(0)
+        recent
+            .map(|(_, answered)| *answered)
+            .chain(newest)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The way that a run went which came through. A hop that did not answer this time keeps
@@ -188,7 +190,8 @@ impl FlowWay {
                 *held = held.or(*seen);
             }
             // One look at each hop does not tell that balancing has ended.
-            merged.is_balanced |= before.is_balanced && !(1..).zip(hops).all(|(ttl, _)| run.was_asked(ttl));
+            merged.is_balanced |=
+                before.is_balanced && !(1..).zip(hops).all(|(ttl, _)| run.was_asked(ttl));
         }
         merged
     }

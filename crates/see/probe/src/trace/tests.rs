@@ -1,1 +1,0 @@
-//! Traces in simulated networks.
