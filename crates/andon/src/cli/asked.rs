@@ -66,6 +66,13 @@ struct Borrowed {
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
+        // Rights only shrink: it ends even if that cannot be recorded.
+        let _ = token::record(
+            &self.file,
+            "token.revoke",
+            &self.name,
+            "its command is over".into(),
+        );
         let _ = self.file.revoke(&self.name);
     }
 }

@@ -76,7 +76,6 @@ async fn rounds(args: &TraceArgs) -> Result<ExitCode, Failure> {
     let document = serde_json::json!({"to": args.to, "from": args.from, "flows": args.flows});
     let mut pass = Pass::new(args.asked.client(TIMEOUT), args.place.clone());
     let mut tally = Tally::default();
-    let mut remark = None;
     if show == Show::Live {
         screen::print("\x1b[2J")?;
     }
@@ -89,21 +88,17 @@ async fn rounds(args: &TraceArgs) -> Result<ExitCode, Failure> {
             answered = asking => answered,
             _ = tokio::signal::ctrl_c() => break,
         };
-        let pause = match answered
+        let (pause, remark) = match answered
             .map_err(|error| cannot_tell(asked::told(&error)))
             .and_then(|answer| read(&answer, show))
         {
             Ok(document) => {
                 tally.add(&document);
-                remark = None;
-                ROUND_EVERY
+                (ROUND_EVERY, None)
             }
             // The first failure ends it: most likely it was asked wrongly.
             Err(failure) if tally.rounds == 0 => return Err(failure),
-            Err(failure) => {
-                remark = Some(failure.text);
-                PAUSE
-            }
+            Err(failure) => (PAUSE, Some(failure.text)),
         };
         done += 1;
         let is_last = rounds.is_some_and(|rounds| done >= rounds);

@@ -5,6 +5,7 @@ use crate::base32::hex;
 use crate::identity::{IdentityError, TlsIdentity};
 use crate::peer::{PeerClient, PeerError};
 use crate::sources::ApiCommand;
+use andon_model::Reach;
 use hyper::StatusCode;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -173,4 +174,62 @@ fn a_certificate_is_kept_private_and_comes_back_and_is_not_replaced_silently() {
         })
     ));
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test]
+async fn a_node_is_asked_where_the_grid_reaches_it_or_it_is_said_why_not() {
+    let mut asked = World::start();
+    let mut observer = World::start_with("b", |config, _| config.loopback_viewer = false);
+    know(&asked, "b", &observer);
+    know(&observer, "a", &asked);
+    // It publishes no address: the grid reaches it through a *via* address alone.
+    asked.view.send_modify(|view| {
+        let view = Arc::make_mut(view);
+        let node = view.nodes.iter_mut().find(|node| node.id == "b").unwrap();
+        node.addresses.clear();
+        node.reach = Some(Reach::Outbound);
+    });
+    let via = observer.address;
+    let (used, mut uses) = tokio::sync::watch::channel(vec![via]);
+    let grid = async {
+        while let Some(command) = asked.commands.recv().await {
+            let ApiCommand::Addresses { of, reply } = command else {
+                panic!("another question: {command:?}")
+            };
+            assert_eq!(of, "b");
+            let _ = reply.send(uses.borrow_and_update().clone());
+        }
+    };
+    let answering = async {
+        while let Some(ApiCommand::LinkDetail { to, reply }) = observer.commands.recv().await {
+            let _ = reply.send(Some(serde_json::json!({ "to": to })));
+        }
+    };
+    let address = asked.address;
+    let asking = async {
+        let ask = async || {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            super::ask(
+                stream,
+                &address.to_string(),
+                "GET",
+                "/api/v1/links/b/c",
+                &[],
+                "",
+            )
+            .await
+        };
+        let found = ask().await;
+        assert_eq!(found.json()["to"], "c", "{found:?}");
+        used.send_replace(Vec::new());
+        let refused = ask().await;
+        assert_eq!(refused.status, StatusCode::BAD_GATEWAY);
+        let words = "b cannot be asked from here: it opens its connections itself";
+        assert!(refused.text().contains(words), "{refused:?}");
+    };
+    tokio::select! {
+        () = asking => {}
+        () = grid => panic!("the grid ended"),
+        () = answering => panic!("the observer ended"),
+    }
 }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Figures beside a hop: flows, loss, answered of sent, best and median round trip.
 const FIGURES: [(&str, usize); 5] = [
-    ("flows", 8),
+    ("flows", 10),
     ("loss", 7),
     ("answered", 10),
     ("best", 9),
@@ -225,7 +225,7 @@ fn line(page: &mut Page, row: &Row, tally: &Tally, all: usize, left: usize) {
     page.line(
         &[
             (&text, tone),
-            (&format!("{flows:>8}"), Tone::Plain),
+            (&format!("{flows:>10}"), Tone::Plain),
             (&format!("{loss:>7}"), lossy),
             (&format!("{answered:>10}"), Tone::Faint),
             (&format!("{best:>9}"), Tone::Plain),

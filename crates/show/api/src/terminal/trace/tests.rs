@@ -8,7 +8,7 @@ use andon_model::Timestamp;
 
 const PLAIN: TerminalOptions = TerminalOptions {
     color: false,
-    width: 80,
+    width: 96,
     unicode: true,
 };
 
@@ -98,12 +98,12 @@ fn ways_that_part_and_meet_again_share_what_they_share() {
             "alive 10.0.1.1 10.0.3.1 10.0.4.1 10.0.9.2",
             "alive 10.0.1.1 10.0.2.1 10.0.4.1 10.0.9.2",
         ],
-        "                       flows   loss  answered     best   median
-  1  10.0.1.1              3    0 %       9/9  0.25 ms  0.25 ms
- ├─  2  10.0.2.1      2 of 3    0 %       6/6  0.50 ms  0.50 ms
- └─  2  10.0.3.1      1 of 3    0 %       3/3  0.50 ms  0.50 ms
-  3  10.0.4.1              3    0 %       9/9  0.75 ms  0.75 ms
-  4  10.0.9.2  db-2        3    0 %       9/9  1.00 ms  1.00 ms
+        "                         flows   loss  answered     best   median
+  1  10.0.1.1                3    0 %       9/9  0.25 ms  0.25 ms
+ ├─  2  10.0.2.1        2 of 3    0 %       6/6  0.50 ms  0.50 ms
+ └─  2  10.0.3.1        1 of 3    0 %       3/3  0.50 ms  0.50 ms
+  3  10.0.4.1                3    0 %       9/9  0.75 ms  0.75 ms
+  4  10.0.9.2  db-2          3    0 %       9/9  1.00 ms  1.00 ms
 
  ● All 3 flows get through.",
     );
@@ -118,13 +118,13 @@ fn dead_flows_end_where_the_last_hop_answers() {
             "dead 10.0.1.1 10.0.2.1 * * *",
             "alive 10.0.1.1 10.0.3.1 10.0.4.1 10.0.9.2",
         ],
-        "                         flows   loss  answered     best   median
-  1  10.0.1.1                4    0 %     12/12  0.25 ms  0.25 ms
- ├─  2  10.0.2.1        2 of 4    0 %       6/6  0.50 ms  0.50 ms
+        "                           flows   loss  answered     best   median
+  1  10.0.1.1                  4    0 %     12/12  0.25 ms  0.25 ms
+ ├─  2  10.0.2.1          2 of 4    0 %       6/6  0.50 ms  0.50 ms
  │      ✗ 2 flows die here
- └─  2  10.0.3.1        2 of 4    0 %       6/6  0.50 ms  0.50 ms
-     3  10.0.4.1        2 of 4    0 %       6/6  0.75 ms  0.75 ms
-     4  10.0.9.2  db-2  2 of 4    0 %       6/6  1.00 ms  1.00 ms
+ └─  2  10.0.3.1          2 of 4    0 %       6/6  0.50 ms  0.50 ms
+     3  10.0.4.1          2 of 4    0 %       6/6  0.75 ms  0.75 ms
+     4  10.0.9.2  db-2    2 of 4    0 %       6/6  1.00 ms  1.00 ms
 
  ✗ 2 of 4 flows do not get through.",
     );
@@ -140,20 +140,20 @@ fn forks_within_forks_silence_and_short_cuts() {
             "alive 10.0.1.1 10.0.8.1 10.0.9.2",
             "dead 10.0.1.1 10.0.3.1 * *",
         ],
-        "                       flows   loss  answered     best   median
-  1  10.0.1.1              5    0 %     15/15  0.25 ms  0.25 ms
- ├─  2  10.0.2.1      2 of 5    0 %       6/6  0.50 ms  0.50 ms
- │  ├─  3  10.0.5.1   1 of 5    0 %       3/3  0.75 ms  0.75 ms
- │  │   4  · · ·      1 of 5      –       0/3        –        –
- │  └─  3  10.0.6.1   1 of 5    0 %       3/3  0.75 ms  0.75 ms
- │      4  · · ·      1 of 5      –       0/3        –        –
- ├─  2  10.0.3.1      2 of 5    0 %       6/6  0.50 ms  0.50 ms
+        "                         flows   loss  answered     best   median
+  1  10.0.1.1                5    0 %     15/15  0.25 ms  0.25 ms
+ ├─  2  10.0.2.1        2 of 5    0 %       6/6  0.50 ms  0.50 ms
+ │  ├─  3  10.0.5.1     1 of 5    0 %       3/3  0.75 ms  0.75 ms
+ │  │   4  · · ·        1 of 5      –       0/3        –        –
+ │  └─  3  10.0.6.1     1 of 5    0 %       3/3  0.75 ms  0.75 ms
+ │      4  · · ·        1 of 5      –       0/3        –        –
+ ├─  2  10.0.3.1        2 of 5    0 %       6/6  0.50 ms  0.50 ms
  │      ✗ 1 flow dies here
- │   3  · · ·         1 of 5      –       0/3        –        –
- │   4  · · ·         1 of 5      –       0/3        –        –
+ │   3  · · ·           1 of 5      –       0/3        –        –
+ │   4  · · ·           1 of 5      –       0/3        –        –
  └─ straight on
-  2  10.0.8.1         4 of 5    0 %     12/12  0.50 ms  1.25 ms
-  3  10.0.9.2  db-2   4 of 5    0 %     12/12  0.75 ms  1.50 ms
+  2  10.0.8.1           4 of 5    0 %     12/12  0.50 ms  1.25 ms
+  3  10.0.9.2  db-2     4 of 5    0 %     12/12  0.75 ms  1.50 ms
 
  ✗ 1 of 5 flows does not get through.",
     );
@@ -168,10 +168,10 @@ fn every_way_to_end_has_its_words() {
             "dead 10.0.1.1 !10.0.2.1",
             "dead *",
         ],
-        "                       flows   loss  answered     best   median
+        "                         flows   loss  answered     best   median
      ✗ 1 flow is dead, and no hop answers
-  1  10.0.1.1         3 of 4    0 %       9/9  0.25 ms  0.25 ms
-  2  10.0.2.1         3 of 4    0 %       9/9  0.50 ms  0.50 ms
+  1  10.0.1.1           3 of 4    0 %       9/9  0.25 ms  0.25 ms
+  2  10.0.2.1           3 of 4    0 %       9/9  0.50 ms  0.50 ms
      ✗ 1 flow is turned back here
      ● 1 flow gets through, unseen from here on
      ? 1 flow: nothing answers from here on
@@ -180,7 +180,7 @@ fn every_way_to_end_has_its_words() {
     );
     check(
         &["unknown *"],
-        "                       flows   loss  answered     best   median
+        "                         flows   loss  answered     best   median
      ? 1 flow: nothing answers from here on
 
  ? Whether all flows get through is not known: the far end answers nothing.",
@@ -201,11 +201,11 @@ fn hops_that_balance_by_packet_translate_or_label_say_so() {
     let drawn = drawing(&tally);
     assert_eq!(
         drawn,
-        "                                       flows   loss  answered     best   median
-  1  10.0.1.1                              1    0 %       3/3  0.25 ms  0.25 ms
-  2  10.0.2.1 or 10.0.3.1  by packet       1    0 %       3/3  0.50 ms  0.50 ms
-  3  10.0.4.1  NAT  MPLS 16001/\"odd\"       1    0 %       3/3  0.75 ms  0.75 ms
-  4  10.0.9.2  db-2                        1    0 %       3/3  1.00 ms  1.00 ms
+        "                                         flows   loss  answered     best   median
+  1  10.0.1.1                                1    0 %       3/3  0.25 ms  0.25 ms
+  2  10.0.2.1 or 10.0.3.1  by packet         1    0 %       3/3  0.50 ms  0.50 ms
+  3  10.0.4.1  NAT  MPLS 16001/\"odd\"         1    0 %       3/3  0.75 ms  0.75 ms
+  4  10.0.9.2  db-2                          1    0 %       3/3  1.00 ms  1.00 ms
 
  ● The flow gets through.",
         "\n{drawn}"
@@ -227,12 +227,12 @@ fn rounds_add_up_and_a_flow_that_dies_says_where_it_went_before() {
     let drawn = draw(&tally, Some("the node is busy"), &PLAIN);
     assert_eq!(
         drawn,
-        " TRACE  web-1 → db-2                                             1 flow · 1 dead
- to 10.0.9.2:8777                                                        round 5
+        " TRACE  web-1 → db-2                                                             1 flow · 1 dead
+ to 10.0.9.2:8777                                                                        round 5
 
-                       flows   loss  answered     best   median
-  1  10.0.1.1              1   13 %     13/15  0.25 ms  0.25 ms
-  2  10.0.2.1              1   20 %     12/15  0.50 ms  0.50 ms
+                         flows   loss  answered     best   median
+  1  10.0.1.1                1   13 %     13/15  0.25 ms  0.25 ms
+  2  10.0.2.1                1   20 %     12/15  0.50 ms  0.50 ms
      ✗ 1 flow dies here; before, next was 10.0.4.1
 
  ✗ No flow gets through.
@@ -321,7 +321,7 @@ fn nothing_in_a_document_moves_the_cursor_or_grows_without_bound() {
     assert_eq!(hops().count(), 64 * 64);
     assert!(hops().all(|hop| hop.addresses.len() <= 8 && hop.rtts_us.len() <= 128));
     let drawn = draw(&tally, Some(&evil), &PLAIN);
-    let fits = |line: &str| line.chars().count() <= 80 && andon_model::id::is_plain_text(line, 400);
+    let fits = |line: &str| line.chars().count() <= 96 && andon_model::id::is_plain_text(line, 400);
     assert!(drawn.lines().all(fits));
 }
 
