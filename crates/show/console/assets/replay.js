@@ -13,6 +13,9 @@ import { changeFrom, MOMENTS_MAX, played, readMoments, readSpan, stretchOf } fro
 const TICK_MS = 250;
 const PICTURE_MS = 400;
 
+/** Milliseconds until a picture that could not be read is asked for again. */
+const AGAIN_MS = 4_000;
+
 /** Milliseconds between questions for news of the strip, while it is open and while it is not. */
 const NEWS_MS = 6_000;
 const QUIET_MS = 30_000;
@@ -53,8 +56,9 @@ export function createReplay(store, api, act) {
     const { route, past } = store.get();
     const at = route.at;
     if (at === null || busy) return;
-    if (past && past.problem === null && Math.abs(past.at - at) < SAME_MS) return;
-    if (performance.now() - askedAt < PICTURE_MS) return;
+    const same = past !== null && Math.abs(past.at - at) < SAME_MS;
+    if (same && past?.problem === null) return;
+    if (performance.now() - askedAt < (same ? AGAIN_MS : PICTURE_MS)) return;
     busy = true;
     askedAt = performance.now();
     const found = await api.pictureAt(at).then(

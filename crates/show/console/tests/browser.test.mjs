@@ -62,6 +62,8 @@ let page;
 await step("a real node serves incidents, history and types as the console reads them", async () => {
   page = await open("/");
   await page.getByText("Go back in time").waitFor();
+  // Until something was kept there is nothing to go back to.
+  await page.waitForFunction(() => fetch("/api/v1/history/span").then((answer) => answer.json()).then((span) => Date.parse(span.until) - Date.parse(span.from) > 3000));
   await page.keyboard.press("i");
   await page.getByRole("heading", { name: "Nothing is open" }).waitFor();
   await page.keyboard.press("Escape");

@@ -78,10 +78,13 @@ function readMoment(change) {
   };
 }
 
+/** Milliseconds after the first record at which there surely is a picture. */
+const FIRST_MS = 1_000;
+
 /** @param {any} sent @returns {Stretch} Empty where nothing is kept. */
 export function readSpan(sent) {
-  const [from, until] = [epoch(sent?.from), epoch(sent?.until)];
-  return Number.isFinite(from) && Number.isFinite(until) ? { from, until } : { from: NaN, until: NaN };
+  const [from, until] = [epoch(sent?.from) + FIRST_MS, epoch(sent?.until)];
+  return from < until ? { from, until } : { from: NaN, until: NaN };
 }
 
 /**

@@ -102,7 +102,10 @@ test("the axis has round times, no more than fit", () => {
 
 test("a span that a node does not tell is empty, not the epoch", () => {
   assert.ok(Number.isNaN(readSpan(null).from));
-  assert.equal(readSpan({ from: "2026-11-20T00:00:00Z", until: "2026-11-20T01:00:00Z" }).until - readSpan({ from: "2026-11-20T00:00:00Z", until: "2026-11-20T01:00:00Z" }).from, HOUR);
+  assert.ok(Number.isNaN(readSpan({ from: null, until: null }).from));
+  // The first second may hold no whole picture yet.
+  const kept = readSpan({ from: "2026-11-20T00:00:00Z", until: "2026-11-20T01:00:00Z" });
+  assert.equal(kept.until - kept.from, HOUR - 1000);
 });
 
 test("a link's history: worst state, worst loss and middle round trip of each column; gaps stay", () => {
