@@ -54,6 +54,12 @@ test("the far end under another address is still the far end, where the trace ca
   assert.deepEqual(bundle.knots.map((knot) => knot.label), ["web", "10.0.1.1", "ship"]);
 });
 
+test("a flow that died since its trace came through is not drawn to the far end", () => {
+  const bundle = bundleOf(readFlows([flow(1, "alive", [hop(1, "10.0.1.1"), hop(2, FAR)])], [{ port: 1, alive: false, sent: 9, answered: 1 }]), about());
+  assert.equal(bundle.ways[0].ending, "1 flow ends after 10.0.1.1");
+  assert.ok(bundle.ways[0].end);
+});
+
 test("hops that stay silent are kept as such, dashed, and TTLs that nobody asked about too", () => {
   const bundle = bundleOf(readFlows([flow(1, "alive", [hop(1, "10.0.1.1"), hop(3), hop(4, "10.0.4.1"), hop(5, FAR)])], null), about({ fold: false }));
   assert.deepEqual(bundle.knots.map((knot) => knot.kind), ["end", "answered", "silent", "silent", "answered", "end"]);
