@@ -89,6 +89,19 @@ export function incidentView(incident, now) {
   };
 }
 
+/** Letters that a title keeps at least when it ends at a clause. */
+const CLAUSE_MIN = 30;
+
+/** Its title for lists: one that was cut in the middle of a clause ends with the clause before.
+ * @param {Incident} incident */
+export function shortTitle(incident) {
+  const { title } = incident;
+  if (!title.endsWith("…")) return title;
+  const end = Math.max(...["; ", ". ", ": "].map((mark) => title.lastIndexOf(mark)));
+  const comma = title.lastIndexOf(", ");
+  return end >= CLAUSE_MIN ? title.slice(0, end) : comma >= CLAUSE_MIN ? title.slice(0, comma) : title;
+}
+
 /** Its title in full: a long sentence is cut for lists. @param {Incident} incident */
 export function titleOf(incident) {
   const stem = incident.title.endsWith("…") ? incident.title.slice(0, -1) : null;
@@ -143,7 +156,9 @@ export function timelineRows(incident) {
   const start = epoch(incident.opened_at);
   return incident.timeline.slice(-TIMELINE_MAX).map((entry) => {
     const at = epoch(entry.at);
-    return { at, offset: offset(at - start), words: timelineWords(entry.kind), text: String(entry.text ?? ""), by: entry.by ?? null, kind: entry.kind };
+    const words = timelineWords(entry.kind);
+    const said = String(entry.text ?? "");
+    return { at, offset: offset(at - start), words, text: said.toLowerCase() === words.text.toLowerCase() ? "" : said, by: entry.by ?? null, kind: entry.kind };
   });
 }
 

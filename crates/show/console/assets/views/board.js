@@ -5,7 +5,7 @@
 import { html, useLayoutEffect, useRef } from "../ui.js";
 import { caveat, headline, verdictView } from "../state/headline.js";
 import { freshness } from "../state/connection.js";
-import { incidentView, loneVerdicts, ordered } from "../state/incidents.js";
+import { incidentView, loneVerdicts, ordered, shortTitle } from "../state/incidents.js";
 import { held, isFault } from "../state/words.js";
 import { Glyph } from "./glyph.js";
 import { Map } from "./map.js";
@@ -69,6 +69,6 @@ function Told({ incident, now }) {
   const view = incidentView(incident, now);
   const alone = !view.owner && !view.acknowledgedBy;
   return html`<li class=${`incident ${view.severity.tone}`}><${Glyph} ...${view.severity} /><div>
-    <p class="rank">${view.severity.text} incident</p><p class="sentence">${incident.title}</p>
+    <p class="rank">${view.severity.text} incident</p><p class="sentence">${shortTitle(incident)}</p>
     <p class="since"><b>${view.lastedWords}</b> · <span class=${alone ? "unowned" : ""}>${view.care}</span></p></div></li>`;
 }

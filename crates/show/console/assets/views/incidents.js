@@ -2,7 +2,7 @@
 // All incidents, the open ones first.
 
 import { html, useEffect, useRef } from "../ui.js";
-import { incidentView, isLive, ordered } from "../state/incidents.js";
+import { incidentView, isLive, ordered, shortTitle } from "../state/incidents.js";
 import { counted, moment } from "../state/words.js";
 import { Chip, Glyph } from "./glyph.js";
 import { IncidentPage } from "./incident.js";
@@ -50,7 +50,7 @@ function Row({ incident, state, act }) {
   return html`<li class=${`incident-row ${view.severity.tone}${view.live ? " live" : ""}`}>
     <a id=${`incident-${incident.id}`} href=${path} onClick=${act.follow(path)}>
       <span class="severity"><${Glyph} ...${view.severity} />${view.severity.text}</span>
-      <span class="what"><strong>${incident.title}</strong>
+      <span class="what"><strong title=${incident.title}>${shortTitle(incident)}</strong>
         <small>${[counted(nodes.length, "node"), counted(links, "link"), flows ? `${flows.failed} of ${flows.total} flows` : "", view.reopened > 0 ? `came back ${view.reopened === 1 ? "once" : counted(view.reopened, "time")}` : ""].filter(Boolean).join(" · ")}</small></span>
       <span class=${`care${view.owner || view.acknowledgedBy || !view.live ? "" : " unowned"}`}>${view.care}</span>
       <span class="when"><span>${view.lastedWords}</span><time>${moment(view.openedAt)}</time></span>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aboutOf, mostHit, selectionOf } from "../../assets/state/headline.js";
-import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, timelineRows, titleOf, worstMoment } from "../../assets/state/incidents.js";
+import { actionsOf, blastAbout, blastFigures, evidenceOf, incidentOf, incidentView, loneVerdicts, openWords, ordered, readIncidents, shortTitle, timelineRows, titleOf, worstMoment } from "../../assets/state/incidents.js";
 import { readPicture } from "../../assets/state/picture.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 import { document, verdict } from "./sample.js";
@@ -75,6 +75,10 @@ test("the map of what is over shows the moment at which it was last said to be w
 test("a title that was cut for lists is said in full on its page", () => {
   const verdicts = [verdict("path_fault", "x", { sentence: "Half of the flows die there, the others pass." })];
   assert.equal(titleOf(incident("a", { title: "Half of the flows die the…", verdicts })), verdicts[0].sentence);
+  const short = (title) => shortTitle(incident("a", { title }));
+  assert.equal(short("7 of 16 flows on 2 links die at 10.0.4.1 (also seen as 10.0.5.2), most from web; the others pa…"), "7 of 16 flows on 2 links die at 10.0.4.1 (also seen as 10.0.5.2), most from web");
+  assert.equal(short("No marks anywhere in this long title of an inci…"), "No marks anywhere in this long title of an inci…");
+  assert.equal(short("Whole; as it is."), "Whole; as it is.");
   assert.equal(titleOf(incident("a", { title: "Something else…", verdicts })), "Something else…");
 });
 
