@@ -18,5 +18,7 @@ mod life;
 mod outside;
 #[path = "grid/people.rs"]
 mod people;
+#[path = "grid/traces.rs"]
+mod traces;
 #[path = "grid/trust.rs"]
 mod trust;
