@@ -4,11 +4,14 @@
 //! threads; the shell knows no thresholds. What this crate does not know: gossip (its
 //! datagrams pass through unread), who ought to probe whom (it is given a plan), blame.
 //!
-//! Read in this order: [`stamp`] (packets), [`now`] and [`attention`] (time, and our own
-//! lateness), [`flow`], [`link_state`] (what one link is) with [`silence`], [`recovery`],
-//! [`usual`], [`history`], [`histogram`] and [`published`] (its parts), [`prober`] with
-//! [`wheel`] and [`budget`] (when to ask), [`reflector`] and [`heard`] (answering, and who
-//! asks), [`node_core`] (all of it, as one core), `sockets`, [`wire`] (the shell).
+//! Read in this order: [`stamp`] and [`note`] (packets), [`now`] and [`attention`] (time, and
+//! our own lateness), [`flow`] with [`minute`], [`link_state`] (what one link is) with
+//! [`silence`], [`recovery`], [`chance`], [`usual`], [`transport`], [`large`], [`history`],
+//! [`histogram`] and [`published`] (its parts), [`prober`] with [`wheel`], [`budget`],
+//! [`burst`], [`scouts`] and [`rotation`] (when to ask, and from where), [`reflector`],
+//! [`heard`] and [`silent_flows`] (answering, and who asks), [`trace`] and [`paths`] (which way
+//! flows take, and what becomes of them there), [`node_core`] (all of it, as one core),
+//! `sockets`, [`wire`] (the shell).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -40,14 +43,15 @@ pub mod silence;
 pub mod silent_flows;
 mod sockets;
 pub mod stamp;
-pub mod transport;
 pub mod trace;
+pub mod transport;
 pub mod usual;
 pub mod wheel;
 pub mod wire;
 
 pub use plan::{FlowDetail, LinkDetail, PlannedLink, SecondDetail, WireStats};
 pub use stamp::fuzz_stamp;
+pub use trace::icmp::fuzz_icmp;
 pub use trace::detail::{HopKind, TraceDetail, TraceFlow, TraceHop, TraceState};
 pub use wire::{TraceTo, WireCommand, WireConfig, WireEvent, WireHandle, WireSender, spawn};
 

@@ -34,7 +34,7 @@ const ERRORS_MAX: usize = 512;
 /// Errors a second that are about nothing of ours; a socket that brings more is not listened
 /// to for errors until the second is over. Kernels hand over what quotes our port, whoever
 /// wrote it, so a flood of forgeries costs as much as one of datagrams.
-const ERRORS_FOREIGN_PPS_MAX: u64 = 2_000;
+const ERRORS_FOREIGN_PPS_MAX: u64 = 5_000;
 /// Sockets told of at one look; the others come with the next.
 const READY_MAX: usize = 160;
 /// A flow's earlier socket is read for so long: its last probes are still answered.
