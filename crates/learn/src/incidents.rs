@@ -415,7 +415,11 @@ impl Incidents {
         let claims = std::mem::take(&mut self.claims);
         let mut waiting = BTreeMap::new();
         let mut hearsay: BTreeMap<String, usize> = BTreeMap::new();
-        for teller in self.lives.values().filter_map(|life| life.hearsay_of.clone()) {
+        for teller in self
+            .lives
+            .values()
+            .filter_map(|life| life.hearsay_of.clone())
+        {
             *hearsay.entry(teller).or_default() += 1;
         }
         let mut states: BTreeMap<String, (IncidentState, Option<Timestamp>)> = BTreeMap::new();

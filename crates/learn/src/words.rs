@@ -1,25 +1,60 @@
 //! What an incident is called, and what could be told to customers of it.
 
-use andon_model::{BlastRadius, IncidentState, Severity, Verdict};
+use andon_model::{BlastRadius, IncidentState, PathEffect, Severity, Verdict, VerdictKind};
 
 /// Longest title, characters.
 const TITLE_CHARS_MAX: usize = 140;
 
-/// The first sentence of the leading verdict, without its details.
+/// A short name that stays while figures in the verdict's sentence change.
 pub fn title(verdict: &Verdict) -> String {
-    let sentence = verdict.sentence.trim();
-    // A full stop within an address or a number has no space behind it.
-    let end = sentence.find(". ").unwrap_or(sentence.len());
-    let first = sentence[..end].trim_end_matches('.');
-    let first = match first.find(": ") {
-        Some(colon) if colon > 15 => &first[..colon],
-        _ => first,
+    let subject = &verdict.subject;
+    let text = match verdict.kind {
+        VerdictKind::Isolated => format!("{subject} reaches nobody"),
+        VerdictKind::SiteCutOff => format!("Site {subject} is cut off"),
+        VerdictKind::NodeDown => format!("{subject} is down"),
+        VerdictKind::TargetDown => format!("{subject} fails"),
+        VerdictKind::PathFault => path_fault(verdict),
+        VerdictKind::LinkDown => match (&verdict.from, &verdict.to) {
+            (Some(from), Some(to)) => format!("Nothing passes from {from} to {to}"),
+            _ => format!("Nothing passes on {subject}"),
+        },
+        VerdictKind::LinkPartial => format!("Some flows die on {subject}"),
+        VerdictKind::Degraded => format!("{subject} is worse than usual"),
+        VerdictKind::IdConflict => format!("Two nodes call themselves {subject}"),
+        VerdictKind::ClockSkew => format!("The clock of {subject} is wrong"),
+        VerdictKind::HostBusy => format!("{subject} is too busy"),
     };
-    let mut title: String = first.chars().take(TITLE_CHARS_MAX).collect();
-    if first.chars().count() > TITLE_CHARS_MAX {
-        title.push('…');
+    if text.chars().count() <= TITLE_CHARS_MAX {
+        return text;
     }
-    title
+    let mut short: String = text.chars().take(TITLE_CHARS_MAX).collect();
+    short.push('…');
+    short
+}
+
+fn path_fault(verdict: &Verdict) -> String {
+    let does = match verdict.effect {
+        Some(PathEffect::Loss) => "Packets are lost",
+        Some(PathEffect::Latency) => "Packets are delayed",
+        Some(PathEffect::Mtu) => "Large packets die",
+        Some(PathEffect::Blackhole) | None => "Flows die",
+    };
+    let place = match &verdict.hops[..] {
+        [] => "on the way".to_owned(),
+        [one] => format!("at {one}"),
+        [one, other] => format!("between {one} and {other}"),
+        [first, .., last] => format!("between {first} and {last}"),
+    };
+    match (&verdict.from, &verdict.to) {
+        (Some(from), Some(to)) if verdict.links.len() <= 1 => {
+            format!("{does} {place} ({from} → {to})")
+        }
+        (Some(from), Some(to)) => format!(
+            "{does} {place} ({from} → {to} and {} more)",
+            verdict.links.len() - 1
+        ),
+        _ => format!("{does} {place}"),
+    }
 }
 
 /// A draft for the status page: no hosts and no addresses, only what a customer could notice.

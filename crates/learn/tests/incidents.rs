@@ -176,7 +176,7 @@ fn a_fault_opens_an_incident_that_ends_by_itself() {
         (open.state, open.severity),
         (IncidentState::Open, Severity::Critical)
     );
-    assert_eq!(open.title, "b-1 is in trouble");
+    assert_eq!(open.title, "b-1 is down");
     assert_eq!(open.timeline[0].kind, TimelineKind::FirstSymptom);
     assert_eq!(open.timeline[1].kind, TimelineKind::Verdict);
     assert!(open.timeline[1].text.contains("confidence 90 %"));
@@ -251,7 +251,7 @@ fn links_that_turn_out_to_be_one_path_fault_become_one_incident() {
     node.until(71.0);
     let incident = node.only();
     assert_eq!(incident.aliases.len(), 1);
-    assert_eq!(incident.title, "10.0.0.1 is in trouble");
+    assert_eq!(incident.title, "Flows die on the way");
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct DemoArgs {
 
 /// Runs the demo until it is asked to stop.
 pub fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
+    // A relay has a socket for each flow that comes through it.
+    crate::node::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Source addresses held per relay; a node has nine.
-const SOURCES_MAX: usize = 64;
+/// Source addresses held per relay; a node has nine, and 64 more while it looks closely.
+const SOURCES_MAX: usize = 160;
 /// A source that is silent for so long is forgotten. Longer than any freeze of the script.
 const SOURCE_IDLE: Duration = Duration::from_secs(120);
 /// Packets on their way at once, over all relays; beyond it they are lost.

@@ -22,7 +22,7 @@ use clock::Clock;
 use data_dir::{DataDir, DataDirError};
 use grid_task::{GridTask, GridTaskSources};
 use incident_task::{IncidentSources, OwnIncidents};
-pub use start::can_start;
+pub use start::{can_start, raise_descriptor_limit};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -599,7 +599,11 @@ impl Contacts {
             if !is_wanted || !may || contact.dialling.next > now || dials.len() >= dials_max {
                 continue;
             }
-            let addresses = contact.addresses();
+            // Who says *via* means it: other addresses lead elsewhere, or past what is looked at.
+            let addresses = match contact.via {
+                Some(via) => vec![via],
+                None => contact.addresses(),
+            };
             if let Some(address) = addresses.get(contact.dialling.count % addresses.len().max(1)) {
                 contact.dialling.dialled(now);
                 dials.insert(*address);
