@@ -37,7 +37,7 @@ pub enum Word {
 }
 
 /// Joins incidents with the remarks that travel in the grid.
-pub fn cases(incidents: &[Incident], picture: &Picture) -> Vec<Case> {
+pub fn cases(incidents: &[Arc<Incident>], picture: &Picture) -> Vec<Case> {
     let mut home: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, incident) in incidents.iter().enumerate() {
         for alias in &incident.aliases {
@@ -69,10 +69,10 @@ pub fn cases(incidents: &[Incident], picture: &Picture) -> Vec<Case> {
             }
         }
     }
-    let join = |(incident, mut told): (&Incident, Vec<Told>)| {
+    let join = |(incident, mut told): (&Arc<Incident>, Vec<Told>)| {
         told.sort();
         Case {
-            incident: Arc::new(incident.clone()),
+            incident: Arc::clone(incident),
             told,
         }
     };

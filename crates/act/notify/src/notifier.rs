@@ -375,7 +375,7 @@ impl Notifier {
             return;
         };
         let mut spoken_for: Vec<(u64, String)> = Vec::new();
-        let mut heard: BTreeSet<(NodeKey, Phase)> = BTreeSet::new();
+        let mut heard: BTreeSet<(NodeKey, Phase, String)> = BTreeSet::new();
         for (id, case) in &self.cases {
             let fresh = !state.threads.contains_key(id);
             for told in case.told.iter().filter(|told| told.route == route.name) {
@@ -392,10 +392,11 @@ impl Notifier {
                     thread.refused_by.insert(told.by);
                     continue;
                 };
+                let key = key.unwrap_or_else(|| id.clone());
+                heard.insert((told.by, phase, key.clone()));
                 if phase.opens() {
-                    thread.heard_key(key.unwrap_or_else(|| id.clone()));
+                    thread.heard_key(key);
                 }
-                heard.insert((told.by, phase));
                 let planned = thread.pending.map(|pending| pending.phase);
                 thread.heard_said(phase, &case.incident, route, now);
                 let under_way = thread.letter.and_then(|id| self.letters.get(&id));
@@ -754,7 +755,10 @@ impl Notifier {
             let Some(thread) = state.threads.get_mut(member) else {
                 continue;
             };
-            (thread.letter, thread.pending) = (Some(id), None);
+            match self.cases.get(member) {
+                Some(case) => thread.wrote(id, &case.incident),
+                None => thread.wrote(id, &thread.ghost(member)),
+            }
             if message.phase.opens() {
                 thread.key.clone_from(&lead);
                 if members.len() == 1 && !thread.ever_told {
@@ -878,10 +882,11 @@ impl Notifier {
         };
         let phase = letter.phase();
         self.finish(&letter, route, |thread, incident| {
-            thread.said(phase, incident, route, now);
+            thread.delivered(phase, incident, route, now);
         });
+        let lead = (letter.members.len() > 1).then_some(letter.message.key);
         for member in letter.members {
-            let phase = phase.remark(&member, &letter.message.key);
+            let phase = phase.remark(&member, lead.as_ref().unwrap_or(&member));
             self.outputs.push_back(Output::Remark {
                 incident: member,
                 what: RemarkKind::Notified {

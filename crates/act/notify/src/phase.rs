@@ -52,9 +52,10 @@ impl Phase {
     }
 
     /// As a remark in the grid has it. Incidents that were told in one message name the one
-    /// whose id stands for the alert, so that whoever closes it later knows its key.
+    /// whose id stands for it: others count one message, and whoever closes the alert later
+    /// knows its key.
     pub fn remark(self, incident: &str, key: &str) -> String {
-        if self.opens() && incident != key {
+        if incident != key {
             format!("{self}{TOGETHER}{key}")
         } else {
             self.as_str().to_owned()

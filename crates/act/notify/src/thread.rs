@@ -42,6 +42,8 @@ pub struct Thread {
     pub told_severity: Severity,
     /// Nodes and services hit, as they were told.
     pub told_extent: usize,
+    /// Severity and extent of what the letter under way says.
+    pub written: (Severity, usize),
     /// Deduplication key under which it was told.
     pub key: String,
     /// Keys of the same incident under its other ids.
@@ -91,6 +93,7 @@ impl Thread {
             told_acknowledged: false,
             told_severity: incident.severity,
             told_extent: 0,
+            written: (incident.severity, 0),
             key: incident.id.clone(),
             other_keys: Vec::new(),
             subject: incident.title.clone(),
@@ -216,6 +219,20 @@ impl Thread {
             phase => self.said(phase, incident, route, now),
         }
         self.pending = None;
+    }
+
+    /// A letter about the incident as it is now was written.
+    pub fn wrote(&mut self, letter: u64, incident: &Incident) {
+        (self.letter, self.pending) = (Some(letter), None);
+        self.written = (incident.severity, extent(&incident.blast_radius));
+    }
+
+    /// The letter was delivered: what it says was told, whatever the incident is by now.
+    pub fn delivered(&mut self, phase: Phase, incident: &Incident, route: &Route, now: Instant) {
+        self.said(phase, incident, route, now);
+        if phase.opens() || phase == Phase::Grew {
+            (self.told_severity, self.told_extent) = self.written;
+        }
     }
 
     fn take_extent(&mut self, incident: &Incident) {

@@ -16,6 +16,7 @@ mod key;
 mod lab;
 mod moment;
 mod node;
+mod notify;
 mod reachable;
 pub mod screen;
 mod status;
@@ -73,6 +74,9 @@ enum Command {
     /// Real networks on this machine, faults in them, and what nodes say of it
     #[command(subcommand, after_help = texts::LAB)]
     Lab(lab::LabCommand),
+    /// Whom the grid tells of incidents, and whether it works
+    #[command(subcommand, after_help = texts::NOTIFY)]
+    Notify(notify::NotifyCommand),
     /// Check the configuration, or print a sample of it
     #[command(subcommand, after_help = texts::CONFIG)]
     Config(config_command::ConfigCommand),
@@ -115,6 +119,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(command) => audit::run(command),
         Command::Key(command) => key::run(command),
         Command::Lab(command) => lab::run(command),
+        Command::Notify(command) => notify::run(command),
         Command::Config(command) => config_command::run(command),
         Command::Openapi => screen::print(&format!("{}\n", andon_api::openapi_json())),
         Command::Completions { shell } => {

@@ -125,6 +125,15 @@ Examples:
 Needs Linux with iproute2 and nftables, and root or unprivileged user namespaces.
 Exit code: 0 as expected, 1 not so, 2 a mistake in the scenario, 3 cannot run here.";
 
+pub const NOTIFY: &str = "\
+Examples:
+  andon notify list
+  andon notify test oncall
+  andon notify test mail --config /etc/andon/andon.toml --json
+
+Exit code of test: 0 the other side took it, 1 it did not, 2 there is no such route.
+Routes are written in andon.toml: `andon config sample` shows how, docs/notify.md has one of each kind.";
+
 pub const CONFIG: &str = "\
 Examples:
   andon config check
@@ -159,6 +168,7 @@ pub const ALL: &[&str] = &[
     AUDIT,
     KEY,
     LAB,
+    NOTIFY,
     CONFIG,
     OPENAPI,
     COMPLETIONS,

@@ -3,7 +3,7 @@
 
 use super::problem::{Origin, Problem, Source, Spot, nearest};
 use super::setting::{SETTINGS, Setting, Shape, TABLES, Written};
-use super::target;
+use super::{notify, target};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct Document {
     pub layer: Layer,
     /// `[[target]]` tables, as they stand.
     pub targets: Vec<target::Table>,
+    /// `[[notify.…]]` tables, as they stand.
+    pub notify: notify::Tables,
 }
 
 /// Reads a file's text. What is understood is returned beside what is not.
@@ -101,6 +103,10 @@ impl Reader<'_> {
             );
         };
         for (key, value) in entries {
+            let tables = &mut self.document.notify;
+            if table == "notify" && tables.take(key.get_ref(), value, self.source, self.problems) {
+                continue;
+            }
             self.setting(key.get_ref(), key.span(), value, table);
         }
     }
@@ -260,6 +266,9 @@ fn keys_of(table: &str) -> Vec<&'static str> {
     if table.is_empty() {
         keys.extend(TABLES.iter().map(|(table, _)| *table));
         keys.push("target");
+    }
+    if table == "notify" {
+        keys.extend(["route", "silence", "maintenance"]);
     }
     keys
 }

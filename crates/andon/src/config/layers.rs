@@ -7,7 +7,7 @@ use super::problem::{Origin, Problem, Problems, Source, nearest};
 use super::resolve;
 use super::setting::{SETTINGS, Setting, Shape};
 use super::settings::NodeSettings;
-use super::target;
+use super::{notify, target};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -65,18 +65,21 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let merged = merge(inputs, &mut problems);
     let settings = merged.settings(inputs, &mut problems);
+    let plan = notify::plan(&merged.notify, &merged.layer, &inputs.env, &mut problems);
     let key = settings
         .as_ref()
         .and_then(|settings| keys::find(&merged.layer, settings, &mut problems));
     match (settings, key) {
         (Some(mut settings), Some(mut key)) if problems.is_empty() => {
             settings.keys = std::mem::take(&mut key.keys);
+            notify::apply(plan, &mut settings);
             let mut warnings = std::mem::take(&mut key.warnings);
             warnings.extend(misspelt(&inputs.env));
             let Merged {
                 layer,
                 targets,
                 file,
+                notify: _,
             } = merged;
             Ok(Loaded {
                 settings,
@@ -101,9 +104,25 @@ pub fn load_without_keys(inputs: &Inputs) -> Result<(NodeSettings, Layer), Probl
         .ok_or(Problems(problems))
 }
 
+/// Settings and the plan of notifications, without the grid's keys.
+pub fn load_notify(inputs: &Inputs) -> Result<NodeSettings, Problems> {
+    let mut problems = Vec::new();
+    let merged = merge(inputs, &mut problems);
+    let settings = merged.settings(inputs, &mut problems);
+    let plan = notify::plan(&merged.notify, &merged.layer, &inputs.env, &mut problems);
+    match settings {
+        Some(mut settings) if problems.is_empty() => {
+            notify::apply(plan, &mut settings);
+            Ok(settings)
+        }
+        _ => Err(Problems(problems)),
+    }
+}
+
 struct Merged {
     layer: Layer,
     targets: Vec<target::Table>,
+    notify: notify::Tables,
     file: Option<PathBuf>,
 }
 
@@ -133,6 +152,7 @@ fn merge(inputs: &Inputs, problems: &mut Vec<Problem>) -> Merged {
     Merged {
         layer,
         targets: document.targets,
+        notify: document.notify,
         file,
     }
 }

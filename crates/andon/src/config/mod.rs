@@ -10,6 +10,7 @@ pub mod document;
 pub mod history;
 pub mod keys;
 pub mod layers;
+pub mod notify;
 pub mod problem;
 pub mod report;
 pub mod resolve;

@@ -143,7 +143,8 @@ fn holds_secret(line: &str) -> bool {
         .split([' ', '\t', '=', '.'])
         .next()
         .unwrap_or("");
-    word == "key" || line.contains("gridbug")
+    let secrets = ["key", "secret", "password", "url", "headers"];
+    secrets.contains(&word) || line.contains("gridbug") || line.contains("notify")
 }
 
 fn write_line(f: &mut fmt::Formatter<'_>, spot: &Spot) -> fmt::Result {

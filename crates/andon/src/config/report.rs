@@ -1,10 +1,10 @@
 //! `andon config check`: what a node would run with, and who said so.
 
+use super::history::write_bytes;
 use super::keys::KeyState;
 use super::layers::Loaded;
 use super::setting::{SETTINGS, Setting};
 use super::settings::{Advertise, NodeSettings};
-use super::history::write_bytes;
 use super::value::write_duration;
 use serde_json::json;
 use std::fmt::Write;
@@ -130,6 +130,16 @@ pub fn text(loaded: &Loaded) -> String {
             table.spot()
         );
     }
+    for route in &loaded.settings.notify.routes {
+        let _ = writeln!(
+            text,
+            "route {}  {}  from {} on  {}",
+            route.name,
+            route.medium.name(),
+            andon_notify::text::severity(route.filter.severity),
+            route.origin
+        );
+    }
     let _ = match &loaded.file {
         Some(path) => writeln!(text, "\nfile: {}", path.display()),
         None => writeln!(
@@ -178,10 +188,20 @@ pub fn json(loaded: &Loaded) -> serde_json::Value {
         .zip(&loaded.targets)
         .map(target)
         .collect();
+    let route = |route: &andon_notify::Route| {
+        json!({
+            "name": route.name,
+            "kind": route.medium.name(),
+            "severity": route.filter.severity,
+            "origin": route.origin,
+        })
+    };
+    let routes: Vec<_> = loaded.settings.notify.routes.iter().map(route).collect();
     json!({
         "file": loaded.file,
         "settings": settings,
         "targets": targets,
+        "routes": routes,
         "keys": loaded.settings.keys.len(),
         "warnings": loaded.warnings,
     })

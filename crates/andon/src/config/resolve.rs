@@ -9,6 +9,7 @@ use super::settings::{GridBugSettings, NodeSettings, ProbeSettings};
 use super::target::{self, TARGETS_MAX};
 use super::value;
 use andon_model::{NodeId, SiteId, TargetSpec};
+use andon_notify::Plan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -112,6 +113,7 @@ pub fn settings(
         probe,
         targets,
         history: history?,
+        notify: Plan::default(),
         gridbug,
         allowed_hosts,
         loopback_viewer: loopback_viewer.or_default(|| true)?,
@@ -227,7 +229,11 @@ impl Reader<'_> {
         });
     }
 
-    pub(super) fn one<T>(&mut self, key: &str, check: impl Fn(&Given) -> Result<T, String>) -> Answer<T> {
+    pub(super) fn one<T>(
+        &mut self,
+        key: &str,
+        check: impl Fn(&Given) -> Result<T, String>,
+    ) -> Answer<T> {
         let Some(given) = self.given(key).last().cloned() else {
             return Answer::Absent;
         };

@@ -1,5 +1,6 @@
 //! `andon config sample`: a documented `andon.toml`, written from the table of settings.
 
+use super::notify::keys::{self, Key};
 use super::setting::{SETTINGS, Setting, Shape, TABLES};
 use super::target::KEYS;
 use std::fmt::Write;
@@ -43,6 +44,7 @@ pub fn text() -> String {
             }
         }
     }
+    notify(&mut text);
     text.push('\n');
     comment(
         &mut text,
@@ -67,6 +69,58 @@ pub fn text() -> String {
         );
     }
     text
+}
+
+/// One of each table of `[notify]`, and the keys of the other kinds of route.
+fn notify(text: &mut String) {
+    let mut table = |name: &str, help: &str, keys: &mut dyn Iterator<Item = &Key>| {
+        text.push('\n');
+        comment(text, help);
+        let _ = writeln!(text, "#[[notify.{name}]]");
+        for key in keys {
+            let line = format!("#{} = {}", key.name, key.sample);
+            let _ = writeln!(text, "{line:<52} # {}", key.help);
+        }
+    };
+    let of_a_webhook = |key: &&Key| key.kinds.is_empty() || key.kinds.contains(&"webhook");
+    // Named by a file that may not be there.
+    let in_force = |key: &&Key| key.name != "ca_file";
+    table(
+        "route",
+        "A way to people. As many [[notify.route]] as needed. Secrets (url, secret, headers, key, \
+         password) may stand in a file of their own, as { file = \"/etc/andon/hook.url\" }, or in \
+         the environment, as { env = \"HOOK_URL\" }.",
+        &mut keys::ROUTE.iter().filter(of_a_webhook).filter(in_force),
+    );
+    table(
+        "silence",
+        "Tell nobody of these until then. All that is given has to hold.",
+        &mut keys::SILENCE.iter(),
+    );
+    table(
+        "maintenance",
+        "Somebody works there: incidents are recorded, nobody is told while it lasts.",
+        &mut keys::MAINTENANCE
+            .iter()
+            .filter(|key| !matches!(key.name, "weekly" | "timezone")),
+    );
+    text.push('\n');
+    comment(
+        text,
+        "Keys of the other kinds of route, and of maintenance every week:",
+    );
+    let others = keys::ROUTE
+        .iter()
+        .filter(|key| !of_a_webhook(key) || !in_force(key));
+    let weekly = keys::MAINTENANCE
+        .iter()
+        .filter(|key| matches!(key.name, "weekly" | "timezone"));
+    for key in others.chain(weekly) {
+        comment(
+            text,
+            &format!("  {} = {}  {}", key.name, key.sample, key.help),
+        );
+    }
 }
 
 fn describe(text: &mut String, setting: &Setting) {

@@ -305,6 +305,17 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "notify.console",
+        flag: None,
+        env: "ANDON_NOTIFY_CONSOLE",
+        value_name: "URL",
+        default: "the node's own address",
+        help: "Where people open the console, for the links in messages",
+        more: "Best a name that works from everywhere and leads to any living node.",
+        sample: r#""https://andon.example.com""#,
+        ..PLAIN
+    },
+    Setting {
         key: "gridbug.key",
         flag: None,
         env: "ANDON_GRIDBUG_KEY",
@@ -352,6 +363,11 @@ pub const TABLES: &[(&str, &str)] = &[
     ("probe", "How links between nodes are probed."),
     ("http", "Who may reach the console and the API."),
     ("history", "What the node keeps of what it showed."),
+    (
+        "notify",
+        "Whom to tell of incidents: routes, silences and maintenance, see docs/notify.md. The \
+         same on every node that has a route: the grid tells an incident once.",
+    ),
     (
         "gridbug",
         "Living in an existing GridBug grid while people migrate. Off unless key is set.",

@@ -3,6 +3,7 @@
 pub use super::history::HistorySettings;
 use andon_grid::GridKey;
 use andon_model::{NodeId, SiteId, TargetSpec};
+use andon_notify::Plan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -79,6 +80,8 @@ pub struct NodeSettings {
     pub targets: Vec<TargetSpec>,
     /// What it keeps of what it showed.
     pub history: HistorySettings,
+    /// Whom to tell of incidents.
+    pub notify: Plan,
     /// GridBug neighbourhood, off by default.
     pub gridbug: Option<GridBugSettings>,
     /// Host names under which people reach the console, besides the node's addresses.

@@ -1,6 +1,7 @@
 //! Connections out: TCP, then TLS where it is wanted, each within its time and the whole
 //! within a number of bytes.
 
+use super::{Limits, Ways};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -14,10 +15,6 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// For the name and the connection together.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the handshake.
-pub const TLS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that one exchange reads: the answer is bounded by its reader, this bounds also
 /// certificates, headers and lines without an end.
 const READ_BYTES_MAX: usize = 512 * 1024;
@@ -34,10 +31,12 @@ pub enum DialError {
         source: std::io::Error,
     },
     /// No connection in time.
-    #[error("no connection to {at} within {} s", CONNECT_TIMEOUT.as_secs())]
+    #[error("no connection to {at} within {waited:?}")]
     ConnectTimeout {
         /// Where.
         at: String,
+        /// For how long.
+        waited: Duration,
     },
     /// It does not shake hands, or shows a certificate that is not trusted.
     #[error("TLS with {at}: {source}")]
@@ -48,10 +47,12 @@ pub enum DialError {
         source: std::io::Error,
     },
     /// No handshake in time.
-    #[error("no TLS handshake with {at} within {} s", TLS_TIMEOUT.as_secs())]
+    #[error("no TLS handshake with {at} within {waited:?}")]
     TlsTimeout {
         /// Where.
         at: String,
+        /// For how long.
+        waited: Duration,
     },
     /// There is nothing to check a certificate with.
     #[error("TLS cannot be set up: {reason}")]
@@ -141,35 +142,29 @@ pub type Plain = Bounded<TcpStream>;
 pub type Secure = TlsStream<Plain>;
 
 /// Connects.
-pub async fn tcp(host: &str, port: u16) -> Result<Plain, DialError> {
-    let at = format!("{host}:{port}");
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)));
+pub async fn tcp(host: &str, port: u16, limits: Limits) -> Result<Plain, DialError> {
+    let (at, waited) = (format!("{host}:{port}"), limits.connect);
+    let connecting = tokio::time::timeout(waited, TcpStream::connect((host, port)));
     match connecting.await {
         Ok(Ok(inner)) => Ok(Bounded {
             inner,
             left: READ_BYTES_MAX,
         }),
         Ok(Err(source)) => Err(DialError::Connect { at, source }),
-        Err(_) => Err(DialError::ConnectTimeout { at }),
+        Err(_) => Err(DialError::ConnectTimeout { at, waited }),
     }
 }
 
 /// Shakes hands and checks the certificate against the trusted authorities.
-pub async fn tls(
-    stream: Plain,
-    host: &str,
-    trust: &Trust,
-    authorities: &[Vec<u8>],
-) -> Result<Secure, DialError> {
-    let config = trust.config(authorities).await?;
+pub async fn tls(stream: Plain, host: &str, ways: &Ways<'_>) -> Result<Secure, DialError> {
+    let config = ways.trust.config(ways.authorities).await?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| setup(error.to_string()))?;
     let connector = TlsConnector::from(Arc::new(config));
-    let shaking = tokio::time::timeout(TLS_TIMEOUT, connector.connect(name, stream));
-    let at = host.to_owned();
-    match shaking.await {
+    let (at, waited) = (host.to_owned(), ways.limits.tls);
+    match tokio::time::timeout(waited, connector.connect(name, stream)).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(source)) => Err(DialError::Tls { at, source }),
-        Err(_) => Err(DialError::TlsTimeout { at }),
+        Err(_) => Err(DialError::TlsTimeout { at, waited }),
     }
 }
 

@@ -23,8 +23,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// For a whole conversation; mail servers that check senders take seconds.
-const WHOLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Characters of an answer that people are shown.
 const SAID_CHARS_MAX: usize = 200;
 
@@ -89,15 +87,12 @@ pub async fn send(ways: &Ways<'_>, route: &Route, message: &Message) -> Answer {
 }
 
 async fn attempt(ways: &Ways<'_>, route: &Route, message: &Message, to: &[&str]) -> Answer {
-    let conversation = tokio::time::timeout(WHOLE_TIMEOUT, converse(ways, route, message, to));
+    let conversation = tokio::time::timeout(ways.limits.mail, converse(ways, route, message, to));
     match conversation.await {
         Ok(Ok(said)) => Answer::Taken { said },
         Ok(Err(error)) => error.answer(),
         Err(_) => Answer::Again {
-            why: format!(
-                "the mail server was not done within {} s",
-                WHOLE_TIMEOUT.as_secs()
-            ),
+            why: format!("the mail server was not done within {:?}", ways.limits.mail),
             after: None,
         },
     }
@@ -127,10 +122,10 @@ async fn converse(
     }
     let envelope = Envelope::new(Some(mailbox(from)?.email), recipients)?;
     let hello = hello(from)?;
-    let stream = dial::tcp(host, *port).await?;
+    let stream = dial::tcp(host, *port, ways.limits).await?;
     let stream = match security {
         MailSecurity::Tls => {
-            let stream = dial::tls(stream, host, ways.trust, ways.authorities).await?;
+            let stream = dial::tls(stream, host, ways).await?;
             MailStream::Secure(Box::new(stream))
         }
         MailSecurity::StartTls | MailSecurity::Plain => MailStream::Plain(stream),

@@ -14,8 +14,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
-/// For everything: name, connection, TLS, request, answer.
-pub const WHOLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of an answer that are read; what it says is cut far shorter.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Characters of an answer that people are shown.
@@ -49,9 +47,10 @@ impl<'a> Ask<'a> {
 
 /// Asks once. Reasons name the host and never the rest of the address.
 pub async fn ask(ways: &Ways<'_>, ask: Ask<'_>) -> Answer {
-    match tokio::time::timeout(WHOLE_TIMEOUT, unbounded(ways, ask)).await {
+    let waited = ways.limits.http;
+    match tokio::time::timeout(waited, unbounded(ways, ask)).await {
         Ok(answer) => answer,
-        Err(_) => again(format!("no answer within {} s", WHOLE_TIMEOUT.as_secs())),
+        Err(_) => again(format!("no answer within {waited:?}")),
     }
 }
 
@@ -68,9 +67,9 @@ async fn unbounded(ways: &Ways<'_>, ask: Ask<'_>) -> Answer {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let answer = async {
-        let stream = dial::tcp(host, port).await?;
+        let stream = dial::tcp(host, port, ways.limits).await?;
         Ok::<_, DialError>(if secure {
-            let stream = dial::tls(stream, host, ways.trust, ways.authorities).await?;
+            let stream = dial::tls(stream, host, ways).await?;
             exchange(stream, &uri, ask).await
         } else {
             exchange(stream, &uri, ask).await

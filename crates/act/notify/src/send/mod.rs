@@ -17,11 +17,41 @@ use crate::plan::{Medium, Route};
 use andon_model::Timestamp;
 use dial::Trust;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an attempt may take. Together below [`crate::notifier::IN_FLIGHT_MAX`], also where
+/// one letter takes several requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the name and the connection together.
+    pub connect: Duration,
+    /// For the handshake.
+    pub tls: Duration,
+    /// For one HTTP request, from the name to the answer's end.
+    pub http: Duration,
+    /// For one conversation with a mail server; those that check senders take seconds.
+    pub mail: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            tls: Duration::from_secs(5),
+            http: Duration::from_secs(15),
+            mail: Duration::from_secs(45),
+        }
+    }
+}
+
+/// All requests of one letter together take at most so long.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Sends. One for all routes: it holds the machine's trusted roots.
 #[derive(Clone)]
 pub struct Sender {
     trust: Arc<Trust>,
+    limits: Limits,
 }
 
 impl Default for Sender {
@@ -33,16 +63,34 @@ impl Default for Sender {
 impl Sender {
     /// Trusts the authorities of this machine, and those of each route.
     pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(limits: Limits) -> Self {
         Self {
             trust: Arc::new(Trust::of_this_machine()),
+            limits,
         }
     }
 
     /// Tries once. `utc` is the time by which a webhook is signed.
     pub async fn send(&self, route: &Route, message: &Message, utc: Timestamp) -> Answer {
+        let attempt = self.unbounded(route, message, utc);
+        match tokio::time::timeout(LETTER_TIMEOUT, attempt).await {
+            Ok(answer) => answer,
+            Err(_) => Answer::Again {
+                why: format!("not done within {}", crate::text::span(LETTER_TIMEOUT)),
+                after: None,
+            },
+        }
+    }
+
+    async fn unbounded(&self, route: &Route, message: &Message, utc: Timestamp) -> Answer {
         let zone = route.hours.zone();
         let ways = Ways {
             trust: &self.trust,
+            limits: self.limits,
             authorities: &route.authorities,
         };
         match &route.medium {
@@ -84,6 +132,8 @@ impl Sender {
 pub struct Ways<'a> {
     /// The machine's roots.
     pub trust: &'a Trust,
+    /// How long it may take.
+    pub limits: Limits,
     /// Further authorities of the route, PEM.
     pub authorities: &'a [Vec<u8>],
 }
