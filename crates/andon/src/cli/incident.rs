@@ -1,6 +1,7 @@
 //! `andon incident`: what is open, its story, and what a person says about it.
 
-use super::asked::{AskedNode, told};
+use super::asked::{AskedNode, Pass, told};
+use super::flags::PlaceFlags;
 use super::http::Client;
 use super::{Failure, screen};
 use andon_model::{Incident, IncidentState, Severity, TimelineKind, Timestamp};
@@ -68,6 +69,8 @@ pub struct About {
     json: bool,
     #[command(flatten)]
     asked: AskedNode,
+    #[command(flatten)]
+    place: PlaceFlags,
 }
 
 pub fn run(command: IncidentCommand) -> Result<ExitCode, Failure> {
@@ -131,8 +134,9 @@ async fn say(about: &About, what: &str, body: serde_json::Value) -> Result<ExitC
     let all = all(&client).await?;
     let id = &named(&all, &about.id)?.id;
     let path = format!("/api/v1/incidents/{id}/{what}");
-    let answer = client
-        .post(&path, &body)
+    let mut pass = Pass::new(client.clone(), about.place.clone());
+    let answer = pass
+        .act(async |client: &Client| client.post(&path, &body).await)
         .await
         .map_err(|error| Failure::new(told(&error)))?;
     if answer.status != 200 {

@@ -56,7 +56,8 @@ Examples:
   andon incident resolve qx9
 
 Exit code of list: 0 none is open, 1 some are, 2 cannot tell.
-Saying something needs the role operator: give a token with --token or ANDON_TOKEN.";
+Saying something needs the role operator: give a token with --token or ANDON_TOKEN. Whoever may
+write the node's files (--data-dir) needs none.";
 
 pub const TRACE: &str = "\
 Examples:

@@ -588,8 +588,14 @@ impl GridTask {
         for key in andon_grid::plan(&sites, self.grid.me(), hours) {
             let route = routes.get(&key);
             let address = route.and_then(|route| {
+                // A host of several addresses is confirmed now at one and now at another. While
+                // flows live, the link stays where it is: elsewhere a broken way would vanish.
+                let kept = self
+                    .working_address(key)
+                    .filter(|kept| route.addresses.contains(kept));
                 route
                     .via
+                    .or(kept)
                     .or(route.confirmed)
                     .or_else(|| route.addresses.first().copied())
             });
@@ -630,6 +636,21 @@ impl GridTask {
             .handle
             .send(WireCommand::Members(membership.members.clone()));
         self.membership = membership;
+    }
+
+    /// Where a node is probed at present, if some of the link's flows live there.
+    fn working_address(&self, key: NodeKey) -> Option<SocketAddr> {
+        let lives = self.links.iter().any(|report| {
+            report.to == Peer::Node(key)
+                && report.transport == andon_model::Transport::Udp
+                && matches!(
+                    report.state,
+                    LinkState::Up | LinkState::Partial | LinkState::Degraded
+                )
+        });
+        let mut plan = self.membership.plan.iter();
+        let (_, address, ..) = plan.find(|(to, ..)| *to == key).filter(|_| lives)?;
+        *address
     }
 
     fn tick(&mut self) {
