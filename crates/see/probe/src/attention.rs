@@ -10,8 +10,10 @@ use std::time::Duration;
 const ABSENT_MIN: Duration = Duration::from_millis(50);
 /// A delay of this size at the 99th percentile makes latency figures worthless.
 const BUSY_FROM_US: u32 = 25_000;
-/// Busy ends below this, so that the state does not flutter.
+/// Busy ends below this...
 const BUSY_UNTIL_US: u32 = 8_000;
+/// ...when it has stayed below for so many seconds: a busy host has calm moments.
+const CALM_SECONDS: u32 = 30;
 /// Wakes needed before anything is said.
 const WAKES_MIN: u32 = 20;
 
@@ -20,6 +22,7 @@ const WAKES_MIN: u32 = 20;
 pub struct Attention {
     missed_us: u64,
     delays: WindowedHistogram<5>,
+    calm_seconds: u32,
     health: HostHealth,
 }
 
@@ -28,6 +31,7 @@ impl Default for Attention {
         Self {
             missed_us: 0,
             delays: WindowedHistogram::new(Duration::from_secs(2)),
+            calm_seconds: 0,
             health: HostHealth::default(),
         }
     }
@@ -58,19 +62,19 @@ impl Attention {
         Instant(attentive.0.saturating_add(self.missed_us))
     }
 
-    /// Judges the last 10 s; to be called about once a second.
+    /// Judges the last 10 s; to be called once a second.
     pub fn judge(&mut self, now: Instant) -> HostHealth {
         self.delays.turn(now);
         let (wakes, [p99]) = self.delays.quantiles(5, [0.99]);
         let Some(p99) = p99.filter(|_| wakes >= WAKES_MIN) else {
             return self.health;
         };
-        let busy = p99
-            >= if self.health.busy {
-                BUSY_UNTIL_US
-            } else {
-                BUSY_FROM_US
-            };
+        self.calm_seconds = if p99 < BUSY_UNTIL_US {
+            self.calm_seconds.saturating_add(1)
+        } else {
+            0
+        };
+        let busy = p99 >= BUSY_FROM_US || self.health.busy && self.calm_seconds < CALM_SECONDS;
         let published = self.health.scheduling_delay_us_p99;
         // Steps of four, left only when clearly beyond: what wobbles would keep the grid talking.
         if published == 0
@@ -133,7 +137,10 @@ mod tests {
             }
             attention.judge(Instant(at))
         };
-        let calm = wakes(&mut attention, 300, 10);
+        let mut each_second = |attention: &mut Attention, late: u64, seconds: u64| {
+            (0..seconds).fold(HostHealth::default(), |_, _| wakes(attention, late, 1))
+        };
+        let calm = each_second(&mut attention, 300, 10);
         assert_eq!(
             calm,
             HostHealth {
@@ -141,7 +148,7 @@ mod tests {
                 busy: false
             }
         );
-        let busy = wakes(&mut attention, 40_000, 10);
+        let busy = each_second(&mut attention, 40_000, 10);
         assert_eq!(
             busy,
             HostHealth {
@@ -149,6 +156,12 @@ mod tests {
                 busy: true
             }
         );
-        assert!(!wakes(&mut attention, 300, 12).busy);
+        for _ in 0..10 {
+            // A calm moment of two seconds does not end it.
+            assert!(each_second(&mut attention, 300, 2).busy);
+            assert!(each_second(&mut attention, 40_000, 2).busy);
+        }
+        assert!(each_second(&mut attention, 300, 30).busy);
+        assert!(!each_second(&mut attention, 300, 12).busy);
     }
 }

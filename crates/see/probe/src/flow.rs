@@ -1,7 +1,8 @@
 //! One flow of a link: what is in flight, what became of it, and whether the flow is alive.
 //! Knows nothing of other flows; the link decides what a dead flow means.
 
-use crate::note::Note;
+use crate::minute::{Counts, Minute};
+use crate::note::{DeadFlow, Note};
 use crate::now::{Attentive, Now};
 use crate::paths::FlowHealth;
 use crate::plan::FlowDetail;
@@ -26,6 +27,8 @@ pub enum Kind {
     Regular,
     /// The probe before it surprised us.
     Confirm,
+    /// One of a burst: it is no measure of the link's usual loss.
+    Burst,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ struct InFlight {
     deadline: Attentive,
     kind: Kind,
     fate: Fate,
+    /// Which of the flow's ports it left from, by count.
+    port_count: u8,
 }
 
 /// A probe that was not answered in time, or was refused.
@@ -71,16 +76,22 @@ pub struct Answer {
     pub lost_forward: u32,
     /// Losses on the way back that this answer told.
     pub lost_return: u32,
+    /// Probes lost in a row before it, on a flow that was alive; 0 on one that was not.
+    pub lost_before: u32,
 }
 
 /// State of one flow.
 #[derive(Debug)]
 pub struct FlowCore {
     port: u16,
+    /// Ports that it has had, to tell the answers of an earlier one.
+    port_count: u8,
     next_sequence: u32,
     flight: VecDeque<InFlight>,
     alive: Option<bool>,
     lost_run: u32,
+    /// When the first probe of that run was sent.
+    lost_since: Option<Instant>,
     good_run: u32,
     confirm_at: Option<Instant>,
     confirms_left: u32,
@@ -92,6 +103,9 @@ pub struct FlowCore {
     lost_return: u64,
     rtt_us_last: Option<u32>,
     answered_at: Option<Instant>,
+    /// When the newest probe that was answered was sent.
+    answered_sent: Instant,
+    minute: Minute,
 }
 
 impl FlowCore {
@@ -99,10 +113,12 @@ impl FlowCore {
     pub fn new(port: u16, sequence: u32) -> Self {
         Self {
             port,
+            port_count: 0,
             next_sequence: sequence % SEQUENCE_END,
             flight: VecDeque::new(),
             alive: None,
             lost_run: 0,
+            lost_since: None,
             good_run: 0,
             confirm_at: None,
             confirms_left: 0,
@@ -113,7 +129,38 @@ impl FlowCore {
             lost_return: 0,
             rtt_us_last: None,
             answered_at: None,
+            answered_sent: Instant(0),
+            minute: Minute::default(),
         }
+    }
+
+    /// A flow whose losses are a surprise from the first on.
+    pub fn presumed_alive(port: u16, sequence: u32) -> Self {
+        Self {
+            alive: Some(true),
+            ..Self::new(port, sequence)
+        }
+    }
+
+    /// Its source port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Leaves from another port from here on. Answers to what left from the old one still
+    /// count; the evidence of the old one does not.
+    pub fn renew(&mut self, port: u16) {
+        self.port = port;
+        self.port_count = self.port_count.wrapping_add(1);
+        self.reflected = None;
+        self.minute.clear();
+    }
+
+    /// Nobody knows whether it answers: it has hardly been asked of late.
+    pub fn forget_state(&mut self) {
+        self.alive = self.alive.filter(|alive| *alive && self.lost_run == 0);
+        (self.lost_run, self.lost_since) = (0, None);
+        self.skip_confirm();
     }
 
     /// Whether it answers; `None` until known.
@@ -159,6 +206,7 @@ impl FlowCore {
             deadline: now.attentive.plus(timeout),
             kind,
             fate: Fate::Waiting,
+            port_count: self.port_count,
         });
         self.sent += 1;
         if kind == Kind::Confirm {
@@ -183,19 +231,43 @@ impl FlowCore {
         };
         entry.fate = Fate::Answered;
         let InFlight {
-            sent, stamp, kind, ..
+            sent,
+            stamp,
+            kind,
+            port_count,
+            ..
         } = *entry;
         let total_us = i64::try_from(received.since(sent).as_micros()).unwrap_or(i64::MAX);
         let far_us = packet.sent.micros_since(packet.received).clamp(0, total_us);
         let rtt_us = u32::try_from(total_us - far_us).unwrap_or(u32::MAX).max(1);
         let back_us = packet.sent.micros_since(NtpTime::of(now.utc_of(received)));
         let offset_us = packet.received.micros_since(stamp).saturating_add(back_us) / 2;
-        let (lost_forward, lost_return) = self.attribute(packet.asked.sequence, packet.sequence);
+        // Each port is a session of its own at the reflector.
+        let (lost_forward, lost_return) = if port_count == self.port_count {
+            self.attribute(packet.asked.sequence, packet.sequence)
+        } else {
+            (0, 0)
+        };
         self.answered += 1;
-        self.lost_run = 0;
+        if self.alive != Some(true) {
+            self.minute.clear();
+        } else if port_count == self.port_count {
+            if late {
+                self.minute.late(now.at);
+            }
+            let told = (lost_forward, lost_return);
+            self.minute.answered(now.at, rtt_us, told);
+        }
+        let lost_before = if self.alive == Some(true) {
+            self.lost_run
+        } else {
+            0
+        };
+        (self.lost_run, self.lost_since) = (0, None);
         self.good_run = self.good_run.saturating_add(1);
         self.rtt_us_last = Some(rtt_us);
         self.answered_at = Some(received);
+        self.answered_sent = self.answered_sent.max(sent);
         match self.alive {
             None => self.alive = Some(true),
             Some(false) if self.good_run >= REVIVE_RUN => self.alive = Some(true),
@@ -212,6 +284,7 @@ impl FlowCore {
             offset_us,
             lost_forward,
             lost_return,
+            lost_before,
         })
     }
 
@@ -228,8 +301,8 @@ impl FlowCore {
                 });
             }
         }
-        for _ in &losses {
-            self.lose(now, run_to_die);
+        for loss in &losses {
+            self.lose(now, *loss, run_to_die);
         }
         losses
     }
@@ -244,7 +317,7 @@ impl FlowCore {
             sent: entry.sent,
             kind: entry.kind,
         };
-        self.lose(now, run_to_die);
+        self.lose(now, loss, run_to_die);
         Some(loss)
     }
 
@@ -284,14 +357,41 @@ impl FlowCore {
     }
 
     /// How it fares, for traces and path reports; `flow` is its index in the link.
-    pub fn health(&self, flow: u16) -> FlowHealth {
+    pub fn health(&self, now: Instant, flow: u16) -> FlowHealth {
+        let counts = self.minute.counts(now);
         FlowHealth {
             flow,
             port: self.port,
             alive: self.alive,
             lost_run: self.lost_run,
-            rtt_us_p50: self.rtt_us_last,
-            ..FlowHealth::default()
+            sent: counts.sent,
+            lost_forward: counts.lost_forward,
+            lost_return: counts.lost_return,
+            rtt_us_p50: self.minute.rtt_us_p50(now),
+            large_lost: false,
+        }
+    }
+
+    /// What became of its probes within the last minute.
+    pub fn counts(&self, now: Instant) -> Counts {
+        self.minute.counts(now)
+    }
+
+    /// What the far end is told of it, if it is dead.
+    pub fn death(&self, now: Instant, flow: u8) -> Option<DeadFlow> {
+        let since = self.lost_since.filter(|_| self.alive == Some(false))?;
+        let silent_ms = now.since(since).as_millis();
+        Some(DeadFlow {
+            flow,
+            port: self.port,
+            silent_ms: u16::try_from(silent_ms).unwrap_or(u16::MAX),
+        })
+    }
+
+    /// Asks a dead flow at once: others of its link came back.
+    pub fn hurry(&mut self, now: Instant) {
+        if self.alive == Some(false) && self.confirm_at.is_none() {
+            (self.confirm_at, self.confirms_left) = (Some(now), 1);
         }
     }
 
@@ -311,9 +411,14 @@ impl FlowCore {
         }
     }
 
-    fn lose(&mut self, now: Now, run_to_die: u32) {
+    fn lose(&mut self, now: Now, loss: Loss, run_to_die: u32) {
+        if self.alive == Some(false) && loss.sent < self.answered_sent {
+            return; // Lost before it came back: it has answered since.
+        }
         self.good_run = 0;
         self.lost_run = self.lost_run.saturating_add(1);
+        self.lost_since.get_or_insert(loss.sent);
+        self.minute.lost(now.at);
         if self.lost_run >= run_to_die {
             self.alive = Some(false);
         }

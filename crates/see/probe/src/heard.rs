@@ -4,10 +4,12 @@
 //! *Silent* stays while the node is a member, since a cut can last for days. Who judges must
 //! ask too whether the far node still means to probe us (its own report of the link says so).
 
+use crate::note::Note;
 use crate::now::Attentive;
+use crate::silent_flows::SilentFlows;
 use crate::stamp::{NtpTime, ssid};
 use andon_model::{Heard, NodeKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ struct Arrivals {
     run: u32,
     distance_us: f64,
     newest: NtpTime,
+    flows: SilentFlows,
 }
 
 /// Arrivals by node.
@@ -38,6 +41,8 @@ struct Arrivals {
 pub struct HeardTable {
     by_ssid: BTreeMap<u16, Vec<(NodeKey, Vec<IpAddr>)>>,
     arrivals: BTreeMap<NodeKey, Arrivals>,
+    /// Nodes whose silent flows changed; bounded by the members.
+    silent_changed: BTreeSet<NodeKey>,
     changed: bool,
 }
 
@@ -61,7 +66,8 @@ impl HeardTable {
     }
 
     /// A probe with this session id, sent at this time by its sender's clock, arrived from this
-    /// address. Returns whether it is a sign of life.
+    /// address. Returns whether it is a sign of life. What its note says of the sender's flows
+    /// is taken in if it is.
     ///
     /// `continues`: it follows the probes of a session that was a sign of life before. Others
     /// must be newer than all that came of this node, or a probe captured before its death and
@@ -73,6 +79,7 @@ impl HeardTable {
         ssid: u16,
         from: IpAddr,
         sent: NtpTime,
+        note: &Note,
         continues: bool,
     ) -> bool {
         let from = from.to_canonical();
@@ -96,6 +103,7 @@ impl HeardTable {
             run: 0,
             distance_us: 1_000_000.0,
             newest: sent,
+            flows: SilentFlows::default(),
         });
         let is_newest = is_first || sent.micros_since(arrivals.newest) > 0;
         if !is_newest && !continues {
@@ -120,6 +128,9 @@ impl HeardTable {
             arrivals.heard = Heard::Arriving;
             self.changed = true;
         }
+        if arrivals.flows.arrived(now, note) {
+            self.silent_changed.insert(key);
+        }
         true
     }
 
@@ -142,6 +153,20 @@ impl HeardTable {
         self.arrivals
             .get(&node)
             .map_or(Heard::NotExpected, |arrivals| arrivals.heard)
+    }
+
+    /// Source ports of this node's flows that stopped arriving while others still arrive, as
+    /// the node itself names them; sorted.
+    pub fn silent_from(&self, now: Attentive, node: NodeKey) -> Vec<u16> {
+        self.arrivals
+            .get(&node)
+            .filter(|arrivals| arrivals.heard == Heard::Arriving)
+            .map_or_else(Vec::new, |arrivals| arrivals.flows.ports(now))
+    }
+
+    /// Nodes whose silent flows changed since last asked.
+    pub fn take_silent_changed(&mut self) -> BTreeSet<NodeKey> {
+        std::mem::take(&mut self.silent_changed)
     }
 
     /// Nodes that probe us or did.
@@ -174,7 +199,8 @@ mod tests {
         for i in 0..count {
             let at = Attentive((from_ms + i * every_ms) * 1000);
             table.wake(at);
-            table.arrived(at, ssid(key), ME, sent_at(from_ms + i * every_ms), false);
+            let sent = sent_at(from_ms + i * every_ms);
+            table.arrived(at, ssid(key), ME, sent, &Note::default(), false);
         }
         from_ms + count * every_ms
     }
@@ -209,12 +235,12 @@ mod tests {
         for ms in (end..end + 3_000).step_by(100) {
             let (at, old) = (Attentive(ms * 1000), sent_at(ms - end + 1_000));
             table.wake(at);
-            assert!(!table.arrived(at, ssid(key), ME, old, false));
+            assert!(!table.arrived(at, ssid(key), ME, old, &Note::default(), false));
         }
         assert_eq!(table.heard(key), Heard::Silent);
         // A flow whose probes overtake each other, or whose sender's clock was set back, goes on.
         let at = Attentive((end + 3_000) * 1000);
-        assert!(table.arrived(at, ssid(key), ME, sent_at(1_000), true));
+        assert!(table.arrived(at, ssid(key), ME, sent_at(1_000), &Note::default(), true));
     }
 
     #[test]

@@ -142,6 +142,8 @@ pub struct WireStats {
     pub send_errors: u64,
     /// Datagrams that the kernel dropped at our sockets, since we read too slowly.
     pub kernel_drops: u64,
+    /// Bursts begun: links probed over many flows for a while.
+    pub bursts: u64,
     /// Share of the wanted probe rate that the budget allows, 0..=1.
     pub coverage: f32,
 }

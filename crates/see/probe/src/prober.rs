@@ -1,14 +1,21 @@
 //! Whom to ask, when, on which flow; and whose answer it is. Holds the links and their
 //! pacing; what a link's answers mean is [`LinkCore`]'s business.
+//!
+//! The node's flows are its source ports: the standing ones, which each link is probed over all
+//! the time, come first; behind them are spare ones for bursts and scouts.
 
 use crate::budget::Budget;
+use crate::burst::{Bursts, Change, Pace, Symptom};
 use crate::flow::{FlowCore, Kind};
 use crate::history::Second;
 use crate::link_state::{LinkCore, Ways};
+use crate::note::Purpose;
 use crate::now::Now;
 use crate::paths::LinkHealth;
 use crate::plan::{FlowDetail, LINKS_MAX, LinkDetail, PlannedLink};
-use crate::stamp::{ReflectorPacket, SenderPacket, ssid};
+use crate::rotation::Rotation;
+use crate::scouts::{Finding, Scouts};
+use crate::stamp::{PACKET_BYTES, ReflectorPacket, SenderPacket, ssid};
 use crate::wheel::Wheel;
 use andon_model::{Heard, Instant, LinkReport, LinkState, NodeKey, Transport};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
@@ -25,6 +32,31 @@ const FIRST_WITHIN_US: u64 = 16_000;
 const FRAME_EVERY: Duration = Duration::from_millis(250);
 /// Round of UDP while frames carry the link: a try a second, in case UDP opens.
 const UDP_RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Round of frames that are tried while UDP is silent.
+const FRAME_RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Flows of a burst, standing ones included. Finds one bad path of sixteen with 98 of 100.
+pub const FLOWS_MAX: u16 = 64;
+/// Round of a burst's flows, fast and slow.
+const BURST_ROUND: Duration = Duration::from_millis(250);
+const BURST_SLOW_ROUND: Duration = Duration::from_secs(8);
+/// Probes a second that a burst is worth starting with: half of its flows in a second.
+const BURST_PPS_MIN: f64 = 28.0;
+/// Probes that a burst sends at one wake.
+const BURST_AT_ONCE: usize = 8;
+/// A link's large probes are so far apart while all is well: each of eight flows is asked once
+/// in 16 s. Halved, probing costs a tenth more bytes.
+const LARGE_EVERY: Duration = Duration::from_secs(2);
+/// One scout goes with so many probes of a link...
+const SCOUT_SHARE: f64 = 0.25;
+/// ...and so many a second of a node at most.
+const SCOUTS_PPS_MAX: f64 = 32.0;
+/// What a scout that found silence, or loss, weighs as a reason for a burst.
+const SILENT_WEIGHT: u32 = 300;
+const LOSSY_WEIGHT: u32 = 5;
+/// Bursts, ports and the like are looked at this often.
+const SECOND: Duration = Duration::from_secs(1);
+/// Sockets that could not be opened are tried again after this.
+const OPEN_EVERY: Duration = Duration::from_secs(60);
 /// Sequence numbers start below; low numbers make a restart visible.
 const SEQUENCE_START_END: u32 = 1 << 16;
 /// What the prober is told once.
@@ -32,7 +64,7 @@ const SEQUENCE_START_END: u32 = 1 << 16;
 pub struct ProberConfig {
     /// This node.
     pub me: NodeKey,
-    /// Local ports of the flows; their number is the number of flows.
+    /// Local ports of the standing flows; their number is the number of flows.
     pub ports: Vec<u16>,
     /// Time in which each flow of a link is probed once. Half of it finds faults sooner and
     /// costs twice the packets; sane: 0.5-10 s.
@@ -67,6 +99,17 @@ pub struct Probe {
     pub route: Route,
     /// What.
     pub packet: SenderPacket,
+    /// Bytes of the datagram; more than [`PACKET_BYTES`] for a large one.
+    pub bytes: usize,
+}
+
+/// What the prober needs of the host's sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketWish {
+    /// Sockets for all flows with an index below this.
+    Open(u16),
+    /// Another port for this flow; the old one is listened to for a while.
+    Renew(u16),
 }
 
 /// Counters of the prober.
@@ -90,6 +133,8 @@ pub struct ProberCounts {
     pub unmatched: u64,
     /// Planned links beyond the limit.
     pub links_refused: u64,
+    /// Bursts begun.
+    pub bursts: u64,
 }
 
 #[derive(Debug)]
@@ -102,7 +147,10 @@ struct Link {
     /// Probes of the first round still to come.
     first: usize,
     udp_at: Instant,
+    burst_at: Instant,
+    burst_turn: usize,
     frame_at: Instant,
+    transport: Transport,
     /// The timer that counts; others of this link in the wheel are stale.
     armed: Instant,
 }
@@ -127,6 +175,14 @@ pub struct Prober {
     by_connection: BTreeMap<u64, Vec<NodeKey>>,
     wheel: Wheel<NodeKey>,
     budget: Budget,
+    /// Ports of all flows, by index.
+    ports: Vec<u16>,
+    bursts: Bursts,
+    scouts: Scouts,
+    rotation: Rotation,
+    second_at: Instant,
+    open_at: Instant,
+    wishes: VecDeque<SocketWish>,
     probes: VecDeque<Probe>,
     /// Links that lost a probe or changed; a set, so that it is bounded by the links.
     suspects: BTreeSet<NodeKey>,
@@ -145,6 +201,13 @@ impl Prober {
             by_connection: BTreeMap::new(),
             wheel: Wheel::new(now),
             budget: Budget::new(config.budget_pps, now),
+            ports: config.ports.clone(),
+            bursts: Bursts::default(),
+            scouts: Scouts::default(),
+            rotation: Rotation::new(u16::try_from(config.ports.len()).unwrap_or(FLOWS_MAX), now),
+            second_at: now + SECOND,
+            open_at: now,
+            wishes: VecDeque::new(),
             probes: VecDeque::new(),
             suspects: BTreeSet::new(),
             changed: false,
@@ -176,6 +239,7 @@ impl Prober {
             self.links.insert(plan.to, link);
         }
         self.changed |= starting > 0 || !old.is_empty();
+        old.keys().for_each(|key| self.bursts.forget(*key));
         self.by_address.clear();
         self.by_connection.clear();
         for (key, link) in &self.links {
@@ -215,15 +279,23 @@ impl Prober {
             .get(&place(from))
             .cloned()
             .unwrap_or_default();
-        self.answer(
-            now,
-            received,
-            links,
-            Transport::Udp,
-            flow,
-            packet,
-            host_busy,
-        );
+        if packet.asked.note.purpose == Purpose::Large {
+            let fits = links.into_iter().any(|key| {
+                let large = self.links.get_mut(&key).and_then(|l| l.core.large_mut());
+                large.is_some_and(|large| large.answer(now.at, flow, packet))
+            });
+            self.counts.unmatched += u64::from(!fits);
+            return;
+        }
+        // An older node's answer does not say that it is one to a scout.
+        let is_scout = usize::from(flow) >= self.flows()
+            && links
+                .iter()
+                .any(|key| self.scouts.answer(now, received, *key, flow, packet));
+        if !is_scout {
+            let udp = Transport::Udp;
+            self.answer(now, received, links, udp, flow, packet, host_busy);
+        }
     }
 
     /// An answer came over a frame connection.
@@ -270,13 +342,49 @@ impl Prober {
     pub fn handle_unsent(&mut self, flow: u16, to: SocketAddr, asked: &SenderPacket) {
         self.counts.unsent += 1;
         for key in self.by_address.get(&place(to)).cloned().unwrap_or_default() {
-            if let Some(flow) = self
-                .links
-                .get_mut(&key)
-                .and_then(|link| link.core.flow_mut(Transport::Udp, flow))
-            {
+            self.scouts.unsent(key, flow, asked);
+            let Some(link) = self.links.get_mut(&key) else {
+                continue;
+            };
+            if asked.note.purpose == Purpose::Large {
+                if let Some(large) = link.core.large_mut() {
+                    large.unsent(flow);
+                }
+            } else if let Some(flow) = link.core.flow_mut(Transport::Udp, flow) {
                 flow.unsent(asked);
             }
+        }
+    }
+
+    /// The host says that what goes there from this flow may have `mtu` bytes at most, headers
+    /// included: a large probe was not sent, or a router refused it as it ought to.
+    pub fn handle_too_large(
+        &mut self,
+        now: Now,
+        flow: u16,
+        to: SocketAddr,
+        sequence: u32,
+        mtu: u32,
+    ) {
+        for key in self.by_address.get(&place(to)).cloned().unwrap_or_default() {
+            let large = self.links.get_mut(&key).and_then(|l| l.core.large_mut());
+            if let Some(large) = large {
+                large.too_large(now.at, flow, sequence, mtu);
+            }
+        }
+    }
+
+    /// A flow's socket was opened, or got another port. Indexes follow each other.
+    pub fn handle_port(&mut self, flow: u16, port: u16) {
+        self.scouts.recall(flow);
+        let count = self.ports.len();
+        match self.ports.get_mut(usize::from(flow)) {
+            Some(held) => *held = port,
+            None if usize::from(flow) == count && flow < FLOWS_MAX => self.ports.push(port),
+            None => return,
+        }
+        for link in self.links.values_mut() {
+            link.core.renew_flow(flow, port);
         }
     }
 
@@ -303,11 +411,21 @@ impl Prober {
                 );
             }
         }
+        self.wake_scouts(now);
+        if now.at >= self.second_at && !self.links.is_empty() {
+            self.second_at = now.at + SECOND;
+            self.second(now, host_busy);
+        }
     }
 
-    /// When to wake it.
+    /// When to wake it. Scouts and bursts go with the links' own timers.
     pub fn next_wake(&self) -> Option<Instant> {
         self.wheel.next()
+    }
+
+    /// What it needs of the sockets; until `None`.
+    pub fn poll_wish(&mut self) -> Option<SocketWish> {
+        self.wishes.pop_front()
     }
 
     /// What to send; until `None`.
@@ -329,7 +447,7 @@ impl Prober {
     }
 
     /// How a link fares, for traces and path reports; `None` if it is not probed.
-    pub fn health(&self, node: NodeKey) -> Option<LinkHealth> {
+    pub fn health(&self, now: Instant, node: NodeKey) -> Option<LinkHealth> {
         let link = self.links.get(&node)?;
         Some(LinkHealth {
             to: node,
@@ -338,7 +456,7 @@ impl Prober {
                 .address
                 .filter(|_| link.core.transport() == Transport::Udp),
             state: link.core.state(),
-            flows: link.core.flow_health().collect(),
+            flows: link.core.flow_health(now).collect(),
             silent_from: Vec::new(),
         })
     }
@@ -394,11 +512,13 @@ impl Prober {
             rtt_us_smoothed,
             clock_offset_us,
             flows,
+            paths: Vec::new(),
             history: history.seconds().map(Second::detail).collect(),
             report,
         })
     }
 
+    /// Standing flows.
     fn flows(&self) -> usize {
         self.config.ports.len()
     }
@@ -408,7 +528,8 @@ impl Prober {
         order.shuffle(&mut self.rng);
         let mut flow =
             |port: u16| FlowCore::new(port, self.rng.random_range(0..SEQUENCE_START_END));
-        let flows = self.config.ports.iter().map(|port| flow(*port)).collect();
+        let standing = self.ports.iter().take(self.config.ports.len());
+        let flows = standing.map(|port| flow(*port)).collect();
         let frame = flow(0);
         // Many links at once start one after another, as the budget allows.
         let queue = self.budget.time_of(index * self.flows());
@@ -422,7 +543,10 @@ impl Prober {
             order,
             turn: 0,
             udp_at: start,
+            burst_at: start,
+            burst_turn: 0,
             frame_at: start,
+            transport: Transport::Udp,
             armed: start,
         }
     }
@@ -487,7 +611,12 @@ impl Prober {
         if changed || lost > 0 {
             self.suspects.insert(key);
         }
-        let frames = link.core.transport() == Transport::Tcp;
+        let transport = link.core.transport();
+        if std::mem::replace(&mut link.transport, transport) != transport {
+            // All flows are to be known soon again.
+            (link.first, link.udp_at) = (link.order.len(), now.at);
+        }
+        let frames = transport == Transport::Tcp;
         if ways.udp && now.at >= link.udp_at && !link.order.is_empty() {
             let flow = link.order[link.turn % link.order.len()];
             link.turn += 1;
@@ -503,15 +632,210 @@ impl Prober {
             link.first = link.first.saturating_sub(1);
             link.udp_at = now.at + every.mul_f64(self.rng.random_range(0.85..1.15));
             self.send(now, key, Transport::Udp, flow, Kind::Regular);
+            if !frames {
+                self.scout(now, key);
+            }
+        }
+        if !frames {
+            self.burst(now, key);
+            self.ask_large(now, key);
         }
         let Some(link) = self.links.get_mut(&key) else {
             return;
         };
-        if frames && ways.frames && now.at >= link.frame_at {
-            link.frame_at = now.at + FRAME_EVERY.mul_f64(self.rng.random_range(0.85..1.15));
+        let tries = link.core.tries_frames(now);
+        if (frames || tries) && ways.frames && now.at >= link.frame_at {
+            let every = if frames {
+                FRAME_EVERY
+            } else {
+                FRAME_RETRY_EVERY
+            };
+            link.frame_at = now.at + every.mul_f64(self.rng.random_range(0.85..1.15));
             self.send(now, key, Transport::Tcp, 0, Kind::Regular);
         }
         self.confirm(now, key);
+    }
+
+    /// A burst's own flows, beside the standing ones.
+    fn burst(&mut self, now: Now, key: NodeKey) {
+        let (Some(pace), standing) = (self.bursts.pace(key), self.flows()) else {
+            return;
+        };
+        let share = self.budget.spare_pps() / self.bursts.fast().max(1) as f64;
+        for _ in 0..BURST_AT_ONCE {
+            let Some(link) = self.links.get_mut(&key) else {
+                return;
+            };
+            let extra = link.core.flows().len().saturating_sub(standing);
+            if extra == 0 || now.at < link.burst_at {
+                return;
+            }
+            let every = match pace {
+                Pace::Fast => BURST_ROUND
+                    .div_f64(extra as f64)
+                    .max(Duration::from_secs_f64(1.0 / share.max(1.0))),
+                Pace::Slow => BURST_SLOW_ROUND.div_f64(extra as f64),
+            };
+            // What was due long ago is not made up for.
+            let missed = now.at.since(link.burst_at) > every * BURST_AT_ONCE as u32;
+            let from = if missed { now.at } else { link.burst_at };
+            link.burst_at = from + every;
+            link.burst_turn = (link.burst_turn + 1) % extra;
+            let flow = u16::try_from(standing + link.burst_turn).unwrap_or(u16::MAX);
+            self.send(now, key, Transport::Udp, flow, Kind::Burst);
+        }
+    }
+
+    fn ask_large(&mut self, now: Now, key: NodeKey) {
+        let every = LARGE_EVERY.mul_f64(self.budget.stretch());
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
+        let Some(to) = link.plan.address else { return };
+        if link.core.large_at().is_none_or(|at| now.at < at) {
+            return;
+        }
+        let timeout = link.core.timeout();
+        let Some(large) = link.core.large_mut() else {
+            return;
+        };
+        if let Some(flow) = large.due(now.at, every)
+            && let Some((packet, bytes)) = large.ask(now, flow, to.ip(), self.ssid, timeout)
+        {
+            self.counts.sent += 1;
+            self.probes.push_back(Probe {
+                route: Route::Udp { flow, to },
+                packet,
+                bytes,
+            });
+        }
+    }
+
+    /// Now and then a look at one of the spare ports, while the link is well.
+    fn scout(&mut self, now: Now, key: NodeKey) {
+        let Some(link) = self.links.get(&key) else {
+            return;
+        };
+        let spare = self.ports.len().saturating_sub(self.flows());
+        let is_well = matches!(link.core.state(), LinkState::Up | LinkState::Degraded);
+        if spare == 0 || !is_well || self.budget.stretch() > 1.0 || self.bursts.pace(key).is_some()
+        {
+            return;
+        }
+        let rate = self.links.len() as f64 * self.flows() as f64 / self.config.round.as_secs_f64();
+        let share = SCOUT_SHARE.min(SCOUTS_PPS_MAX / rate.max(1.0));
+        if !self.rng.random_bool(share.clamp(0.0, 1.0)) {
+            return;
+        }
+        let index = self.flows() + self.rng.random_range(0..spare);
+        let flow = (u16::try_from(index).unwrap_or(u16::MAX), self.ports[index]);
+        let sequence = self.rng.random_range(0..SEQUENCE_START_END);
+        let timeout = link.core.timeout();
+        let sent = self
+            .scouts
+            .send(now, key, flow, sequence, self.ssid, timeout);
+        if let Some(packet) = sent {
+            self.push_scout(key, flow.0, packet);
+        }
+    }
+
+    fn wake_scouts(&mut self, now: Now) {
+        if self.scouts.is_idle() {
+            return;
+        }
+        let links = &self.links;
+        let timeout_of = |key: NodeKey| links.get(&key).map(|link| link.core.timeout());
+        for (key, flow, packet) in self.scouts.wake(now, self.ssid, timeout_of) {
+            if self.budget.confirm(now.at) {
+                self.push_scout(key, flow, packet);
+            } else {
+                self.counts.confirmations_skipped += 1;
+                self.scouts.unsent(key, flow, &packet);
+            }
+        }
+        for finding in self.scouts.findings() {
+            let (key, weight) = match finding {
+                Finding::Silent(key) => {
+                    self.second_at = now.at; // A burst may begin at once.
+                    (key, SILENT_WEIGHT)
+                }
+                Finding::Lossy(key) => (key, LOSSY_WEIGHT),
+            };
+            if let Some(link) = self.links.get_mut(&key) {
+                link.core.found(now.at, weight);
+            }
+        }
+    }
+
+    fn push_scout(&mut self, key: NodeKey, flow: u16, packet: SenderPacket) {
+        let Some(to) = self.links.get(&key).and_then(|link| link.plan.address) else {
+            return;
+        };
+        self.counts.sent += 1;
+        self.probes.push_back(Probe {
+            route: Route::Udp { flow, to },
+            packet,
+            bytes: PACKET_BYTES,
+        });
+    }
+
+    /// What is looked at once a second: who bursts, which port changes, which sockets lack.
+    fn second(&mut self, now: Now, host_busy: bool) {
+        let symptoms: BTreeMap<NodeKey, Symptom> = self
+            .links
+            .iter()
+            .map(|(key, link)| (*key, link.core.symptom(now, host_busy)))
+            .filter(|(key, symptom)| symptom.weight > 0 || self.bursts.pace(*key).is_some())
+            .collect();
+        let spare = self.ports.len().saturating_sub(self.flows());
+        let room = self.budget.spare_pps() / BURST_PPS_MIN;
+        let fast_max = if spare == 0 { 0 } else { room as usize };
+        for change in self.bursts.second(now.at, &symptoms, fast_max) {
+            self.change_burst(now, change, host_busy);
+        }
+        self.turn_ports(now);
+        let count = u16::try_from(self.ports.len()).unwrap_or(FLOWS_MAX);
+        if count < FLOWS_MAX && now.at >= self.open_at && self.budget.stretch() <= 1.0 {
+            self.open_at = now.at + OPEN_EVERY;
+            self.wishes.push_back(SocketWish::Open(FLOWS_MAX));
+        }
+    }
+
+    fn change_burst(&mut self, now: Now, change: Change, host_busy: bool) {
+        let (Change::Start(key) | Change::Slow(key) | Change::End(key)) = change;
+        let Some(link) = self.links.get_mut(&key) else {
+            return;
+        };
+        link.burst_at = now.at;
+        match change {
+            Change::Start(_) => {
+                let extra: Vec<FlowCore> = self.ports[self.config.ports.len()..]
+                    .iter()
+                    .map(|port| FlowCore::new(*port, self.rng.random_range(0..SEQUENCE_START_END)))
+                    .collect();
+                link.core.start_burst(now, extra);
+                self.counts.bursts += 1;
+            }
+            Change::Slow(_) => {}
+            Change::End(_) => link.core.end_burst(),
+        }
+        self.changed |= link.core.judge(now, link.ways(), host_busy);
+        self.suspects.insert(key);
+        self.arm(now, key, now.at + SECOND);
+    }
+
+    fn turn_ports(&mut self, now: Now) {
+        let count = u16::try_from(self.ports.len()).unwrap_or(FLOWS_MAX);
+        let (standing, links) = (self.flows(), &self.links);
+        let is_idle = self.bursts.is_idle();
+        let may = |flow: u16| {
+            let is_spare = usize::from(flow) >= standing;
+            (is_spare && is_idle)
+                || !is_spare && !links.values().any(|link| link.core.needs_port(now, flow))
+        };
+        let turned = self.rotation.second(now.at, count, may);
+        self.wishes
+            .extend(turned.into_iter().map(SocketWish::Renew));
     }
 
     fn confirm(&mut self, now: Now, key: NodeKey) {
@@ -544,7 +868,11 @@ impl Prober {
         };
         if let Some(packet) = link.core.send(now, transport, flow, kind, self.ssid) {
             self.counts.sent += 1;
-            self.probes.push_back(Probe { route, packet });
+            self.probes.push_back(Probe {
+                route,
+                packet,
+                bytes: PACKET_BYTES,
+            });
         }
     }
 
@@ -553,10 +881,14 @@ impl Prober {
         let Some(link) = self.links.get_mut(&key) else {
             return;
         };
-        let frames = link.core.transport() == Transport::Tcp && link.plan.connection.is_some();
+        let frames = (link.core.transport() == Transport::Tcp || link.core.tries_frames(now))
+            && link.plan.connection.is_some();
+        let bursts =
+            self.bursts.pace(key).is_some() && link.core.flows().len() > self.config.ports.len();
         let at = [
             Some(deadline),
             link.plan.address.map(|_| link.udp_at),
+            bursts.then_some(link.burst_at),
             frames.then_some(link.frame_at),
             link.core.confirm().map(|(at, _, _)| at),
         ];

@@ -38,6 +38,11 @@ impl Usual {
         self.rtt_us.map(|us| us as u32)
     }
 
+    /// The usual share of probes lost, 0..=1.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
     /// A second has passed. `losses`: of the last 30 s; `lately`: of the last 12 s; `p50_us`:
     /// median round trip of the last 5-10 s. Returns what is worse than usual.
     pub fn second(

@@ -1,8 +1,9 @@
 //! A world of node cores: a clock, latency, and a fault that decides over each packet.
 
 use crate::node_core::{Input, NodeCore, Output};
+use crate::paths::FlowHealth;
 use crate::plan::{PlannedLink, WireStats};
-use crate::prober::ProberConfig;
+use crate::prober::{ProberConfig, SocketWish};
 use andon_model::{HostHealth, Instant, LinkReport, LinkState, NodeKey, Peer, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,13 +21,26 @@ pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A packet on its way; `flow` is `None` for a frame.
+/// A packet on its way. Flow and its source port are `None` and 0 for a frame.
 pub struct Passing {
     pub from_node: usize,
     pub to_node: usize,
     pub flow: Option<u16>,
+    pub port: u16,
     pub question: bool,
+    pub bytes: usize,
     pub chance: f64,
+}
+
+impl Passing {
+    /// Which of so many equal paths a router picks for it: by both ends and the ports.
+    pub fn path(&self, paths: u64) -> u64 {
+        let ends = (self.from_node as u64) << 40 | (self.to_node as u64) << 20;
+        let mut hash = ends | u64::from(self.port) << 2 | u64::from(self.question);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (hash ^ (hash >> 31)) % paths
+    }
 }
 
 pub enum Fate {
@@ -44,6 +58,7 @@ struct Packet {
 
 enum What {
     Question,
+    /// To this port.
     Answer(u16),
     Frame(u64),
     Refused(u16),
@@ -56,6 +71,9 @@ struct Node {
     stats: WireStats,
     host: HostHealth,
     inbox: Vec<(Instant, Packet)>,
+    /// Ports of the flows; the second also knows those of the past.
+    ports: Vec<u16>,
+    flows: BTreeMap<u16, u16>,
     connections: BTreeMap<u64, usize>,
 }
 
@@ -64,6 +82,7 @@ pub struct World {
     now: Instant,
     flying: BTreeMap<(Instant, u64), Packet>,
     next_id: u64,
+    next_port: u16,
     rng: ChaCha8Rng,
     pub fault: Box<dyn Fn(&Passing) -> Fate>,
     pub frozen: BTreeSet<usize>,
@@ -92,6 +111,7 @@ impl World {
 
     pub fn with_budget(nodes: usize, seed: u64, budget_pps: u32) -> Self {
         let now = Instant(1_000_000_000);
+        let next_port = FLOW_PORT + (seed % 50) as u16 * 400;
         let members: Vec<(NodeKey, Vec<IpAddr>)> =
             (0..nodes).map(|n| (key(n), vec![ip(n)])).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -100,15 +120,17 @@ impl World {
             now,
             flying: BTreeMap::new(),
             next_id: 0,
+            next_port,
             fault: Box::new(|_| Fate::Passes),
             frozen: BTreeSet::new(),
             dead: BTreeSet::new(),
             rng: ChaCha8Rng::seed_from_u64(seed + 1),
         };
         for node in 0..nodes {
+            let ports: Vec<u16> = (0..FLOWS).map(|_| world.fresh_port()).collect();
             let config = ProberConfig {
                 me: key(node),
-                ports: (FLOW_PORT..FLOW_PORT + FLOWS).collect(),
+                ports: ports.clone(),
                 round: Duration::from_secs(1),
                 budget_pps,
                 rng_seed: rng.random(),
@@ -132,10 +154,17 @@ impl World {
                 stats: WireStats::default(),
                 host: HostHealth::default(),
                 inbox: Vec::new(),
+                flows: ports.iter().copied().zip(0..).collect(),
+                ports,
                 connections: BTreeMap::new(),
             });
         }
         world
+    }
+
+    fn fresh_port(&mut self) -> u16 {
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FLOW_PORT);
+        self.next_port
     }
 
     fn utc(&self, skew_us: i64) -> Timestamp {
@@ -218,12 +247,12 @@ impl World {
         let (to, now) = (packet.to_node, self.now);
         if self.dead.contains(&to) {
             if let (What::Question, true) = (&packet.what, packet.from.port() >= FLOW_PORT) {
-                let flow = packet.from.port() - FLOW_PORT;
+                let port = packet.from.port();
                 let from = SocketAddr::new(ip(to), PORT);
                 let refusal = Packet {
                     to_node: node_of(packet.from),
                     from,
-                    what: What::Refused(flow),
+                    what: What::Refused(port),
                     ..packet
                 };
                 self.nodes[refusal.to_node].inbox.push((now, refusal));
@@ -245,52 +274,47 @@ impl World {
                     from,
                     local: None,
                     received,
+                    ttl: None,
                     bytes,
                 }),
-                What::Answer(flow) => core.handle(Input::Answer {
-                    flow,
-                    from,
-                    received,
-                    bytes,
-                }),
+                What::Answer(port) => {
+                    if let Some(flow) = self.nodes[node].flows.get(&port).copied() {
+                        self.nodes[node].core.handle(Input::Answer {
+                            flow,
+                            from,
+                            received,
+                            bytes,
+                        });
+                    }
+                }
                 What::Frame(connection) => core.handle(Input::Frame {
                     connection,
                     remote: from,
                     bytes,
                 }),
-                What::Refused(flow) => core.handle(Input::Refused {
-                    flow,
-                    to: from,
-                    bytes,
-                }),
+                What::Refused(port) => {
+                    if let Some(flow) = self.nodes[node].flows.get(&port).copied() {
+                        self.nodes[node].core.handle(Input::Refused {
+                            flow,
+                            to: from,
+                            bytes,
+                        });
+                    }
+                }
             }
         }
         self.nodes[node].core.wake();
         while let Some(output) = self.nodes[node].core.poll() {
             let address = |port| SocketAddr::new(ip(node), port);
             match output {
-                Output::Probe { flow, to, bytes } => {
-                    self.fly(
-                        node,
-                        node_of(to),
-                        Some(flow),
-                        true,
-                        address(FLOW_PORT + flow),
-                        What::Question,
-                        &bytes,
-                    );
-                }
+                Output::Probe { flow, to, bytes } => self.ask(node, flow, to, &bytes),
+                Output::Large { flow, to, bytes } => self.ask(node, flow, to, &bytes),
+                Output::Sockets(wish) => self.sockets(node, wish),
                 Output::Reflection { to, bytes, .. } => {
-                    let flow = to.port() - FLOW_PORT;
-                    self.fly(
-                        node,
-                        node_of(to),
-                        Some(flow),
-                        false,
-                        address(PORT),
-                        What::Answer(flow),
-                        &bytes,
-                    );
+                    let far = node_of(to);
+                    let flow = self.nodes[far].flows.get(&to.port()).copied();
+                    let what = What::Answer(to.port());
+                    self.fly(node, far, flow, false, address(PORT), what, &bytes);
                 }
                 Output::Frame { connection, bytes } => {
                     let far = self.nodes[node].connections[&connection];
@@ -308,8 +332,34 @@ impl World {
                 }
                 Output::Stats(stats) => self.nodes[node].stats = stats,
                 Output::Host(host) => self.nodes[node].host = host,
-                Output::Links(_) => {}
+                _ => {}
             }
+        }
+    }
+
+    fn ask(&mut self, node: usize, flow: u16, to: SocketAddr, bytes: &[u8]) {
+        let port = self.nodes[node].ports[usize::from(flow)];
+        let from = SocketAddr::new(ip(node), port);
+        let far = node_of(to);
+        self.fly(node, far, Some(flow), true, from, What::Question, bytes);
+    }
+
+    fn sockets(&mut self, node: usize, wish: SocketWish) {
+        let count = self.nodes[node].ports.len() as u16;
+        let flows = match wish {
+            SocketWish::Open(below) => count..below,
+            SocketWish::Renew(flow) => flow..flow + 1,
+        };
+        for flow in flows {
+            let port = self.fresh_port();
+            let node = &mut self.nodes[node];
+            if usize::from(flow) < node.ports.len() {
+                node.ports[usize::from(flow)] = port;
+            } else {
+                node.ports.push(port);
+            }
+            node.flows.insert(port, flow);
+            node.core.handle(Input::FlowPort { flow, port });
         }
     }
 
@@ -325,11 +375,18 @@ impl World {
         bytes: &[u8],
     ) {
         let chance = self.rng.random_range(0.0..1.0);
+        let port = match (&what, flow) {
+            (What::Answer(port), _) => *port,
+            (What::Question, _) => from.port(),
+            _ => 0,
+        };
         let late = match (self.fault)(&Passing {
             from_node,
             to_node,
             flow,
+            port,
             question,
+            bytes: bytes.len(),
             chance,
         }) {
             Fate::Lost => return,
@@ -389,6 +446,20 @@ impl World {
             .filter(|(_, report)| report.state != LinkState::Up)
             .map(told)
             .collect()
+    }
+
+    /// Source ports of the far node's flows that `at` says are silent.
+    pub fn silent_from(&self, at: usize, far: usize) -> Vec<u16> {
+        self.nodes[at].core.silent_from(key(far))
+    }
+
+    /// How the flows of a link fare.
+    pub fn flows(&self, from: usize, to: usize) -> Vec<FlowHealth> {
+        self.nodes[from].core.health(key(to)).unwrap().flows
+    }
+
+    pub fn stats(&self, node: usize) -> WireStats {
+        self.nodes[node].core.stats()
     }
 
     pub fn host(&self, node: usize) -> HostHealth {

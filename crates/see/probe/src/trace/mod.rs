@@ -48,6 +48,10 @@ const RUN_AFTER: Duration = Duration::from_secs(40);
 const PATIENCE: Duration = Duration::from_millis(700);
 /// Wait for an answer while a flow fails.
 const PATIENCE_FAILING: Duration = Duration::from_millis(250);
+/// What came through is told after this, while slow routers still owe answers.
+const TELL_AFTER: Duration = Duration::from_secs(2);
+/// Those in a hurry look this often whether a router may be asked again.
+const AGAIN: Duration = Duration::from_millis(40);
 /// No wait is longer.
 const PATIENCE_MAX: Duration = Duration::from_millis(1_500);
 
@@ -115,7 +119,11 @@ struct Active {
     purse: Purse,
     link: Option<NodeKey>,
     is_signed: bool,
+    /// Nothing is to be done before.
+    next_at: Instant,
     until: Instant,
+    /// What is known is told then, even if some hops are not.
+    tell_at: Instant,
     told: bool,
 }
 
@@ -348,6 +356,7 @@ impl Tracer {
                     && let Some(active) = self.runs.get_mut(&id)
                     && active.run.go_serial()
                 {
+                    active.next_at = now.at;
                     self.wake_at = Some(now.at);
                 }
                 true
@@ -366,7 +375,15 @@ impl Tracer {
         let mut over = Vec::new();
         let ids: Vec<(Purse, u64)> = self.runs.keys().copied().collect();
         for id in ids {
-            match self.advance(now, id) {
+            let waits = self.runs.get(&id).map(|active| active.next_at);
+            let next = match waits.filter(|at| *at > now.at) {
+                Some(at) => Some(at),
+                None => self.advance(now, id),
+            };
+            if let (Some(active), Some(at)) = (self.runs.get_mut(&id), next) {
+                active.next_at = at;
+            }
+            match next {
                 Some(at) => wake_at = Some(wake_at.map_or(at, |before| before.min(at))),
                 None => over.push(id),
             }
@@ -426,7 +443,13 @@ impl Tracer {
         start: Start,
     ) {
         let is_asked = matches!(purse, Purse::Ask(_));
-        if self.runs.len() >= RUNS_MAX && !is_asked {
+        // What is wrong must not wait for what is well.
+        let runs_max = if purse.is_urgent() {
+            2 * RUNS_MAX
+        } else {
+            RUNS_MAX
+        };
+        if self.runs.len() >= runs_max && !is_asked {
             self.counts.refused += 1;
             return;
         }
@@ -439,7 +462,9 @@ impl Tracer {
             purse,
             link,
             is_signed,
+            next_at: now.at,
             until: now.at + if is_asked { ASK_AFTER } else { RUN_AFTER },
+            tell_at: now.at + TELL_AFTER,
             told: false,
         };
         self.runs.insert(id, active);
@@ -463,6 +488,7 @@ impl Tracer {
             self.likely.answered(&active.run, flown.ttl, answer.by);
         }
         active.run.answered(flown.ttl, answer);
+        active.next_at = now.at;
         self.wake_at = Some(now.at);
     }
 
@@ -482,9 +508,10 @@ impl Tracer {
             return None;
         }
         let until = active.until;
+        let (mut blocked, mut free_at) = (0, until);
         let next = loop {
             let active = self.runs.get_mut(&id)?;
-            match active.run.next(now) {
+            match active.run.next(now, blocked) {
                 Next::Ask(ttl) => {
                     if self.flight.is_full() {
                         break now.at + PATIENCE;
@@ -496,18 +523,30 @@ impl Tracer {
                         break at;
                     }
                     let hop = self.likely.hop(&active.run, ttl, active.is_signed);
-                    if let Err(at) = self.pacer.take(now.at, hop, active.purse.is_urgent()) {
-                        break at;
+                    let is_urgent = active.purse.is_urgent();
+                    match self.pacer.take(now.at, hop, is_urgent) {
+                        Ok(()) => self.send(now, id, ttl),
+                        Err(at) => {
+                            blocked |= run::bit(ttl);
+                            // Another's silence may set a token free before.
+                            let at = if is_urgent {
+                                at.min(now.at + AGAIN)
+                            } else {
+                                at
+                            };
+                            free_at = free_at.min(at);
+                        }
                     }
-                    self.send(now, id, ttl);
                 }
                 Next::At(at) => break at,
                 Next::Patience(until) => break now.at + until.since(now.attentive),
+                Next::Blocked => break free_at,
                 Next::Over => return None,
             }
         };
         self.conclude(now, id);
-        Some(next.min(until).max(now.at + Duration::from_micros(1)))
+        let next = next.min(free_at).min(until);
+        Some(next.max(now.at + Duration::from_micros(1)))
     }
 
     fn send(&mut self, now: Now, id: (Purse, u64), ttl: u8) {
@@ -546,11 +585,12 @@ impl Tracer {
 
     /// Tells what a run has seen as soon as that is worth telling.
     fn conclude(&mut self, now: Now, id: (Purse, u64)) {
-        if let Some(active) = self.runs.get_mut(&id)
-            && !active.told
-            && active.run.is_conclusive()
-        {
-            active.told = true;
+        let Some(active) = self.runs.get_mut(&id).filter(|active| !active.told) else {
+            return;
+        };
+        let is_conclusive = active.run.is_conclusive();
+        if is_conclusive || active.run.reached().is_some() && now.at >= active.tell_at {
+            (active.told, active.tell_at) = (is_conclusive, active.until);
             self.tell(now.at, now.utc, id);
         }
     }
@@ -568,7 +608,7 @@ impl Tracer {
     /// A run is over, or is put aside for a requested one.
     fn end(&mut self, now: Now, id: (Purse, u64)) {
         if let Some(active) = self.runs.get(&id)
-            && active.run.is_conclusive()
+            && (active.run.is_conclusive() || active.run.reached().is_some())
         {
             self.tell(now.at, now.utc, id);
         }

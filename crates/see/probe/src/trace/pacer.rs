@@ -37,6 +37,9 @@ const PPS_MIN: f64 = 64.0;
 /// And none allows more.
 const PPS_MAX: f64 = 500.0;
 
+/// Once the budget is used up, all wait so long: several packets at one wake are cheaper.
+const DRY_FOR: Duration = Duration::from_millis(20);
+
 /// Whom a packet will make answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HopKey {
@@ -108,7 +111,7 @@ impl Pacer {
         self.tokens = (self.tokens + passed * self.pps).min(self.pps / 4.0);
         self.filled_at = now;
         if self.tokens < 1.0 {
-            return Err(now + Duration::from_secs_f64((1.0 - self.tokens) / self.pps));
+            return Err(now + Duration::from_secs_f64((1.0 - self.tokens) / self.pps).max(DRY_FOR));
         }
         if let Some(hop) = hop {
             let bucket = self.bucket(now, hop);

@@ -81,6 +81,8 @@ pub enum Next {
     At(Instant),
     /// To wait for answers until then at most.
     Patience(Attentive),
+    /// To be asked again when what is blocked may be asked.
+    Blocked,
     /// Nothing more.
     Over,
 }
@@ -229,11 +231,13 @@ impl Run {
         end.is_some_and(|end| ttl >= end)
     }
 
-    /// What to do next.
-    pub fn next(&mut self, now: Now) -> Next {
+    /// What to do next. `blocked`: distances that must wait, since whoever answers there was
+    /// asked enough; bit 0 is the first.
+    pub fn next(&mut self, now: Now, blocked: u32) -> Next {
         if self.is_scouting {
-            match self.scout(now) {
+            match self.scout(now).filter(|_| blocked & bit(TTL_MAX) == 0) {
                 Some(next) => return next,
+                None if blocked & bit(TTL_MAX) != 0 => return Next::Blocked,
                 None => self.is_scouting = false,
             }
         }
@@ -241,7 +245,7 @@ impl Run {
             return Next::Patience(patience);
         }
         loop {
-            if let Some(ttl) = self.wanted() {
+            if let Some(ttl) = self.wanted(blocked) {
                 return if self.not_before > now.at {
                     Next::At(self.not_before)
                 } else {
@@ -250,6 +254,9 @@ impl Run {
             }
             if let Some(patience) = self.patience() {
                 return Next::Patience(patience);
+            }
+            if blocked != 0 {
+                return Next::Blocked;
             }
             if !self.extend() {
                 return Next::Over;
@@ -446,9 +453,10 @@ impl Run {
     }
 
     /// The distance to ask at next, if any is left.
-    fn wanted(&self) -> Option<u8> {
+    fn wanted(&self, blocked: u32) -> Option<u8> {
         let first = self.hops.iter().zip(1..).filter(|(hop, ttl)| {
             hop.answered == 0
+                && blocked & bit(*ttl) == 0
                 && hop.waiting.is_none()
                 && hop.tries < TRIES
                 && !self.is_skipped(*ttl)
@@ -461,8 +469,9 @@ impl Run {
         };
         // Then second looks, at those that have been looked at least.
         first.or_else(|| {
-            let again = self.hops.iter().zip(1..).filter(|(hop, _)| {
+            let again = self.hops.iter().zip(1..).filter(|(hop, ttl)| {
                 hop.answered > 0
+                    && blocked & bit(*ttl) == 0
                     && hop.answered < u32::from(hop.wanted)
                     && hop.waiting.is_none()
                     && hop.tries < hop.wanted.saturating_add(TRIES - 1)
@@ -539,6 +548,12 @@ impl Run {
         let again = self.hops.iter().filter(|hop| hop.addresses.contains(last));
         again.count() >= LOOP_MIN
     }
+}
+
+/// A distance among those that are blocked.
+pub fn bit(ttl: u8) -> u32 {
+    1u32.checked_shl(u32::from(ttl).wrapping_sub(1))
+        .unwrap_or(0)
 }
 
 /// Marks what only address translation explains: the far end's address speaks as a router, or

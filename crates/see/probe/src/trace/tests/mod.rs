@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Two equal ways: 1, then 2 or 3, then 4.
 fn two_ways(flow: u16) -> Vec<IpAddr> {
-    if flow % 2 == 0 {
+    if flow.is_multiple_of(2) {
         chain(&[1, 2, 4])
     } else {
         chain(&[1, 3, 4])
@@ -38,8 +38,12 @@ fn each_flow_s_own_way_is_known_and_a_healthy_link_is_then_left_alone() {
     let mut network = Network::new(8, two_ways);
     let took = network.until(8_000, |network| known(network, 8));
     assert!(took < 8_000, "{took}");
-    for flow in 0..8 {
-        let expected = if flow % 2 == 0 { [1, 2, 4] } else { [1, 3, 4] };
+    for flow in 0..8u16 {
+        let expected = if flow.is_multiple_of(2) {
+            [1, 2, 4]
+        } else {
+            [1, 3, 4]
+        };
         assert_eq!(network.hops(flow), expected);
     }
     network.run(10_000);
