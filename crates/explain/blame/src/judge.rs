@@ -1,5 +1,6 @@
 //! The one entry: a picture in, the document with its verdicts out.
 
+use crate::path::PathFaults;
 use crate::roster::Roster;
 use crate::standing::Standing;
 use crate::{links, neighbours, nodes, targets, verdicts};
@@ -31,6 +32,7 @@ pub fn judge(picture: &Picture, me: NodeKey, now: Timestamp) -> PictureView {
     neighbours::link_views(&neighbours, &roster, &standing, &mut links);
     links.sort_by(|a, b| (&a.from, &a.to).cmp(&(&b.from, &b.to)));
 
+    let paths = PathFaults::of(&roster, &standing, &targets, picture.digest.0);
     PictureView {
         digest: picture.digest,
         generated_at: now,
@@ -39,6 +41,6 @@ pub fn judge(picture: &Picture, me: NodeKey, now: Timestamp) -> PictureView {
             .map_or_else(|| me.to_string(), |index| roster.members[index].id.clone()),
         nodes,
         links,
-        verdicts: verdicts::all(&roster, &standing, &targets, &neighbours),
+        verdicts: verdicts::all(&roster, &standing, &targets, &neighbours, &paths),
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! Read in this order: [`judge()`] wires it; `roster` gives names and indices; `standing` says
 //! who lives; `direction` tells the two ways of a link apart; `nodes`, `links`, `targets` and
-//! `neighbours` make the document; `verdicts` draws the conclusions; `words` phrases them.
+//! `neighbours` make the document; `path` finds the hops at fault; `verdicts`
+//! draws the conclusions; `words` phrases them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -16,6 +17,7 @@ mod judge;
 mod links;
 mod neighbours;
 mod nodes;
+mod path;
 mod roster;
 mod standing;
 mod targets;
@@ -24,4 +26,5 @@ mod words;
 
 pub use judge::judge;
 pub use links::GRID_NODES_MAX_FOR_MISSING_PAIRS;
+pub use path::{ADDRESSES_MAX, HOPS_NAMED_MAX, SIGHTINGS_MAX};
 pub use verdicts::{EVIDENCE_MAX, VERDICTS_MAX};

@@ -41,6 +41,8 @@ pub struct Roster<'a> {
     pub me: Option<usize>,
     /// Ids that several keys claim: the indices of the claimants, the keeper of the bare id first.
     pub conflicts: Vec<Vec<usize>>,
+    /// Indices by key, sorted.
+    by_key: Vec<(NodeKey, usize)>,
     names: Names,
 }
 
@@ -141,8 +143,18 @@ impl<'a> Roster<'a> {
             sites,
             me,
             conflicts,
+            by_key,
             names,
         }
+    }
+
+    /// Index of the member with this key.
+    pub fn index_of_key(&self, key: &NodeKey) -> Option<usize> {
+        let place = self
+            .by_key
+            .binary_search_by_key(key, |(key, _)| *key)
+            .ok()?;
+        Some(self.by_key[place].1)
     }
 
     /// How many members each site has, those that left not counted.

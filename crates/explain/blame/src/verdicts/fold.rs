@@ -3,6 +3,7 @@
 //! contradicted least is taken first, until what is left stands alone.
 
 use super::pairs::{Fault, faults, known_pairs};
+use crate::path::PathFaults;
 use crate::roster::Roster;
 use crate::standing::Standing;
 use andon_model::VerdictKind;
@@ -36,12 +37,18 @@ pub struct Cause<'a> {
 }
 
 /// The fewest causes behind all failing links between living nodes.
-pub fn causes<'a>(roster: &Roster<'a>, standing: &Standing<'a>) -> Vec<Cause<'a>> {
-    let faults = faults(roster, standing);
+pub fn causes<'a>(
+    roster: &Roster<'a>,
+    standing: &Standing<'a>,
+    paths: &PathFaults<'_>,
+) -> Vec<Cause<'a>> {
+    let mut faults = faults(roster, standing);
+    let failing: Vec<(usize, usize)> = faults.iter().map(|fault| (fault.low, fault.high)).collect();
+    // A hop that is named says more than the links that it harms.
+    faults.retain(|fault| !paths.explains(roster, fault.low, fault.high));
     if faults.is_empty() {
         return Vec::new();
     }
-    let failing: Vec<(usize, usize)> = faults.iter().map(|fault| (fault.low, fault.high)).collect();
     let mut working = Tally::of(roster);
     if faults.len() > 1 {
         for pair in known_pairs(roster, standing) {

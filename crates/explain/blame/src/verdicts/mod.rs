@@ -1,7 +1,7 @@
 //! The fewest causes that explain what fails and are not contradicted by what works.
 //!
-//! In this order: [`reach`] (who is reached at all), then the links among those that live
-//! ([`pairs`] finds what is wrong between two nodes, [`fold`] unites what one cause explains,
+//! In this order: [`reach`] (who is reached at all), then the hops
+//! that [`crate::path`] blames, then the links among those that live ([`pairs`] finds what is wrong between two nodes, [`fold`] unites what one cause explains,
 //! [`phrase`] and [`united`] say it), then [`outside`] (targets and neighbours) and [`remarks`]. An earlier
 //! step takes away what it explains: no link is blamed for a dead node at its end.
 
@@ -14,6 +14,7 @@ mod remarks;
 mod united;
 
 use crate::neighbours::Bug;
+use crate::path::PathFaults;
 use crate::roster::Roster;
 use crate::standing::Standing;
 use crate::targets::Target;
@@ -32,13 +33,15 @@ pub fn all(
     standing: &Standing<'_>,
     targets: &[Target<'_>],
     bugs: &[Bug<'_>],
+    paths: &PathFaults<'_>,
 ) -> Vec<Verdict> {
     let mut verdicts = match reach::isolated(roster, standing, targets) {
         Some(isolated) => vec![isolated],
         None => {
             let mut verdicts = reach::sites_and_nodes(roster, standing);
+            verdicts.extend(paths.verdicts(roster, standing, targets));
             verdicts.extend(
-                fold::causes(roster, standing)
+                fold::causes(roster, standing, paths)
                     .iter()
                     .map(|cause| phrase::cause(roster, standing, cause)),
             );
@@ -98,7 +101,7 @@ fn kind_name(kind: VerdictKind) -> &'static str {
 }
 
 /// A verdict without direction; callers add `from` and `to` where it has one.
-fn verdict(
+pub fn verdict(
     kind: VerdictKind,
     subject: &str,
     sentence: String,
@@ -129,7 +132,7 @@ fn verdict(
 
 /// How sure: each observer that agrees halves the doubt, each that could and does not agree
 /// takes its share. In hundredths, so that equal evidence prints equal.
-fn confidence(agree: usize, could: usize) -> f32 {
+pub fn confidence(agree: usize, could: usize) -> f32 {
     if agree == 0 || could == 0 {
         return 0.0;
     }
@@ -138,7 +141,7 @@ fn confidence(agree: usize, could: usize) -> f32 {
     ((share * (1.0 - doubt) * 100.0).round() / 100.0).min(0.99) as f32
 }
 
-fn evidence(
+pub fn evidence(
     observer: &str,
     observation: String,
     supports: bool,

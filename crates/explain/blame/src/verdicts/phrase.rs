@@ -4,6 +4,7 @@ use super::fold::{Cause, Scope};
 use super::pairs::{Fault, Word};
 use super::{confidence, evidence, kind_name, united, verdict};
 use crate::direction::{Way, clean_loss};
+use crate::path::{path_to, shows_no_hops};
 use crate::roster::Roster;
 use crate::standing::Standing;
 use crate::words::{milliseconds, percent};
@@ -101,6 +102,14 @@ fn one_link(roster: &Roster<'_>, standing: &Standing<'_>, fault: &Fault<'_>) -> 
             (_, true) => " The other end sees nothing of it.",
             _ => "",
         };
+    }
+    let mut traced = fault
+        .words
+        .iter()
+        .filter_map(|word| path_to(roster, word.observer, word.far))
+        .peekable();
+    if !fault.is_slow() && traced.peek().is_some() && traced.all(shows_no_hops) {
+        sentence += " Its traces show no hops, so where on the way cannot be told.";
     }
 
     let mut seen: Vec<Evidence> = fault

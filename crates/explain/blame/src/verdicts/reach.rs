@@ -2,6 +2,7 @@
 
 use super::{confidence, evidence, verdict};
 use crate::direction::{is_conclusive, reaches};
+use crate::path::TraceEnds;
 use crate::roster::Roster;
 use crate::standing::{Standing, hang_together, outage_start};
 use crate::targets::Target;
@@ -240,6 +241,12 @@ impl<'r, 'a> Sites<'r, 'a> {
             witnesses,
             start,
         );
+        let down: Vec<usize> = self
+            .silent
+            .iter()
+            .flat_map(|site| self.down[*site].clone())
+            .collect();
+        let verdict = with_trace_ends(self.roster, self.standing, verdict, &down);
         Some((verdict, self.silent.clone()))
     }
 
@@ -282,14 +289,16 @@ impl<'r, 'a> Sites<'r, 'a> {
         if stopped {
             sentence += " All at once points to the site's uplink or power, not to each node.";
         }
-        Some(verdict(
+        let verdict = verdict(
             VerdictKind::SiteCutOff,
             name,
             sentence,
             confidence(observers, observers),
             witnesses,
             start,
-        ))
+        );
+        let verdict = with_trace_ends(self.roster, self.standing, verdict, &self.down[site]);
+        Some(verdict)
     }
 }
 
@@ -353,14 +362,35 @@ fn node_down(roster: &Roster<'_>, standing: &Standing<'_>, index: usize) -> Opti
     });
     let evidence = observations(roster, standing, index);
     let since = standing.since[index]?;
-    Some(verdict(
+    let verdict = verdict(
         VerdictKind::NodeDown,
         id,
         sentence + &twin,
         confidence(asked, asked),
         evidence,
         since,
-    ))
+    );
+    Some(with_trace_ends(roster, standing, verdict, &[index]))
+}
+
+/// The hop after which traces to what is not reached end, where they agree.
+fn with_trace_ends(
+    roster: &Roster<'_>,
+    standing: &Standing<'_>,
+    mut verdict: Verdict,
+    unreached: &[usize],
+) -> Verdict {
+    if let Some(ends) = TraceEnds::of(roster, standing, unreached) {
+        let words = ends.words();
+        let mut sentence = words.clone();
+        sentence.replace_range(..1, "T");
+        verdict.sentence += &format!(" {sentence}.");
+        verdict.hops = ends.hops();
+        let observer = &roster.members[ends.observer].id;
+        verdict.evidence.truncate(super::EVIDENCE_MAX - 1);
+        verdict.evidence.push(evidence(observer, words, true, None));
+    }
+    verdict
 }
 
 /// What the living say of a node: those who miss answers, then those who still hear it.

@@ -1,0 +1,453 @@
+//! From classes that explain to causes that can be named: whom the evidence convinces, which
+//! elements it cannot tell apart, and the hops that stand for them.
+
+use super::candidates::{Candidates, Element};
+use super::model::{CAUSE_COST, Chosen, Model};
+use super::points::Point;
+use super::search::{rounded, search};
+use super::sightings::{Ailment, Sightings};
+use super::traces;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most that one observer's word counts for or against a cause, in nats: three times what a
+/// cause needs. However much one member claims, two others who see the contrary outweigh it.
+const OBSERVER_NATS_MAX: f64 = 24.0;
+/// An observer agrees, or speaks against, from this many nats.
+const OBSERVER_NATS_MIN: f64 = 2.0;
+/// Explanations within this many nats of the best are not told apart: odds of one in twelve.
+const EQUAL_NATS: f64 = 2.5;
+/// Share of evidence that lies on a way otherwise than it is said to. An explanation that is
+/// behind by as little may be the true one.
+const MISTRACED: f64 = 0.04;
+/// Rival classes held against a cause.
+const RIVALS_MAX: usize = 24;
+/// Searches anew after the evidence of single observers was thrown out.
+const SEARCHES_MAX: usize = 3;
+/// Flows (probes) that a cause needs which one observer alone reports, on links that other
+/// causes fail too: less is theirs, by a way that was traced badly.
+const LONE_FLOWS_MIN: u32 = 8;
+const LONE_PROBES_MIN: u32 = 24;
+/// Most hops named by one verdict. More is no place to look.
+pub const HOPS_NAMED_MAX: usize = 16;
+
+/// A cause found.
+pub struct PathCause {
+    pub ailment: Ailment,
+    /// All that it does: one hop can lose some and delay the rest.
+    pub ailments: Vec<Ailment>,
+    /// What may be at fault, likeliest first.
+    pub kept: Vec<Element>,
+    /// Hops that stand for it, nearest first.
+    pub hops: Vec<Point>,
+    /// Those of them that may be at fault themselves, sorted; the others only lead there.
+    pub core: Vec<Point>,
+    /// The hop by which it is known, whatever more or less comes to be known.
+    pub anchor: Point,
+    /// It is a router with several addresses.
+    pub is_router: bool,
+    /// Traces ended short, and told where.
+    pub traced: bool,
+    /// Share of what passes that fails.
+    pub share: f64,
+    /// Sightings on which something fails that it explains.
+    pub failing: Vec<u32>,
+    /// Sightings that it explains as failing on the way back.
+    pub failing_back: Vec<u32>,
+    /// Observers, by index, whose evidence speaks for it and against it.
+    pub agree: BTreeSet<u32>,
+    pub against: BTreeSet<u32>,
+    /// Failed and all probes (flows) of what passes it.
+    pub failed: u64,
+    pub passed: u64,
+}
+
+impl PathCause {
+    /// Whether a way given by its points passes what may be at fault.
+    pub fn is_on(&self, points: &[Option<Point>]) -> bool {
+        self.kept.iter().any(|element| is_on(element, points))
+    }
+}
+
+fn is_on(element: &Element, points: &[Option<Point>]) -> bool {
+    match element {
+        Element::Hop(hop) => points.contains(&Some(*hop)),
+        Element::Router(hops) => points
+            .iter()
+            .flatten()
+            .any(|point| hops.binary_search(point).is_ok()),
+        Element::Stretch(a, b) => points.windows(2).any(|pair| *pair == [Some(*a), Some(*b)]),
+    }
+}
+
+/// All causes of one ailment.
+pub fn causes(sightings: &Sightings, ailment: Ailment) -> Vec<PathCause> {
+    let bad_min = if ailment == Ailment::Loss { 3 } else { 2 };
+    let candidates = Candidates::of(sightings, ailment, bad_min);
+    if candidates.classes.is_empty() {
+        return Vec::new();
+    }
+    let mut model = Model::new(sightings, &candidates, ailment);
+    let mut chosen = Vec::new();
+    for _ in 0..SEARCHES_MAX {
+        search(&mut model);
+        chosen = model.chosen.clone();
+        let unsound: Vec<u32> = (0..chosen.len())
+            .filter(|at| !is_sound(&mut model, &chosen, *at))
+            .map(|at| chosen[at].class)
+            .collect();
+        if unsound.is_empty() {
+            break;
+        }
+        chosen.retain(|cause| !unsound.contains(&cause.class));
+        model.excluded.extend(unsound);
+        model.choose(chosen.clone());
+    }
+    (0..chosen.len())
+        .filter_map(|at| cause(&mut model, &chosen, at))
+        .collect()
+}
+
+/// What single observers say of one cause, beside the others.
+struct Support {
+    agree: BTreeSet<u32>,
+    against: BTreeSet<u32>,
+    /// In nats, each observer's word bounded.
+    total: f64,
+}
+
+impl Support {
+    fn of(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Self {
+        leave_out(model, chosen, at);
+        let Chosen { class, share } = chosen[at];
+        let mut by_observer: BTreeMap<u32, f64> = BTreeMap::new();
+        for sighting in model.candidates.sightings(class) {
+            let link = model.sightings.all[*sighting as usize].link;
+            let observer = model.sightings.links[link as usize].observer;
+            *by_observer.entry(observer).or_default() += model.added_weight(*sighting, share);
+        }
+        let mut support = Self {
+            agree: BTreeSet::new(),
+            against: BTreeSet::new(),
+            total: 0.0,
+        };
+        for (observer, nats) in by_observer {
+            support.total += nats.clamp(-OBSERVER_NATS_MAX, OBSERVER_NATS_MAX);
+            if nats > OBSERVER_NATS_MIN {
+                support.agree.insert(observer);
+            } else if nats < -OBSERVER_NATS_MIN {
+                support.against.insert(observer);
+            }
+        }
+        support
+    }
+}
+
+/// Whether the evidence for one cause stands beside the others'.
+fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
+    let support = Support::of(model, chosen, at);
+    if support.total < CAUSE_COST {
+        return false;
+    }
+    let enough = match model.ailment {
+        Ailment::Loss => LONE_PROBES_MIN,
+        _ => LONE_FLOWS_MIN,
+    };
+    let own = model.candidates.sightings(chosen[at].class);
+    let failing = own
+        .iter()
+        .filter(|sighting| model.counts(**sighting).bad() > 0);
+    let (mut bad, mut others_too) = (0, true);
+    for sighting in failing {
+        bad += model.counts(*sighting).bad();
+        others_too &= model.is_hit(*sighting);
+    }
+    support.agree.len() > 1 || bad >= enough || !others_too
+}
+
+/// All chosen causes but one.
+fn leave_out(model: &mut Model<'_>, chosen: &[Chosen], at: usize) {
+    let mut others = chosen.to_vec();
+    others.remove(at);
+    model.choose(others);
+}
+
+#[allow(dead_code)]
+fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCause> {
+    let support = Support::of(model, chosen, at);
+    leave_out(model, chosen, at);
+    let Chosen { class, share } = chosen[at];
+    let sightings = model.sightings;
+    let own = model.candidates.sightings(class);
+    let counts = |sighting: &u32| sightings.all[*sighting as usize].counts(model.ailment);
+    let failing: Vec<u32> = own
+        .iter()
+        .copied()
+        .filter(|sighting| counts(sighting).bad() > 0)
+        .filter(|sighting| model.added_weight(*sighting, share) > 0.0)
+        .collect();
+    let traced = failing
+        .iter()
+        .any(|sighting| sightings.all[*sighting as usize].stop.is_some());
+
+    let kept = equals(model, class, &failing);
+    let tied_ends = kept.iter().any(|element| match element {
+        Element::Hop(point) => sightings.is_end(*point),
+        _ => false,
+    });
+    // The node itself explains it as well: that is for its own verdict to say.
+    if tied_ends && !traced {
+        return None;
+    }
+    let mut named = Named::of(sightings, &failing, &kept);
+    named.add_lead(sightings, &failing);
+    if named.hops.is_empty() || named.core.len() > HOPS_NAMED_MAX {
+        return None;
+    }
+    let anchor = anchor(
+        sightings,
+        &failing,
+        &model.candidates.classes[class as usize].members,
+    )
+    .or_else(|| named.core.first().copied())?;
+    let mut agree = support.agree;
+    for sighting in &failing {
+        if counts(sighting).there > 0 && model.ailment == Ailment::Blackhole {
+            // The far end confirms it.
+            let link = &sightings.links[sightings.all[*sighting as usize].link as usize];
+            agree.insert(link.far);
+        }
+    }
+    let against: BTreeSet<u32> = support.against.difference(&agree).copied().collect();
+    Some(PathCause {
+        ailment: model.ailment,
+        ailments: vec![model.ailment],
+        is_router: named.core.len() > 1
+            && kept.iter().any(|element| match element {
+                Element::Router(hops) => named.core.iter().all(|hop| hops.contains(hop)),
+                _ => false,
+            }),
+        kept,
+        hops: named.hops,
+        core: named.core,
+        anchor,
+        traced,
+        share,
+        failing_back: failing_back(model, &failing),
+        failed: failing.iter().map(|s| u64::from(counts(s).bad())).sum(),
+        passed: own.iter().map(|s| u64::from(counts(s).total())).sum(),
+        failing,
+        agree,
+        against,
+    })
+}
+
+/// Elements that explain it as well as the class that was chosen, likeliest first.
+fn equals(model: &Model<'_>, class: u32, failing: &[u32]) -> Vec<Element> {
+    let mut overlap: BTreeMap<u32, usize> = BTreeMap::new();
+    for sighting in failing {
+        for rival in model.candidates.classes_of(*sighting) {
+            *overlap.entry(*rival).or_default() += 1;
+        }
+    }
+    let mut rivals: Vec<(usize, u32)> = overlap
+        .into_iter()
+        .filter(|(_, shared)| shared * 2 >= failing.len())
+        .filter(|(rival, _)| !model.chosen.iter().any(|chosen| chosen.class == *rival))
+        .map(|(rival, shared)| (failing.len() - shared, rival))
+        .collect();
+    rivals.sort_unstable();
+    rivals.truncate(RIVALS_MAX);
+    if !rivals.iter().any(|(_, rival)| *rival == class) {
+        rivals.push((0, class));
+    }
+    let mut gains: Vec<(f64, u32)> = Vec::new();
+    for (_, rival) in rivals {
+        let (mut gain, share) = model.gain(rival);
+        // Where a trace has a hole, the rival may be in it.
+        let own = model.candidates.sightings(rival);
+        let mut hidden: Vec<u32> = model.candidates.hidden_in(rival).collect();
+        hidden.sort_unstable();
+        hidden.dedup();
+        for sighting in hidden {
+            if failing.binary_search(&sighting).is_ok() && own.binary_search(&sighting).is_err() {
+                gain += model.added_weight(sighting, share).max(0.0);
+            }
+        }
+        gains.push((gain, rival));
+    }
+    let most = gains.iter().map(|(gain, _)| *gain).fold(0.0, f64::max);
+    let slack = EQUAL_NATS + MISTRACED * most;
+    let mut weighed: Vec<(i64, Element)> = Vec::new();
+    for (gain, rival) in gains {
+        let behind = most - gain;
+        // Within the slack a small lead is chance, and the traces decide.
+        let behind = (behind / slack).min(1.0) + (behind - slack).max(0.0);
+        for element in &model.candidates.classes[rival as usize].members {
+            let weight = traces::weight(model.sightings, failing, element) - behind;
+            weighed.push((-rounded(weight), element.clone()));
+        }
+    }
+    weighed.sort();
+    let best = weighed.first().map_or(0, |(weight, _)| *weight);
+    weighed.retain(|(weight, _)| *weight <= best + rounded(EQUAL_NATS));
+    weighed.into_iter().map(|(_, element)| element).collect()
+}
+
+/// The nearest hop among the elements that end to end evidence cannot tell apart: it stays the
+/// same while traces come and go.
+fn anchor(sightings: &Sightings, failing: &[u32], members: &[Element]) -> Option<Point> {
+    let places = Places::of(sightings, failing);
+    let hops = members.iter().filter_map(|element| match element {
+        Element::Hop(point) if !sightings.is_end(*point) => Some(*point),
+        _ => None,
+    });
+    let nearest = hops.min_by_key(|point| places.order(sightings, *point));
+    let in_routers = || {
+        let routers = members.iter().filter_map(|element| match element {
+            Element::Router(points) => Some(points),
+            _ => None,
+        });
+        routers
+            .flatten()
+            .filter(|point| places.is_on(**point))
+            .min_by_key(|point| sightings.addresses.get(**point))
+            .copied()
+    };
+    let on_stretches = || {
+        let ends = members.iter().filter_map(|element| match element {
+            Element::Stretch(a, b) => [*b, *a].into_iter().find(|point| !sightings.is_end(*point)),
+            _ => None,
+        });
+        ends.min_by_key(|point| places.order(sightings, *point))
+    };
+    nearest.or_else(in_routers).or_else(on_stretches)
+}
+
+/// Sightings of the opposite links whose answers die on these ways.
+fn failing_back(model: &Model<'_>, failing: &[u32]) -> Vec<u32> {
+    let mut partners: Vec<u32> = failing
+        .iter()
+        .filter_map(|sighting| {
+            let link = model.sightings.all[*sighting as usize].link;
+            model.sightings.links[link as usize].partner
+        })
+        .collect();
+    partners.sort_unstable();
+    partners.dedup();
+    let sightings = partners.iter().flat_map(|link| {
+        let link = &model.sightings.links[*link as usize];
+        link.begin..link.end
+    });
+    sightings
+        .filter(|at| model.sightings.all[*at as usize].counts(model.ailment).open > 0)
+        .filter(|at| failing.binary_search(at).is_err())
+        .collect()
+}
+
+/// Where points lie on the failing ways.
+struct Places {
+    /// Sum of positions and how often.
+    seen: BTreeMap<Point, (u64, u64)>,
+}
+
+impl Places {
+    fn of(sightings: &Sightings, failing: &[u32]) -> Self {
+        let mut seen: BTreeMap<Point, (u64, u64)> = BTreeMap::new();
+        for sighting in failing {
+            let steps = sightings.steps(&sightings.all[*sighting as usize]);
+            for (position, step) in steps.enumerate() {
+                if let Some(point) = step.point {
+                    let place = seen.entry(point).or_default();
+                    place.0 += position as u64;
+                    place.1 += 1;
+                }
+            }
+        }
+        Self { seen }
+    }
+
+    fn is_on(&self, point: Point) -> bool {
+        self.seen.contains_key(&point)
+    }
+
+    /// Mean distance in thousandths, then the address.
+    fn order(&self, sightings: &Sightings, point: Point) -> (u64, Option<std::net::IpAddr>) {
+        let place = self
+            .seen
+            .get(&point)
+            .copied()
+            .unwrap_or((u64::MAX / 1_000, 1));
+        (place.0 * 1_000 / place.1, sightings.addresses.get(point))
+    }
+}
+
+/// The hops that stand for the elements kept.
+struct Named {
+    hops: Vec<Point>,
+    core: Vec<Point>,
+    /// One hop, which may be at fault as such and not for what follows it.
+    is_hop: bool,
+}
+
+impl Named {
+    fn of(sightings: &Sightings, failing: &[u32], kept: &[Element]) -> Self {
+        let places = Places::of(sightings, failing);
+        let mut core: BTreeSet<Point> = BTreeSet::new();
+        let mut has_router = false;
+        for element in kept {
+            match element {
+                Element::Hop(point) => core.extend(Some(*point)),
+                Element::Router(points) => {
+                    has_router = true;
+                    core.extend(points.iter().filter(|point| places.is_on(**point)));
+                }
+                Element::Stretch(..) => {}
+            }
+        }
+        core.retain(|point| !sightings.is_end(*point));
+        let alone = core.clone();
+        for element in kept {
+            if let Element::Stretch(a, b) = element
+                && !alone.contains(a)
+                && !alone.contains(b)
+            {
+                core.extend([*a, *b].into_iter().filter(|p| !sightings.is_end(*p)));
+            }
+        }
+        let mut hops: Vec<Point> = core.iter().copied().collect();
+        hops.sort_by_key(|point| places.order(sightings, *point));
+        Self {
+            hops,
+            is_hop: !has_router && alone.len() == 1,
+            core: core.into_iter().collect(),
+        }
+    }
+
+    /// One hop alone stands for the stretch that leads to it as well: the hop before it, as
+    /// most of the failing ways show it, is the other end.
+    fn add_lead(&mut self, sightings: &Sightings, failing: &[u32]) {
+        let [only] = self.hops[..] else { return };
+        if !self.is_hop {
+            return;
+        }
+        let mut leads: BTreeMap<Point, u64> = BTreeMap::new();
+        for sighting in failing {
+            let mut before = None;
+            for step in sightings.steps(&sightings.all[*sighting as usize]) {
+                if let (Some(before), Some(point)) = (before, step.point)
+                    && point == only
+                    && !sightings.is_end(before)
+                {
+                    *leads.entry(before).or_default() += 1;
+                }
+                before = step.point;
+            }
+        }
+        let most = leads.into_iter().max_by_key(|(lead, count)| {
+            (*count, std::cmp::Reverse(sightings.addresses.get(*lead)))
+        });
+        if let Some((lead, _)) = most {
+            self.hops.insert(0, lead);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Causes that are one thing: a cable cut both ways, a hop that loses some and delays the rest.
+
+use super::cause::PathCause;
+use super::points::Point;
+use super::routers::mates;
+use super::sightings::Sightings;
+
+/// Joins causes that share a hop which may be at fault, or of which two hops are the two ends
+/// of one stretch. The worse ailment leads.
+pub fn merge(sightings: &Sightings, causes: Vec<PathCause>) -> Vec<PathCause> {
+    let mut points: Vec<Point> = causes.iter().flat_map(|cause| cause.hops.clone()).collect();
+    points.sort_unstable();
+    points.dedup();
+    let mates = mates(&points, &|point| sightings.addresses.get(point));
+    let mut merged: Vec<PathCause> = Vec::new();
+    for cause in causes {
+        let same = merged.iter_mut().find(|other| {
+            let shared = other.core.iter().any(|hop| cause.core.contains(hop));
+            let mated = mates
+                .iter()
+                .any(|(a, b)| other.core.contains(a) && cause.core.contains(b));
+            shared || mated
+        });
+        match same {
+            Some(other) => join(other, cause),
+            None => merged.push(cause),
+        }
+    }
+    merged
+}
+
+fn join(cause: &mut PathCause, other: PathCause) {
+    for hop in other.hops {
+        if !cause.hops.contains(&hop) {
+            cause.hops.push(hop);
+        }
+    }
+    cause.core.extend(other.core);
+    cause.core.sort_unstable();
+    cause.core.dedup();
+    cause.kept.extend(other.kept);
+    cause.anchor = cause.anchor.min(other.anchor);
+    cause.ailments.extend(other.ailments);
+    cause.agree.extend(other.agree);
+    cause.against = cause.against.difference(&cause.agree).copied().collect();
+    if cause.ailment == other.ailment {
+        cause.traced |= other.traced;
+        cause.failed += other.failed;
+        cause.passed += other.passed;
+        cause.failing.extend(other.failing);
+        cause.failing.sort_unstable();
+        cause.failing.dedup();
+        cause.failing_back.extend(other.failing_back);
+        cause.failing_back.sort_unstable();
+        cause.failing_back.dedup();
+        cause
+            .failing_back
+            .retain(|at| cause.failing.binary_search(at).is_err());
+    }
+}

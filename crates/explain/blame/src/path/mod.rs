@@ -1,0 +1,132 @@
+//! Which hop is at fault: from the ways of all nodes' flows, and how they fare on them, to the
+//! fewest hops, stretches and routers that explain what fails and are not contradicted by what
+//! works.
+//!
+//! In this order: [`reports`] says whose word counts and [`fate`] on which way a flow died;
+//! [`sightings`] turns it all into numbers over [`points`]; [`candidates`] are what may be at
+//! fault ([`routers`] joins the addresses of one); [`model`] weighs an explanation and
+//! [`search`] finds the best; [`cause`] names what is left, with [`traces`] to tell apart what
+//! end to end evidence cannot; [`merge`] joins what is one thing; [`phrase`] says it,
+//! and [`services`] whom it hits. [`ends`] is for links of which nothing but traces is left.
+//!
+//! Who lies about ways can accuse only what his own links pass, counts for a bounded weight,
+//! and is outweighed by two that see the contrary.
+
+mod candidates;
+mod cause;
+mod ends;
+mod fate;
+mod merge;
+mod model;
+mod phrase;
+mod points;
+mod reports;
+mod routers;
+mod search;
+mod services;
+mod sightings;
+mod traces;
+
+pub use cause::HOPS_NAMED_MAX;
+pub use ends::{TraceEnds, path_to, shows_no_hops};
+pub use points::ADDRESSES_MAX;
+pub use sightings::SIGHTINGS_MAX;
+
+use crate::roster::Roster;
+use crate::standing::Standing;
+use crate::targets::Target;
+use andon_model::{LinkReason, LinkState, Verdict};
+use cause::PathCause;
+use reports::Reports;
+use sightings::{AILMENTS, Ailment, Sightings};
+
+/// All that is at fault on the ways between living nodes.
+pub struct PathFaults<'a> {
+    reports: Reports<'a>,
+    sightings: Sightings,
+    causes: Vec<PathCause>,
+}
+
+impl<'a> PathFaults<'a> {
+    /// `digest`: the picture's.
+    pub fn of(
+        roster: &Roster<'a>,
+        standing: &Standing<'_>,
+        targets: &[Target<'a>],
+        digest: u128,
+    ) -> Self {
+        let reports = Reports::of(roster, standing, targets);
+        let sightings = Sightings::gather(roster, &reports, digest);
+        let causes = AILMENTS
+            .into_iter()
+            .flat_map(|ailment| cause::causes(&sightings, ailment))
+            .collect();
+        let causes = merge::merge(&sightings, causes);
+        Self {
+            reports,
+            sightings,
+            causes,
+        }
+    }
+
+    /// One verdict a cause.
+    pub fn verdicts(
+        &self,
+        roster: &Roster<'_>,
+        standing: &Standing<'_>,
+        targets: &[Target<'_>],
+    ) -> Vec<Verdict> {
+        let phrasing = phrase::Phrasing {
+            roster,
+            standing,
+            targets,
+            reports: &self.reports,
+            sightings: &self.sightings,
+        };
+        let mut verdicts: Vec<Verdict> = self
+            .causes
+            .iter()
+            .map(|cause| phrasing.verdict(cause))
+            .collect();
+        // Worst first; of two with one name the worse stands.
+        let mut names = std::collections::BTreeSet::new();
+        verdicts.retain(|verdict| names.insert(verdict.id.clone()));
+        verdicts
+    }
+
+    /// Whether the causes found explain what is wrong between two nodes, so that nothing else
+    /// needs to be said of it.
+    pub fn explains(&self, roster: &Roster<'_>, a: usize, b: usize) -> bool {
+        if self.causes.is_empty() {
+            return false;
+        }
+        let (mut explained, mut left) = (0, 0);
+        let both = [(a as u32, b as u32), (b as u32, a as u32)];
+        let reports: Vec<_> = both
+            .into_iter()
+            .filter_map(|(from, to)| self.reports.find(from, to))
+            .collect();
+        for report in &reports {
+            let wanted = match (report.link.state, report.link.reason) {
+                (LinkState::Down | LinkState::Partial, _) => &[Ailment::Blackhole][..],
+                (_, Some(LinkReason::Latency)) => &[Ailment::Latency],
+                _ => &[Ailment::Loss, Ailment::Mtu],
+            };
+            for (counts, points) in self.sightings.of_report(roster, &self.reports, report) {
+                for ailment in wanted {
+                    let counts = counts[*ailment as usize];
+                    let passes = self
+                        .causes
+                        .iter()
+                        .any(|cause| cause.ailments.contains(ailment) && cause.is_on(&points));
+                    if passes {
+                        explained += counts.bad();
+                    } else {
+                        left += counts.there;
+                    }
+                }
+            }
+        }
+        explained > 0 && left * 2 <= explained
+    }
+}

@@ -1,0 +1,783 @@
+//! What all nodes' flows met, route by route, as numbers: which points a way passes, how much
+//! failed on it and how much passed. Only ways that share something with one that fails are
+//! kept: a healthy grid costs one look at each route.
+
+use super::fate::{FarWord, dead, flows};
+use super::points::{Addresses, Point, mix};
+use super::reports::{LinkPaths, Reports};
+use crate::roster::Roster;
+use andon_model::path::{PATH_HOPS_MAX, PathReport, Route};
+use andon_model::{LinkReason, LinkState};
+use std::net::IpAddr;
+
+/// Most routes that one judgement weighs. Beyond it whole links are left out, the same ones on
+/// every node, half of them each time: twice as many take 20 MB and, where everything fails at
+/// once, longer than a judgement may.
+pub const SIGHTINGS_MAX: usize = 1 << 16;
+/// Probes of one route that count at most: a hundred a second for a minute. A member that
+/// claims billions shall not drown what others measured.
+const SENT_MAX: u32 = 6_000;
+/// A way is slow from this much above its usual round trip, microseconds, and a quarter of it:
+/// the bounds at which links are called degraded.
+const SLOW_US_MIN: u32 = 5_000;
+/// Probes of a link from which its loss has a say in what is usual.
+const USUAL_SENT_MIN: u32 = 50;
+/// Loss that is taken for usual at least: below it, single losses would be evidence.
+const USUAL_LOSS_MIN: f64 = 3e-4;
+/// Loss that is taken for usual at most. Where all lose more, something is wrong everywhere.
+const USUAL_LOSS_MAX: f64 = 0.02;
+
+/// Most hops learnt for holes in other traces. Where there are more, holes stay.
+const FILLS_MAX: usize = 1 << 18;
+
+/// Ways that show a hop, for each that has a hole in its place, from which the hole is a miss.
+const SHOWN_PER_HOLE_MIN: usize = 3;
+
+/// Set on a point before which a hop of the way is not known.
+const GAP: u32 = 1 << 31;
+/// Set on a point before which hops are not known that other ways of the link show: what is
+/// in between differs, and is no stretch.
+const VAGUE: u32 = 1 << 30;
+/// An address that no failing way passes.
+const ELSEWHERE: u32 = VAGUE - 1;
+
+/// How a way can fail. Each is weighed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ailment {
+    Blackhole,
+    Loss,
+    Mtu,
+    Latency,
+}
+
+/// All of them, worst first.
+pub const AILMENTS: [Ailment; 4] = [
+    Ailment::Blackhole,
+    Ailment::Loss,
+    Ailment::Mtu,
+    Ailment::Latency,
+];
+
+/// Flows (for loss: probes) that one route speaks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Failed on the way there.
+    pub there: u32,
+    /// Failed on the way there or back.
+    pub open: u32,
+    /// Came through, at least on the way there.
+    pub good: u32,
+}
+
+impl Counts {
+    pub fn bad(self) -> u32 {
+        self.there + self.open
+    }
+
+    pub fn total(self) -> u32 {
+        self.there + self.open + self.good
+    }
+}
+
+/// One route of one link.
+pub struct Sighting {
+    /// Index into [`Sightings::links`].
+    pub link: u32,
+    begin: u32,
+    len: u8,
+    /// Index among its points of the last one that answered the trace of a dead flow.
+    pub stop: Option<u8>,
+    /// Which of the link's routes it is.
+    pub route: u8,
+    pub flows: u16,
+    counts: [Counts; 4],
+}
+
+impl Sighting {
+    pub fn counts(&self, ailment: Ailment) -> Counts {
+        self.counts[ailment as usize]
+    }
+}
+
+/// A link of which routes are kept.
+pub struct Link {
+    pub observer: u32,
+    pub far: u32,
+    /// The same link the other way round, as index into [`Sightings::links`].
+    pub partner: Option<u32>,
+    /// Flows on all its routes, and on those whose way is known.
+    pub flows: u32,
+    pub flows_known: u32,
+    /// Its own part of the sightings.
+    pub begin: u32,
+    pub end: u32,
+}
+
+/// The evidence.
+pub struct Sightings {
+    pub addresses: Addresses,
+    members: u32,
+    fars: u32,
+    pub all: Vec<Sighting>,
+    points: Vec<u32>,
+    fills: Fills,
+    pub links: Vec<Link>,
+    /// Loss that is usual in this grid.
+    pub usual_loss: f64,
+}
+
+/// One step of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// `None` where no failing way passes.
+    pub point: Option<Point>,
+    /// Hops before it are not known.
+    pub after_gap: bool,
+    /// Nor is it known whether they are always the same.
+    pub is_vague: bool,
+}
+
+impl Sightings {
+    /// Gathers them. `key`: the picture's digest.
+    pub fn gather(roster: &Roster<'_>, reports: &Reports<'_>, key: u128) -> Self {
+        let suspects = Suspects::of(roster, reports, key);
+        let mut sightings = Self {
+            addresses: suspects.addresses,
+            members: roster.members.len() as u32,
+            fars: reports.fars as u32,
+            all: Vec::new(),
+            points: Vec::new(),
+            fills: Fills::default(),
+            links: Vec::new(),
+            usual_loss: suspects.usual_loss,
+        };
+        if sightings.addresses.len() == 0 {
+            return sightings; // Nothing fails, or no way has a name.
+        }
+        sightings.fills = Fills::of(&sightings, reports, &suspects.reports);
+        // Ways that nobody knows the rest of say little, and mislead about what comes before.
+        let rest = if suspects.whole_dead {
+            Rest::Known
+        } else {
+            Rest::Any
+        };
+        let mut stride = 1_u64;
+        for (number, report) in reports.all.iter().enumerate() {
+            if !is_kept(report.observer, report.far, stride) {
+                continue;
+            }
+            let scope = Scope {
+                ends: suspects.observers[report.observer as usize]
+                    || suspects.fars[report.far as usize],
+                fails: suspects.reports.binary_search(&(number as u32)).is_ok(),
+                rest,
+            };
+            sightings.add(roster, reports, report, scope);
+            while sightings.all.len() > SIGHTINGS_MAX {
+                stride *= 2;
+                sightings.thin(stride);
+            }
+        }
+        sightings.find_partners();
+        sightings
+    }
+
+    /// How many points there are.
+    pub fn points_total(&self) -> usize {
+        self.addresses.len() + self.members as usize + self.fars as usize
+    }
+
+    /// All that leaves a member.
+    fn way_out(&self, member: u32) -> Point {
+        self.addresses.len() as u32 + member
+    }
+
+    /// All that comes to a member or target.
+    fn way_in(&self, far: u32) -> Point {
+        self.addresses.len() as u32 + self.members + far
+    }
+
+    /// Whether a point is an end of links rather than a hop.
+    pub fn is_end(&self, point: Point) -> bool {
+        point as usize >= self.addresses.len()
+    }
+
+    /// The member or target whose way in or out a point is.
+    pub fn end_of(&self, point: Point) -> Option<u32> {
+        let end = (point as usize).checked_sub(self.addresses.len())? as u32;
+        Some(end.checked_sub(self.members).unwrap_or(end))
+    }
+
+    /// The steps of a route: the observer, its known hops, the far end.
+    pub fn steps(&self, sighting: &Sighting) -> impl Iterator<Item = Step> + '_ {
+        let begin = sighting.begin as usize;
+        self.points[begin..begin + usize::from(sighting.len)]
+            .iter()
+            .map(|entry| Step {
+                point: Some(entry & !(GAP | VAGUE)).filter(|point| *point != ELSEWHERE),
+                after_gap: entry & GAP != 0,
+                is_vague: entry & VAGUE != 0,
+            })
+    }
+
+    fn add(
+        &mut self,
+        roster: &Roster<'_>,
+        reports: &Reports<'_>,
+        report: &LinkPaths<'_>,
+        scope: Scope,
+    ) {
+        let places: Vec<u32> = report
+            .path
+            .addresses
+            .iter()
+            .take(usize::from(u8::MAX))
+            .map(|address| self.addresses.find(*address).unwrap_or(ELSEWHERE))
+            .collect();
+        if !scope.ends && places.iter().all(|place| *place == ELSEWHERE) {
+            return;
+        }
+        let gauge = Gauge::of(roster, reports, report);
+        let mut flows_known = 0;
+        let begin = self.all.len() as u32;
+        let link = self.links.len() as u32;
+        for (number, route) in report.routes().iter().enumerate() {
+            let way = Way::of(report, route);
+            let known = way.hops.iter().any(|place| *place != 0);
+            let touches = |place: &u8| {
+                let at = usize::from(*place).wrapping_sub(1);
+                places.get(at).is_some_and(|point| *point != ELSEWHERE)
+            };
+            // Nothing is said of a way without a name.
+            if !known || (way.ends_open && scope.rest == Rest::Known) {
+                continue;
+            }
+            flows_known += flows(route).len() as u32;
+            if !scope.ends && !way.hops.iter().any(touches) {
+                continue;
+            }
+            let counts = gauge.counts(route);
+            let start = self.points.len() as u32;
+            let stop = self.walk(report, &way, &places, scope.fails);
+            self.all.push(Sighting {
+                link,
+                begin: start,
+                len: (self.points.len() as u32 - start) as u8,
+                stop: stop.filter(|_| counts[Ailment::Blackhole as usize].bad() > 0),
+                route: number as u8,
+                flows: flows(route).len() as u16,
+                counts,
+            });
+        }
+        let end = self.all.len() as u32;
+        if end > begin {
+            let flows = report
+                .routes()
+                .iter()
+                .map(|route| flows(route).len() as u32);
+            self.links.push(Link {
+                observer: report.observer,
+                far: report.far,
+                partner: None,
+                flows: flows.sum(),
+                flows_known,
+                begin,
+                end,
+            });
+        }
+    }
+
+    /// Appends the points of a way; returns the index of the last one that the trace reached,
+    /// if it ended early.
+    fn walk(
+        &mut self,
+        report: &LinkPaths<'_>,
+        way: &Way<'_>,
+        places: &[u32],
+        fails: bool,
+    ) -> Option<u8> {
+        let known = |place: &u8| {
+            let at = usize::from(*place).wrapping_sub(1);
+            places.get(at).copied()
+        };
+        let (out, into) = (self.way_out(report.observer), self.way_in(report.far));
+        self.points.push(out);
+        let (mut before, mut count, mut stop) = (Some(out), 0, 0);
+        let mut holes = 0;
+        let gap = |holes: usize, position: usize| match holes {
+            0 => 0,
+            1 => GAP,
+            _ if is_vague(report, way, position - holes, position) => GAP | VAGUE,
+            _ => GAP,
+        };
+        for (position, place) in way.hops.iter().enumerate() {
+            let point = known(place).or_else(|| {
+                // What another way shows between the same two, or from there to the same end.
+                let after = match way.hops.get(position + 1) {
+                    Some(next) => known(next),
+                    None => Some(into).filter(|_| !way.ends_open),
+                };
+                let between = after.and_then(|after| self.fills.between(before?, after));
+                // (What is learnt from failing links to one end holds for those alone.)
+                between.or_else(|| self.fills.between(before.filter(|_| fails)?, into))
+            });
+            before = point;
+            let Some(point) = point else {
+                holes += 1;
+                continue;
+            };
+            count += 1;
+            self.points.push(point | gap(holes, position));
+            holes = 0;
+            if position < way.answered {
+                stop = count;
+            }
+        }
+        if !way.ends_open {
+            self.points.push(into | gap(holes, way.hops.len()));
+        }
+        (!way.reached).then_some(stop)
+    }
+
+    /// Counts and points of each route of one link, whether it is among the sightings or not.
+    pub fn of_report(
+        &self,
+        roster: &Roster<'_>,
+        reports: &Reports<'_>,
+        report: &LinkPaths<'_>,
+    ) -> Vec<([Counts; 4], Vec<Option<Point>>)> {
+        let gauge = Gauge::of(roster, reports, report);
+        let route_of = |route: &Route| {
+            let hops = Way::of(report, route).hops.iter().filter_map(|place| {
+                let at = usize::from(*place).checked_sub(1)?;
+                let address = report.path.addresses.get(at)?;
+                Some(self.addresses.find(*address))
+            });
+            let mut points = vec![Some(self.way_out(report.observer))];
+            points.extend(hops);
+            points.push(Some(self.way_in(report.far)));
+            (gauge.counts(route), points)
+        };
+        report.routes().iter().map(route_of).collect()
+    }
+
+    /// Forgets the links that a coarser sample does not hold.
+    fn thin(&mut self, stride: u64) {
+        let links = std::mem::take(&mut self.links);
+        let all = std::mem::take(&mut self.all);
+        let points = std::mem::take(&mut self.points);
+        let mut all = all.into_iter();
+        for mut link in links {
+            let own = all.by_ref().take((link.end - link.begin) as usize);
+            if !is_kept(link.observer, link.far, stride) {
+                own.for_each(drop);
+                continue;
+            }
+            link.begin = self.all.len() as u32;
+            for mut sighting in own {
+                let begin = sighting.begin as usize;
+                sighting.begin = self.points.len() as u32;
+                sighting.link = self.links.len() as u32;
+                self.points
+                    .extend(&points[begin..begin + usize::from(sighting.len)]);
+                self.all.push(sighting);
+            }
+            link.end = self.all.len() as u32;
+            self.links.push(link);
+        }
+    }
+
+    fn find_partners(&mut self) {
+        for index in 0..self.links.len() {
+            let (observer, far) = (self.links[index].observer, self.links[index].far);
+            let partner = self
+                .links
+                .binary_search_by_key(&(far, observer), |link| (link.observer, link.far));
+            self.links[index].partner = partner.ok().map(|at| at as u32);
+        }
+    }
+}
+
+/// What of a link counts.
+#[derive(Clone, Copy)]
+struct Scope {
+    /// One of its ends has failing links: all its ways count.
+    ends: bool,
+    /// One of its ways fails.
+    fails: bool,
+    rest: Rest,
+}
+
+/// Which dead ways count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Those known to their end.
+    Known,
+    /// All.
+    Any,
+}
+
+/// Whether a sample of one in `stride` links holds this one; both directions of a link alike.
+fn is_kept(observer: u32, far: u32, stride: u64) -> bool {
+    let (low, high) = (observer.min(far), observer.max(far));
+    mix(u64::from(low) << 32 | u64::from(high)) & (stride - 1) == 0
+}
+
+/// Whether another way of the link, alike before and after the holes at `from..upto`, shows any
+/// of them.
+fn is_vague(report: &LinkPaths<'_>, way: &Way<'_>, from: usize, upto: usize) -> bool {
+    let same = |other: &[u8], at: usize| match (way.hops.get(at), other.get(at)) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a == b,
+        _ => false,
+    };
+    report.routes().iter().any(|route| {
+        let other = &route.hops[..route.hops.len().min(PATH_HOPS_MAX)];
+        let alike = same(other, upto) && (from == 0 || same(other, from - 1));
+        alike
+            && other
+                .iter()
+                .skip(from)
+                .take(upto - from)
+                .any(|place| *place != 0)
+    })
+}
+
+/// Single hops that some traces miss and others show between the same two neighbours.
+#[derive(Default)]
+struct Fills {
+    /// Before, after (the next known hop, or the far end), and what is between; sorted.
+    between: Vec<(Point, Point, Point)>,
+}
+
+impl Fills {
+    /// From the links with failing ways: they are traced most.
+    fn of(sightings: &Sightings, reports: &Reports<'_>, suspects: &[u32]) -> Self {
+        let mut holes: Vec<(Point, Point)> = Vec::new();
+        for number in suspects {
+            let report = &reports.all[*number as usize];
+            triples(sightings, report, |before, via, after, far| {
+                if via.is_none() {
+                    holes.extend(after.map(|after| (before, after)));
+                    holes.push((before, far));
+                }
+            });
+        }
+        holes.sort_unstable();
+        let all_holes = holes.clone();
+        holes.dedup();
+        let mut between: Vec<(Point, Point, Point)> = Vec::new();
+        for number in suspects {
+            let report = &reports.all[*number as usize];
+            triples(sightings, report, |before, via, after, far| {
+                let Some(via) = via else { return };
+                // What leads to one far end goes on the same way, if there is but one.
+                for after in after.into_iter().chain([far]) {
+                    if holes.binary_search(&(before, after)).is_ok() {
+                        between.push((before, after, via));
+                    }
+                }
+            });
+            if between.len() >= FILLS_MAX {
+                break;
+            }
+        }
+        between.sort_unstable();
+        // Where there are several, nobody knows which; and where holes are many, they are no
+        // misses but a router that never answers, beside one that does.
+        let is_miss = |same: &[(Point, Point, Point)]| {
+            let (before, after, via) = same[0];
+            let holes = all_holes.partition_point(|hole| *hole <= (before, after))
+                - all_holes.partition_point(|hole| *hole < (before, after));
+            same.iter().all(|entry| entry.2 == via) && same.len() >= holes * SHOWN_PER_HOLE_MIN
+        };
+        let between = between
+            .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
+            .filter(|same| is_miss(same))
+            .map(|same| same[0])
+            .collect();
+        Self { between }
+    }
+
+    fn between(&self, before: Point, after: Point) -> Option<Point> {
+        let at = self
+            .between
+            .binary_search_by_key(&(before, after), |entry| (entry.0, entry.1))
+            .ok()?;
+        Some(self.between[at].2)
+    }
+}
+
+/// Calls back with every hop, or hole, that follows a known point of a link's ways: what is
+/// before it, itself, what is after it, and the far end's way in.
+fn triples(
+    sightings: &Sightings,
+    report: &LinkPaths<'_>,
+    mut found: impl FnMut(Point, Option<Point>, Option<Point>, Point),
+) {
+    let into = sightings.way_in(report.far);
+    let point = |place: &u8| {
+        let at = usize::from(*place).checked_sub(1)?;
+        let address = report.path.addresses.get(at)?;
+        sightings.addresses.find(*address)
+    };
+    for route in report.routes() {
+        let way = Way::of(report, route);
+        let mut before = Some(sightings.way_out(report.observer));
+        for (position, place) in way.hops.iter().enumerate() {
+            let after = match way.hops.get(position + 1) {
+                Some(next) => point(next),
+                None => Some(into).filter(|_| !way.ends_open),
+            };
+            let via = point(place);
+            // An address that is none of the suspects' is no hole.
+            if let Some(before) = before
+                && (via.is_some() || *place == 0)
+            {
+                found(before, via, after, into);
+            }
+            before = via;
+        }
+    }
+}
+
+/// Addresses of a route's hops, as many as are looked at.
+pub fn hops_of(path: &PathReport, route: &Route) -> Vec<Option<IpAddr>> {
+    path.hops(route).take(PATH_HOPS_MAX).collect()
+}
+
+/// The hops of a route, as far as anybody on the link knows them.
+struct Way<'a> {
+    /// Places of addresses, 0 for a silent hop.
+    hops: &'a [u8],
+    /// The trace came as far as this many of them.
+    answered: usize,
+    /// The trace came through.
+    reached: bool,
+    /// Between the last hop and the far end there may be more.
+    ends_open: bool,
+}
+
+impl<'a> Way<'a> {
+    fn of(report: &LinkPaths<'a>, route: &'a Route) -> Self {
+        let hops = &route.hops[..route.hops.len().min(PATH_HOPS_MAX)];
+        let answered = usize::from(route.answered).min(hops.len());
+        let broken = !route.reached && !dead(route).is_empty();
+        let mut way = Self {
+            hops,
+            answered,
+            reached: route.reached || dead(route).is_empty(),
+            ends_open: false,
+        };
+        if broken && answered == hops.len() && !hops.is_empty() {
+            // Flows that were dead from the start were never traced further than they came.
+            way.ends_open = true;
+            way.complete(report);
+        }
+        way
+    }
+
+    /// Goes on as the link's other dead routes do that begin the same way, as far as they agree:
+    /// they share the fault. Those that live tell nothing of where this one would have gone.
+    fn complete(&mut self, report: &LinkPaths<'a>) {
+        let follows = |other: &&Route| {
+            let whole = other.reached || usize::from(other.answered) < other.hops.len();
+            let alike = self
+                .hops
+                .iter()
+                .zip(&other.hops)
+                .all(|(a, b)| a == b || *a == 0 || *b == 0);
+            whole && !dead(other).is_empty() && other.hops.len() > self.hops.len() && alike
+        };
+        let mut agreed: Option<&'a [u8]> = None;
+        let mut ends_open = true;
+        for other in report.routes().iter().filter(follows) {
+            let hops = &other.hops[..other.hops.len().min(PATH_HOPS_MAX)];
+            agreed = Some(match agreed {
+                None => {
+                    ends_open = false;
+                    hops
+                }
+                Some(agreed) => {
+                    let common = agreed.iter().zip(hops).take_while(|(a, b)| a == b);
+                    let common = common.count();
+                    ends_open |= common < agreed.len();
+                    &agreed[..common]
+                }
+            });
+        }
+        if let Some(agreed) = agreed.filter(|agreed| agreed.len() > self.hops.len()) {
+            (self.hops, self.ends_open) = (agreed, ends_open);
+        }
+    }
+}
+
+/// Reads the counts off the routes of one link.
+struct Gauge<'a> {
+    word: FarWord<'a>,
+    /// All flows are dead, whatever the routes say.
+    is_down: bool,
+    /// A host at either end is too busy for its losses and times to be held against the network.
+    busy: bool,
+    slow_above_us: Option<u32>,
+    link_is_slow: bool,
+}
+
+impl<'a> Gauge<'a> {
+    fn of(roster: &Roster<'_>, reports: &Reports<'a>, report: &LinkPaths<'_>) -> Self {
+        let busy = |member: u32| {
+            let member = roster.members.get(member as usize);
+            member.is_some_and(|member| member.slice.host.busy)
+        };
+        let far = reports.find(report.far, report.observer);
+        let far_link = roster
+            .members
+            .get(report.far as usize)
+            .and_then(|far| far.report_on(report.observer as usize));
+        Self {
+            word: FarWord::of(report.path, far_link, far.map(|far| far.path)),
+            is_down: report.link.state == LinkState::Down,
+            busy: busy(report.observer) || busy(report.far),
+            slow_above_us: report.link.rtt_baseline_us.map(slow_above),
+            link_is_slow: report.link.state == LinkState::Degraded
+                && report.link.reason == Some(LinkReason::Latency),
+        }
+    }
+
+    fn counts(&self, route: &Route) -> [Counts; 4] {
+        let alive = alive(route);
+        let mut counts = [Counts::default(); 4];
+
+        let fates = self.word.fates(route);
+        let blackhole = &mut counts[Ailment::Blackhole as usize];
+        blackhole.good = fates.back + if self.is_down { 0 } else { alive };
+        if self.busy {
+            // A host that is late also misses who fell silent.
+            blackhole.open = fates.there + fates.unknown;
+        } else {
+            (blackhole.there, blackhole.open) = (fates.there, fates.unknown);
+        }
+
+        if !self.busy {
+            let lost = route.lost_forward.min(route.sent);
+            let (mut there, mut sent) = (lost, route.sent);
+            if sent > SENT_MAX {
+                let scale = u64::from(SENT_MAX) * u64::from(lost) / u64::from(sent);
+                (there, sent) = (scale as u32, SENT_MAX);
+            }
+            counts[Ailment::Loss as usize] = Counts {
+                there,
+                open: 0,
+                good: sent - there,
+            };
+        }
+
+        let large_lost = (route.large_lost.len() as u32).min(alive);
+        counts[Ailment::Mtu as usize] = Counts {
+            there: 0,
+            open: large_lost,
+            good: alive - large_lost,
+        };
+
+        if let (false, Some(slow)) = (self.busy, self.is_slow(route)) {
+            let flows = alive.min(4);
+            let latency = &mut counts[Ailment::Latency as usize];
+            if slow {
+                latency.open = flows;
+            } else {
+                latency.good = flows;
+            }
+        }
+        counts
+    }
+
+    /// Whether answers on this route take longer than usual; `None` where that is not known.
+    fn is_slow(&self, route: &Route) -> Option<bool> {
+        let rtt_us = route.rtt_us?;
+        if let Some(usual_us) = route.rtt_usual_us {
+            return Some(rtt_us > slow_above(usual_us));
+        }
+        let above = rtt_us > self.slow_above_us?;
+        // A long way among short ones is no fault; only time tells.
+        (self.link_is_slow || !above).then_some(above)
+    }
+}
+
+fn slow_above(usual_us: u32) -> u32 {
+    usual_us.saturating_add((usual_us / 4).max(SLOW_US_MIN))
+}
+
+fn alive(route: &Route) -> u32 {
+    flows(route).len().saturating_sub(dead(route).len()) as u32
+}
+
+/// Whose ways fail in any respect: the first look at all routes.
+struct Suspects {
+    addresses: Addresses,
+    observers: Vec<bool>,
+    fars: Vec<bool>,
+    /// Links with a failing way, as indices into the reports.
+    reports: Vec<u32>,
+    /// Some dead way is known to its end.
+    whole_dead: bool,
+    usual_loss: f64,
+}
+
+impl Suspects {
+    fn of(roster: &Roster<'_>, reports: &Reports<'_>, key: u128) -> Self {
+        let mut suspects = Self {
+            addresses: Addresses::new(key),
+            observers: vec![false; roster.members.len()],
+            fars: vec![false; reports.fars],
+            reports: Vec::new(),
+            whole_dead: false,
+            usual_loss: USUAL_LOSS_MIN,
+        };
+        let mut losses: Vec<f64> = Vec::new();
+        for (number, report) in reports.all.iter().enumerate() {
+            let (mut sent, mut lost) = (0, 0);
+            for route in report.routes() {
+                sent += u64::from(route.sent.min(SENT_MAX));
+                lost += u64::from(route.lost_forward.min(route.sent).min(SENT_MAX));
+                let slow = route.rtt_us.is_some_and(|rtt_us| {
+                    let usual_us = route.rtt_usual_us.or(report.link.rtt_baseline_us);
+                    usual_us.is_some_and(|usual_us| rtt_us > slow_above(usual_us))
+                });
+                let fails = !route.dead.is_empty()
+                    || !route.large_lost.is_empty()
+                    || route.lost_forward > 0
+                    || slow;
+                if fails {
+                    suspects.add(report, route);
+                    if suspects.reports.last() != Some(&(number as u32)) {
+                        suspects.reports.push(number as u32);
+                    }
+                }
+            }
+            if sent >= u64::from(USUAL_SENT_MIN) {
+                losses.push(lost as f64 / sent as f64);
+            }
+        }
+        // What the luckier quarter of links loses: a fault that most links share is none of it.
+        let quarter = losses.len() / 4;
+        if quarter < losses.len() {
+            let (_, usual, _) = losses.select_nth_unstable_by(quarter, f64::total_cmp);
+            suspects.usual_loss = usual.clamp(USUAL_LOSS_MIN, USUAL_LOSS_MAX);
+        }
+        suspects
+    }
+
+    fn add(&mut self, report: &LinkPaths<'_>, route: &Route) {
+        self.observers[report.observer as usize] = true;
+        self.fars[report.far as usize] = true;
+        let way = Way::of(report, route);
+        let named = way.hops.iter().any(|place| *place != 0);
+        self.whole_dead |= named && !way.ends_open && !dead(route).is_empty();
+        for place in way.hops {
+            let at = usize::from(*place).wrapping_sub(1);
+            if let Some(address) = report.path.addresses.get(at) {
+                self.addresses.number(*address);
+            }
+        }
+    }
+}
