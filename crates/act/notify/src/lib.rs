@@ -13,7 +13,7 @@
 //! how each medium is spoken to, [`state_file`] what survives a restart, [`task`] the task
 //! that joins them.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
 pub mod case;
 pub mod counters;

@@ -1,6 +1,8 @@
 //! Each medium against a real server on loopback: what arrives has the form that the service
 //! documents, hostile text stays text, and whatever the other side does is told and bounded.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod support;
 
 use andon_model::Timestamp;

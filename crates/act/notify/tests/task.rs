@@ -1,6 +1,8 @@
 //! The whole way from incidents to endpoints, with a state on disk: restarts, a full disk,
 //! routes that do not hold each other up, two halves of a partition.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 mod support;
 
 use andon_model::{NodeKey, RemarkKind, Timestamp};

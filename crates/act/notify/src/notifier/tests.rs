@@ -2,11 +2,16 @@
 //! that record what arrives.
 
 use super::*;
-use crate::case::Told;
+use crate::case::{Told, Word};
 use crate::hours::{Hours, Zone};
+use crate::letter::Letter;
+use crate::message::Message;
 use crate::mute::{Scope, Window};
+use crate::phase::Phase;
+use crate::plan::Route;
 use crate::plan::{Filter, Maintenance, Medium, Secret, Silence};
 use andon_model::{BlastRadius, Severity};
+use andon_model::{Incident, IncidentState};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a remark takes to the other nodes.
@@ -648,7 +653,8 @@ fn a_thousand_incidents_an_hour_are_told_in_some_messages_and_none_is_lost() {
         }
         if number >= 120 {
             // Lists are bounded: what is over for long falls out.
-            world.incidents.remove(0);
+            let gone = world.incidents.remove(0);
+            world.remarks.retain(|(_, _, id, _)| *id != gone.id);
         }
     }
     world.run(900 * SECOND);
