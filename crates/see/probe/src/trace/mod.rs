@@ -39,7 +39,7 @@ use way::WayView;
 /// Traces of single flows at once. Each costs some kilobytes; more are begun later.
 const RUNS_MAX: usize = 512;
 /// Requests for traces at once.
-const ASKS_MAX: usize = 16;
+const ASKS_MAX: usize = 8;
 /// A requested trace ends after this with what it has.
 const ASK_AFTER: Duration = Duration::from_secs(12);
 /// Any other trace.
@@ -266,6 +266,7 @@ impl Tracer {
                     flow: *flow,
                     port: *port,
                     to,
+                    is_node: false,
                     aim: Aim::Whole,
                     expected: Vec::new(),
                     distance: None,
@@ -484,7 +485,7 @@ impl Tracer {
                 _ => self.pacer.answered(now.at, hop, answer.by),
             }
         }
-        if answer.says == Says::Hop {
+        if answer.says == Says::Hop || !active.is_signed {
             self.likely.answered(&active.run, flown.ttl, answer.by);
         }
         active.run.answered(flown.ttl, answer);

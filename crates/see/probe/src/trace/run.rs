@@ -158,6 +158,8 @@ pub struct Start {
     pub port: u16,
     /// Where to.
     pub to: SocketAddr,
+    /// The far end is a node: it tells its distance, and answers as often as it is asked.
+    pub is_node: bool,
     /// What for.
     pub aim: Aim,
     /// The way that the flow took last; empty if none is known.
@@ -192,7 +194,7 @@ impl Run {
     pub fn new(now: Now, start: Start) -> Self {
         let ceiling = start.distance.unwrap_or(WINDOW).clamp(1, TTL_MAX);
         Self {
-            is_scouting: start.distance.is_none(),
+            is_scouting: start.distance.is_none() && start.is_node,
             far_first: start.distance.is_some(),
             is_serial: start.is_serial,
             hops: vec![Hop::default(); usize::from(ceiling)],
@@ -257,6 +259,10 @@ impl Run {
             }
             if blocked != 0 {
                 return Next::Blocked;
+            }
+            if self.may_scout() {
+                self.is_scouting = true;
+                return self.next(now, blocked);
             }
             if !self.extend() {
                 return Next::Over;
@@ -508,7 +514,16 @@ impl Run {
     }
 
     fn has_end(&self) -> bool {
-        self.reached.is_some() || !self.may_extend()
+        self.reached.is_some() || !self.may_extend() && !self.may_scout()
+    }
+
+    /// Whether many silent hops may yet have an end behind them, which nobody asked for.
+    fn may_scout(&self) -> bool {
+        let gap = self.hops.len() - self.answered_to();
+        self.start.distance.is_none()
+            && self.reached.is_none()
+            && self.scout.sent == 0
+            && gap >= usize::from(GAP_MAX)
     }
 
     /// Whether the way may go on behind the farthest distance asked at.

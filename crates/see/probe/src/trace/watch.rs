@@ -128,6 +128,7 @@ impl Watch {
             flow,
             port,
             to: self.to,
+            is_node: true,
             aim,
             expected: complete.map(|way| way.hops.clone()).unwrap_or_default(),
             distance: own

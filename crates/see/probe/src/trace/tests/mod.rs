@@ -301,6 +301,28 @@ fn a_plain_address_is_reached_where_it_refuses() {
 }
 
 #[test]
+fn a_plain_address_that_limits_its_answers_or_hides_behind_silence_is_reached_too() {
+    let mut network = Network::new(1, |_| chain(&[1, 2, 3]));
+    network.is_node = false;
+    network.router(ip(200), |router| router.limit = Some((6.0, 1.0)));
+    let to = SocketAddr::new(ip(200), 33_434);
+    network.ask(to, 12, false);
+    network.run(14_000);
+    for flow in &network.traced[0].flows {
+        assert_eq!((flow.reached, flow.hops.len()), (true, 4), "{flow:?}");
+    }
+    network.ways = Box::new(|_, _| chain(&[1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    for last in 2..=9 {
+        network.router(ip(last), |router| router.answers = false);
+    }
+    network.run(20_000);
+    network.ask(to, 1, false);
+    network.run(14_000);
+    let flow = &network.traced[1].flows[0];
+    assert_eq!((flow.reached, flow.hops.len()), (true, 10), "{flow:?}");
+}
+
+#[test]
 fn a_router_that_refuses_is_the_end_of_the_way() {
     let mut network = Network::new(1, |_| chain(&[1, 2, 3]));
     network.until(10_000, |network| known(network, 1));
@@ -414,7 +436,7 @@ fn traces_are_within_their_budget_and_those_that_nobody_can_run_are_refused() {
     network.run(14_000);
     let sent = network.sent.len();
     assert!(sent <= 14 * 400 + 100, "{sent}");
-    assert_eq!((network.traced.len(), network.refused), (16, 24));
+    assert_eq!((network.traced.len(), network.refused), (8, 32));
 }
 
 proptest! {

@@ -135,6 +135,7 @@ impl Network {
                 state: LinkState::Up,
                 flows: (0..flows).map(flow).collect(),
                 silent_from: Vec::new(),
+                arriving_from: Vec::new(),
             },
             sent: Vec::new(),
             traced: Vec::new(),
@@ -305,6 +306,10 @@ impl Network {
         let after = (way.len() as u64 + 1) * 2 * STEP_US;
         let (flow, to) = (probe.flow, probe.to);
         if !self.is_node {
+            let far = self.routers.entry(to.ip()).or_default();
+            if !far.may_answer(self.now) {
+                return;
+            }
             let error = PathError {
                 kind: ErrorKind::PortUnreachable,
                 by: Some(to.ip()),
