@@ -37,6 +37,11 @@ pub struct PathReport {
     #[n(4)]
     #[cbor(default)]
     pub silent_from: Vec<u16>,
+    /// Source ports of the far node's flows that it finds dead and that arrive here all the
+    /// same: their answers are lost on the way back to it.
+    #[n(5)]
+    #[cbor(default)]
+    pub arriving_from: Vec<u16>,
 }
 
 /// One way to the far end, and how the flows on it fare.

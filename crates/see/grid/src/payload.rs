@@ -161,6 +161,7 @@ impl Entry for PathReport {
         self.addresses.truncate(usize::from(u8::MAX));
         self.routes.truncate(PATH_ROUTES_MAX);
         self.silent_from.truncate(PATH_FLOWS_MAX);
+        self.arriving_from.truncate(PATH_FLOWS_MAX);
         let known = self.addresses.len();
         for route in &mut self.routes {
             route.hops.truncate(PATH_HOPS_MAX);

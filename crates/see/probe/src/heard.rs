@@ -164,6 +164,14 @@ impl HeardTable {
             .map_or_else(Vec::new, |arrivals| arrivals.flows.ports(now))
     }
 
+    /// Source ports of this node's flows that arrive here although it finds them dead; sorted.
+    pub fn arriving_from(&self, now: Attentive, node: NodeKey) -> Vec<u16> {
+        self.arrivals
+            .get(&node)
+            .filter(|arrivals| arrivals.heard == Heard::Arriving)
+            .map_or_else(Vec::new, |arrivals| arrivals.flows.arriving(now))
+    }
+
     /// Nodes whose silent flows changed since last asked.
     pub fn take_silent_changed(&mut self) -> BTreeSet<NodeKey> {
         std::mem::take(&mut self.silent_changed)

@@ -481,6 +481,7 @@ impl NodeCore {
         let health = self.prober.health(self.now.at, node)?;
         Some(LinkHealth {
             silent_from: self.silent_from(node),
+            arriving_from: self.heard.arriving_from(self.now.attentive, node),
             ..health
         })
     }
@@ -599,6 +600,7 @@ impl NodeCore {
             let health = prober.health(now.at, node)?;
             Some(LinkHealth {
                 silent_from: heard.silent_from(now.attentive, node),
+                arriving_from: heard.arriving_from(now.attentive, node),
                 ..health
             })
         };

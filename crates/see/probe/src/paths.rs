@@ -48,6 +48,8 @@ pub struct LinkHealth {
     /// Ports of the far node's flows that stopped arriving here while others still arrive,
     /// in order.
     pub silent_from: Vec<u16>,
+    /// Ports of the far node's flows that arrive here although it finds them dead, in order.
+    pub arriving_from: Vec<u16>,
 }
 
 /// A dead flow is told as living on its way until a trace of its trouble ended, for so long:
@@ -247,6 +249,12 @@ fn report_of(
             .copied()
             .take(PATH_FLOWS_MAX)
             .collect(),
+        arriving_from: health
+            .arriving_from
+            .iter()
+            .copied()
+            .take(PATH_FLOWS_MAX)
+            .collect(),
     };
     let mut routes: Vec<(WayKey, Group)> = grouped.into_iter().collect();
     // Failing ones first, then those that most flows take: the last are left out first.
@@ -271,7 +279,8 @@ fn report_of(
         });
     }
     let is_worth = |route: &Route| !route.hops.is_empty() || is_failing(route);
-    if !report.routes.iter().any(is_worth) && report.silent_from.is_empty() {
+    let is_told = !report.silent_from.is_empty() || !report.arriving_from.is_empty();
+    if !report.routes.iter().any(is_worth) && !is_told {
         return (None, is_held);
     }
     fit(&mut report);
@@ -444,6 +453,7 @@ fn is_news(told: &Told, fresh: &PathReport, now: Instant) -> bool {
     let held = &told.report;
     let is_same = held.addresses == fresh.addresses
         && held.silent_from == fresh.silent_from
+        && held.arriving_from == fresh.arriving_from
         && held.routes.len() == fresh.routes.len()
         && held.routes.iter().zip(&fresh.routes).all(|(a, b)| {
             (&a.hops, a.answered, a.reached, a.balanced)

@@ -458,6 +458,7 @@ impl Prober {
             state: link.core.state(),
             flows: link.core.flow_health(now).collect(),
             silent_from: Vec::new(),
+            arriving_from: Vec::new(),
         })
     }
 

@@ -37,6 +37,8 @@ pub struct SilentFlows {
     /// By index; grows with the flows that arrive.
     arrived: Vec<Option<Arrived>>,
     silent: BTreeMap<u8, Told>,
+    /// Dead for their owner, and yet they arrive.
+    arriving: BTreeMap<u8, Told>,
 }
 
 impl SilentFlows {
@@ -46,7 +48,7 @@ impl SilentFlows {
         if note.flows == 0 || usize::from(note.flows) > FLOWS_MAX || note.flow >= note.flows {
             return false;
         }
-        let before = self.silent.len();
+        let before = (self.silent.len(), self.arriving.len());
         if self.arrived.len() <= flow {
             self.arrived.resize(flow + 1, None);
         }
@@ -58,22 +60,22 @@ impl SilentFlows {
         self.silent.retain(|silent, told| {
             *silent != note.flow && *silent < note.flows && now.since(told.at) < TOLD_MAX
         });
+        self.arriving
+            .retain(|flow, told| *flow < note.flows && now.since(told.at) < TOLD_MAX);
         if let Some(dead) = note.dead.filter(|dead| dead.flow < note.flows) {
-            return self.judge(now, dead) || self.silent.len() != before;
+            return self.judge(now, dead) || (self.silent.len(), self.arriving.len()) != before;
         }
-        self.silent.len() != before
+        (self.silent.len(), self.arriving.len()) != before
     }
 
     /// Source ports of flows that stopped arriving, as their owner names them; sorted.
     pub fn ports(&self, now: Attentive) -> Vec<u16> {
-        let fresh = self
-            .silent
-            .values()
-            .filter(|told| now.since(told.at) < TOLD_MAX);
-        let mut ports: Vec<u16> = fresh.map(|told| told.port).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports
+        ports_of(&self.silent, now)
+    }
+
+    /// Source ports of flows that are dead for their owner and arrive here; sorted.
+    pub fn arriving(&self, now: Attentive) -> Vec<u16> {
+        ports_of(&self.arriving, now)
     }
 
     fn judge(&mut self, now: Attentive, dead: DeadFlow) -> bool {
@@ -88,17 +90,29 @@ impl SilentFlows {
             .flatten()
             .filter(|arrived| arrived.port == dead.port);
         let is_silent = last.is_none_or(|arrived| now.since(arrived.last) + SLACK >= silent);
-        if is_silent {
-            let told = Told {
-                port: dead.port,
-                at: now,
-            };
-            let before = self.silent.insert(dead.flow, told);
-            before.is_none_or(|before| before.port != dead.port)
+        let told = Told {
+            port: dead.port,
+            at: now,
+        };
+        let (into, out_of) = if is_silent {
+            (&mut self.silent, &mut self.arriving)
         } else {
-            self.silent.remove(&dead.flow).is_some()
-        }
+            (&mut self.arriving, &mut self.silent)
+        };
+        out_of.remove(&dead.flow);
+        let before = into.insert(dead.flow, told);
+        before.is_none_or(|before| before.port != dead.port)
     }
+}
+
+fn ports_of(flows: &BTreeMap<u8, Told>, now: Attentive) -> Vec<u16> {
+    let fresh = flows
+        .values()
+        .filter(|told| now.since(told.at) < TOLD_MAX);
+    let mut ports: Vec<u16> = fresh.map(|told| told.port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
 }
 
 #[cfg(test)]
@@ -155,6 +169,7 @@ mod tests {
             flows.arrived(at(ms), &note(flow, 8, dead));
             assert!(flows.ports(at(ms)).is_empty(), "{ms}");
         }
+        assert_eq!(flows.arriving(at(100_000)), [40_003]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Fates {
 #[derive(Debug, Clone, Copy)]
 pub struct FarWord<'a> {
     silent_from: &'a [u16],
+    arriving_from: &'a [u16],
     all_silent: bool,
     /// It names some of the flows that the observer finds dead, or hears some where the
     /// observer finds all dead, and names none that the observer does not have (behind a NAT
@@ -39,6 +40,8 @@ impl<'a> FarWord<'a> {
     ) -> FarWord<'a> {
         let silent_from = far.map_or(&[][..], |far| &far.silent_from);
         let silent_from = &silent_from[..silent_from.len().min(PATH_FLOWS_MAX)];
+        let arriving_from = far.map_or(&[][..], |far| &far.arriving_from);
+        let arriving_from = &arriving_from[..arriving_from.len().min(PATH_FLOWS_MAX)];
         let routes = &own.routes[..own.routes.len().min(PATH_ROUTES_MAX)];
         let has = |port: &u16| routes.iter().any(|route| flows(route).contains(port));
         let misses = |port: &u16| routes.iter().any(|route| dead(route).contains(port));
@@ -50,6 +53,7 @@ impl<'a> FarWord<'a> {
             || (far.is_some() && all_dead && heard == Heard::Arriving);
         Self {
             silent_from,
+            arriving_from,
             all_silent: heard == Heard::Silent,
             is_complete: tells && silent_from.iter().all(has),
         }
@@ -61,7 +65,7 @@ impl<'a> FarWord<'a> {
         for port in dead(route) {
             if self.all_silent || self.silent_from.contains(port) {
                 fates.there += 1;
-            } else if self.is_complete {
+            } else if self.arriving_from.contains(port) || self.is_complete {
                 fates.back += 1;
             } else if came_through(route) {
                 fates.unclear += 1;
@@ -106,7 +110,17 @@ mod tests {
                 ..Route::default()
             }],
             silent_from: silent_from.to_vec(),
+            arriving_from: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_arrives_although_it_is_dead_died_on_the_way_back() {
+        let own = report(&[1, 2, 3, 4], &[1, 2], &[]);
+        let mut far = report(&[], &[], &[]);
+        far.arriving_from = vec![2];
+        let fates = FarWord::of(&own, None, Some(&far)).fates(&own.routes[0]);
+        assert_eq!([fates.there, fates.back, fates.unknown], [0, 1, 1]);
     }
 
     #[track_caller]

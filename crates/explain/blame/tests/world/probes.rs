@@ -286,7 +286,7 @@ fn trace(
     way: &[Hop],
     far: usize,
 ) -> Vec<Option<IpAddr>> {
-    let seen = way.iter().take(far).filter_map(|hop| network.into(*hop));
+    let seen = way.iter().take(far).filter_map(|hop| network.entry(*hop));
     seen.map(|(router, address)| {
         let silent = network.routers[router].silent || dice.chance(eyes.missed);
         (!silent).then_some(address)
@@ -389,6 +389,11 @@ fn path_report(link: &Link, back: Option<&Link>, traced_at: Timestamp, eyes: Eye
         silent_from: silent
             .iter()
             .filter(|flow| flow.dead_there)
+            .map(|flow| flow.port)
+            .collect(),
+        arriving_from: silent
+            .iter()
+            .filter(|flow| flow.dead && !flow.dead_there)
             .map(|flow| flow.port)
             .collect(),
     }
