@@ -51,8 +51,8 @@ pub mod wire;
 
 pub use plan::{FlowDetail, LinkDetail, PlannedLink, SecondDetail, WireStats};
 pub use stamp::fuzz_stamp;
-pub use trace::icmp::fuzz_icmp;
 pub use trace::detail::{HopKind, TraceDetail, TraceFlow, TraceHop, TraceState};
+pub use trace::icmp::fuzz_icmp;
 pub use wire::{TraceTo, WireCommand, WireConfig, WireEvent, WireHandle, WireSender, spawn};
 
 #[cfg(test)]
