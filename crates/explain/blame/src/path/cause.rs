@@ -23,10 +23,12 @@ const MISTRACED: f64 = 0.04;
 const RIVALS_MAX: usize = 24;
 /// Searches anew after the evidence of single observers was thrown out.
 const SEARCHES_MAX: usize = 3;
-/// Flows (probes) that a cause needs which one observer alone reports, on links that other
-/// causes fail too: less is theirs, by a way that was traced badly.
-const LONE_FLOWS_MIN: u32 = 8;
-const LONE_PROBES_MIN: u32 = 24;
+/// Flows (probes) that a cause needs which fewer than so many observers report, beside a cause
+/// with so many times the evidence: less is the other's, by ways that were traced badly.
+const LEFTOVER_FLOWS_MAX: u32 = 8;
+const LEFTOVER_PROBES_MAX: u32 = 24;
+const LEFTOVER_OBSERVERS_MAX: usize = 3;
+const LEFTOVER_SHARE: f64 = 0.1;
 /// Most hops named by one verdict. More is no place to look.
 pub const HOPS_NAMED_MAX: usize = 16;
 
@@ -43,6 +45,8 @@ pub struct PathCause {
     pub core: Vec<Point>,
     /// The hop by which it is known, whatever more or less comes to be known.
     pub anchor: Point,
+    /// The node at the end of all that fails, if it may be that node itself.
+    pub end: Option<u32>,
     /// It is a router with several addresses.
     pub is_router: bool,
     /// Traces ended short, and told where.
@@ -53,6 +57,8 @@ pub struct PathCause {
     pub failing: Vec<u32>,
     /// Sightings that it explains as failing on the way back.
     pub failing_back: Vec<u32>,
+    /// Far ends of the links that it fails on the way there.
+    pub fars: BTreeSet<u32>,
     /// Observers, by index, whose evidence speaks for it and against it.
     pub agree: BTreeSet<u32>,
     pub against: BTreeSet<u32>,
@@ -148,20 +154,15 @@ fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
     if support.total < CAUSE_COST {
         return false;
     }
-    let enough = match model.ailment {
-        Ailment::Loss => LONE_PROBES_MIN,
-        _ => LONE_FLOWS_MIN,
+    let leftover_max = match model.ailment {
+        Ailment::Loss => LEFTOVER_PROBES_MAX,
+        _ => LEFTOVER_FLOWS_MAX,
     };
-    let own = model.candidates.sightings(chosen[at].class);
-    let failing = own
-        .iter()
-        .filter(|sighting| model.counts(**sighting).bad() > 0);
-    let (mut bad, mut others_too) = (0, true);
-    for sighting in failing {
-        bad += model.counts(*sighting).bad();
-        others_too &= model.is_hit(*sighting);
-    }
-    support.agree.len() > 1 || bad >= enough || !others_too
+    let bad_of = |cause: &Chosen| model.candidates.classes[cause.class as usize].bad;
+    let bad = bad_of(&chosen[at]);
+    let most = chosen.iter().map(bad_of).fold(0.0, f64::max);
+    let few = bad <= f64::from(leftover_max) && support.agree.len() <= LEFTOVER_OBSERVERS_MAX;
+    !(few && bad <= most * LEFTOVER_SHARE)
 }
 
 /// All chosen causes but one.
@@ -189,13 +190,16 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
         .iter()
         .any(|sighting| sightings.all[*sighting as usize].stop.is_some());
 
-    let kept = equals(model, class, &failing);
-    let tied_ends = kept.iter().any(|element| match element {
-        Element::Hop(point) => sightings.is_end(*point),
-        _ => false,
-    });
-    // The node itself explains it as well: that is for its own verdict to say.
-    if tied_ends && !traced {
+    let kept = equals(model, chosen[at], &failing);
+    let ends: BTreeSet<u32> = kept
+        .iter()
+        .filter_map(|element| match element {
+            Element::Hop(point) => sightings.end_of(*point),
+            _ => None,
+        })
+        .collect();
+    // Both ends of all that fails explain it as well: nothing is narrowed down.
+    if ends.len() > 1 && !traced {
         return None;
     }
     let mut named = Named::of(sightings, &failing, &kept);
@@ -227,11 +231,16 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
                 _ => false,
             }),
         kept,
+        end: ends.first().copied().filter(|_| ends.len() == 1),
         hops: named.hops,
         core: named.core,
         anchor,
         traced,
         share,
+        fars: failing
+            .iter()
+            .map(|at| sightings.links[sightings.all[*at as usize].link as usize].far)
+            .collect(),
         failing_back: failing_back(model, &failing),
         failed: failing.iter().map(|s| u64::from(counts(s).bad())).sum(),
         passed: own.iter().map(|s| u64::from(counts(s).total())).sum(),
@@ -242,7 +251,8 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
 }
 
 /// Elements that explain it as well as the class that was chosen, likeliest first.
-fn equals(model: &Model<'_>, class: u32, failing: &[u32]) -> Vec<Element> {
+fn equals(model: &Model<'_>, chosen: Chosen, failing: &[u32]) -> Vec<Element> {
+    let Chosen { class, share } = chosen;
     let mut overlap: BTreeMap<u32, usize> = BTreeMap::new();
     for sighting in failing {
         for rival in model.candidates.classes_of(*sighting) {
@@ -262,9 +272,15 @@ fn equals(model: &Model<'_>, class: u32, failing: &[u32]) -> Vec<Element> {
     }
     let mut gains: Vec<(f64, u32)> = Vec::new();
     for (_, rival) in rivals {
-        let (mut gain, share) = model.gain(rival);
-        // Where a trace has a hole, the rival may be in it.
         let own = model.candidates.sightings(rival);
+        // Only for what is to be explained here: other failures are other causes'.
+        let weighed = own.iter().filter(|sighting| {
+            model.counts(**sighting).bad() == 0 || failing.binary_search(sighting).is_ok()
+        });
+        let mut gain: f64 = weighed
+            .map(|sighting| model.added_weight(*sighting, share))
+            .sum();
+        // Where a trace has a hole, the rival may be in it.
         let mut hidden: Vec<u32> = model.candidates.hidden_in(rival).collect();
         hidden.sort_unstable();
         hidden.dedup();

@@ -41,6 +41,8 @@ fn join(cause: &mut PathCause, other: PathCause) {
     cause.kept.extend(other.kept);
     cause.anchor = cause.anchor.min(other.anchor);
     cause.ailments.extend(other.ailments);
+    cause.end = cause.end.filter(|end| other.end == Some(*end));
+    cause.fars.extend(other.fars);
     cause.agree.extend(other.agree);
     cause.against = cause.against.difference(&cause.agree).copied().collect();
     if cause.ailment == other.ailment {

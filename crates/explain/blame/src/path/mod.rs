@@ -112,6 +112,7 @@ impl<'a> PathFaults<'a> {
                 (_, Some(LinkReason::Latency)) => &[Ailment::Latency],
                 _ => &[Ailment::Loss, Ailment::Mtu],
             };
+            let answered = self.reports.find(report.far, report.observer).is_some();
             for (counts, points) in self.sightings.of_report(roster, &self.reports, report) {
                 for ailment in wanted {
                     let counts = counts[*ailment as usize];
@@ -119,8 +120,19 @@ impl<'a> PathFaults<'a> {
                         .causes
                         .iter()
                         .any(|cause| cause.ailments.contains(ailment) && cause.is_on(&points));
+                    // Of answers that come back to a node nobody shows the ways; those of other
+                    // nodes to it are the best guess.
+                    let back = || {
+                        let mut causes = self.causes.iter();
+                        causes.any(|cause| {
+                            cause.ailments.contains(ailment)
+                                && cause.fars.contains(&report.observer)
+                        })
+                    };
                     if passes {
                         explained += counts.bad();
+                    } else if !answered && counts.open > 0 && back() {
+                        explained += counts.open;
                     } else {
                         left += counts.there;
                     }

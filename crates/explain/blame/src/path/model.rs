@@ -208,11 +208,6 @@ impl<'e> Model<'e> {
         }
     }
 
-    /// Whether the chosen causes fail anything of the sighting's link.
-    pub fn is_hit(&self, sighting: u32) -> bool {
-        !self.exposure(sighting).is_none()
-    }
-
     fn worked(&self, sightings: usize) {
         self.work.set(self.work.get() + sightings as u64);
     }
@@ -414,8 +409,9 @@ impl<'e> Model<'e> {
                 total += f64::from(counts.total());
             }
             self.worked(own.len());
+            let before = share;
             share = (bad / total.max(1.0)).clamp(SHARE_MIN, SHARE_MAX);
-            if is_chosen {
+            if is_chosen || (share - before).abs() < before * 0.01 {
                 break; // The others move as well.
             }
         }

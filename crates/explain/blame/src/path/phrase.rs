@@ -25,6 +25,8 @@ const AGAINST_MAX: usize = 3;
 const VIAS_MAX: usize = 2;
 /// Confidence below which the sentence says that it is a guess.
 const SURE_MIN: f32 = 0.5;
+/// What is left of confidence where it may be the node at the end of the way.
+const NODE_ITSELF: f32 = 0.8;
 /// What is left of confidence where no far end tells on which way the flows die.
 const WAY_UNKNOWN: f32 = 0.8;
 
@@ -58,6 +60,9 @@ impl Phrasing<'_, '_> {
         let could = cause.agree.len() + cause.against.len();
         let mut sure = confidence(cause.agree.len(), could);
         let way_known = direct().any(|(_, hit)| hit.there > 0);
+        if cause.end.is_some() {
+            sure = (sure * NODE_ITSELF * 100.0).round() / 100.0;
+        }
         if !way_known {
             sure = (sure * WAY_UNKNOWN * 100.0).round() / 100.0;
         }
@@ -182,7 +187,10 @@ impl Phrasing<'_, '_> {
         worst: u32,
         hit: Hit,
     ) -> String {
-        let place = self.place(cause);
+        let mut place = self.place(cause);
+        if let Some(end) = cause.end {
+            place += &format!(", or at {} itself", self.name(end));
+        }
         let (from, to) = self.ends(worst);
         let (from, to) = (self.name(from), self.name(to));
         let links: Vec<u32> = hits

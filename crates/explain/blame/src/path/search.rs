@@ -67,9 +67,13 @@ fn improve(model: &mut Model<'_>) {
                 };
                 let mut chosen = model.chosen.clone();
                 chosen.push(next);
+                let before = model.total();
                 model.choose(chosen);
                 if model.total() > best.0 {
                     best = (model.total(), model.chosen.clone());
+                }
+                if model.total() <= before {
+                    break;
                 }
             }
             model.excluded.pop();
@@ -167,7 +171,7 @@ fn best_addition(model: &Model<'_>) -> Option<Chosen> {
     let mut best: Option<(i64, Chosen)> = None;
     for (excess, class) in ranked {
         // The excess is about what the full weight comes to.
-        let hopeless = best.is_some_and(|(most, _)| -excess * 2 < most);
+        let hopeless = best.is_some_and(|(most, _)| -excess * 13 / 10 < most);
         if hopeless || model.work.get() >= WORK_MAX {
             break;
         }

@@ -121,7 +121,7 @@ pub fn death<'f>(
         for fault in faults.iter().filter(|fault| fault.kills(tuple)) {
             let here = match fault.place {
                 Place::Router(router) => {
-                    at > 0 && network.into(way[at - 1]).map(|(into, _)| into) == Some(router)
+                    at > 0 && network.entry(way[at - 1]).map(|(into, _)| into) == Some(router)
                 }
                 _ => fault.is_on(*hop),
             };
@@ -138,7 +138,7 @@ pub fn losses<'f>(faults: &'f [Fault], network: &Network, way: &[Hop]) -> Vec<&'
     let on = |fault: &&Fault| match fault.place {
         Place::Router(router) => way
             .iter()
-            .filter_map(|hop| network.into(*hop))
+            .filter_map(|hop| network.entry(*hop))
             .any(|(into, _)| into == router),
         _ => way.iter().any(|hop| fault.is_on(*hop)),
     };

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Evidence below which nobody could tell: single flows and lost probes are chance.
-const DEAD_MIN: u32 = 3;
-const LOST_MIN: u32 = 8;
+const DEAD_MIN: u32 = 6;
+const LOST_MIN: u32 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {

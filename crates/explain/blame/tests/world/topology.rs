@@ -206,7 +206,7 @@ impl Network {
     }
 
     /// The router that a hop leads into, and the address that it shows.
-    pub fn into(&self, hop: Hop) -> Option<(usize, IpAddr)> {
+    pub fn entry(&self, hop: Hop) -> Option<(usize, IpAddr)> {
         match hop {
             Hop::FromHost(host) => Some((self.hosts[host].router, self.hosts[host].gateway)),
             Hop::Between(from, to) => Some((to, self.address(from, to))),
