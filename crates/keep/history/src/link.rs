@@ -188,6 +188,12 @@ impl LinkRecord {
         })
     }
 
+    /// Whether all that it refers to is there.
+    pub(crate) fn check(&self, texts: &[Name]) -> Result<(), Rubbish> {
+        let last = self.from.max(self.to).max(self.detail.unwrap_or(0));
+        named(texts, last).map(|_| ())
+    }
+
     /// The link as the picture shows it.
     pub(crate) fn view(&self, texts: &[Name]) -> Result<LinkView, Rubbish> {
         let detail = match self.detail {

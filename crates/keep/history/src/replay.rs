@@ -5,7 +5,7 @@ use crate::figures::Figures;
 use crate::link::LinkRecord;
 use crate::pack::{named, unpack};
 use crate::record::{Record, kind};
-use andon_model::{LinkView, Name, NodeView, PictureDigest, PictureView, Timestamp, Verdict};
+use andon_model::{Name, NodeView, PictureDigest, PictureView, Timestamp, Verdict};
 use std::collections::BTreeMap;
 
 /// The grid as of the last record applied.
@@ -15,7 +15,8 @@ pub(crate) struct Replay {
     me: Option<u32>,
     digest: PictureDigest,
     nodes: BTreeMap<u32, NodeView>,
-    links: BTreeMap<(u32, u32), LinkView>,
+    /// As they were written: most are replaced before anybody looks.
+    links: BTreeMap<(u32, u32), LinkRecord>,
     verdicts: BTreeMap<u32, Verdict>,
     standing: Vec<u32>,
     /// Places of `links` by name; empty where links came or went since.
@@ -53,8 +54,8 @@ impl Replay {
             kind::LINKS => {
                 while !take.is_empty() {
                     let link = LinkRecord::take(&mut take, at)?;
-                    let view = link.view(&self.texts)?;
-                    if self.links.insert((link.from, link.to), view).is_none() {
+                    link.check(&self.texts)?;
+                    if self.links.insert((link.from, link.to), link).is_none() {
                         self.order.clear();
                     }
                 }
@@ -80,11 +81,7 @@ impl Replay {
             kind::LINK_FIGURES => {
                 take_link_figures(take, |ends, change| {
                     if let Some(link) = self.links.get_mut(&ends) {
-                        let mut figures = Figures::of(link);
-                        change.apply(&mut figures);
-                        link.rtt_us = figures.rtt_us();
-                        link.loss = figures.loss();
-                        link.rtt_baseline_us = figures.rtt_baseline_us();
+                        change.apply(&mut link.figures);
                     }
                 })?;
             }
@@ -108,9 +105,11 @@ impl Replay {
     /// The picture at a moment, which dates it.
     pub(crate) fn view(&mut self, at: Timestamp) -> PictureView {
         if self.order.len() != self.links.len() {
-            let mut order: Vec<_> = self.links.iter().collect();
-            order.sort_by(|(_, a), (_, b)| (&a.from, &a.to).cmp(&(&b.from, &b.to)));
-            self.order = order.into_iter().map(|(ends, _)| *ends).collect();
+            let texts = &self.texts;
+            let name = |number: u32| texts.get(number as usize);
+            let mut order: Vec<(u32, u32)> = self.links.keys().copied().collect();
+            order.sort_by_key(|(from, to)| (name(*from), name(*to)));
+            self.order = order;
         }
         let mut nodes: Vec<NodeView> = self.nodes.values().cloned().collect();
         nodes.sort_by(|a, b| {
@@ -125,7 +124,7 @@ impl Replay {
             links: self
                 .order
                 .iter()
-                .filter_map(|ends| self.links.get(ends).cloned())
+                .filter_map(|ends| self.links.get(ends)?.view(&self.texts).ok())
                 .collect(),
             verdicts: self
                 .standing
