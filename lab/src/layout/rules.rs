@@ -37,6 +37,16 @@ pub fn rules(scenario: &Scenario, layout: &Layout, fault: usize) -> Vec<(Place, 
                 (place, wrap(&name, &chains))
             })
             .collect(),
+        FaultKind::Cut(wire) => {
+            let [into, out] = ["iif", "oif"].map(|way| {
+                format!("{way}name \"w{wire}\" {NEIGHBOURS}; {way}name \"w{wire}\" counter drop")
+            });
+            let chains =
+                chain("into", "prerouting", -300, &into) + &chain("out", "postrouting", 300, &out);
+            let rules = wrap(&name, &chains);
+            let ends = scenario.wires[*wire].ends.into_iter();
+            ends.map(|end| (end, rules.clone())).collect()
+        }
         FaultKind::Dead(routers) => {
             let all = format!("{NEIGHBOURS}; counter drop");
             let chains =
@@ -122,6 +132,7 @@ pub fn describe(scenario: &Scenario, fault: &Fault) -> String {
             }
             text
         }
+        FaultKind::Cut(at) => format!("{} carries nothing, and both ends believe in it", wire(at)),
         FaultKind::Dead(routers) => format!("{} is dead: nothing in, nothing out", names(routers)),
         FaultKind::Mute(routers) => format!("{} sends no ICMP", names(routers)),
         FaultKind::Mtu { wire: at, size } => {

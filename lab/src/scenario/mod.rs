@@ -87,6 +87,10 @@ pub struct RouterSpec {
     pub name: String,
     /// Whether it tells senders that a packet's TTL is over, as most do.
     pub icmp: bool,
+    /// Whether it then shows the address at which the packet came in, as the routers of most
+    /// makers do; otherwise that of the way by which its answer goes out, as Linux does: with
+    /// several equal ways back that is any of its addresses, whichever way the packet took.
+    pub shows_inbound: bool,
 }
 
 /// A node or router, by its place in the scenario's lists.
@@ -127,6 +131,8 @@ pub struct Fault {
 pub enum FaultKind {
     /// Routers forward everything but what this names.
     Drop(Drop),
+    /// A wire carries nothing, and both its ends believe that it is plugged in.
+    Cut(usize),
     /// Routers let nothing in or out.
     Dead(Vec<usize>),
     /// Routers send no ICMP.

@@ -9,6 +9,7 @@ use std::time::Duration;
 enum Kind {
     Blackhole,
     Loss,
+    Cut,
     Dead,
     Mute,
     Mtu,
@@ -23,6 +24,7 @@ enum Kind {
 const KINDS: &[(&str, Kind)] = &[
     ("blackhole", Kind::Blackhole),
     ("loss", Kind::Loss),
+    ("cut", Kind::Cut),
     ("dead", Kind::Dead),
     ("mute", Kind::Mute),
     ("mtu", Kind::Mtu),
@@ -91,6 +93,7 @@ fn fault(table: &Table<'_, '_>, scenario: &Scenario, name: &Word) -> Option<Faul
             let per_mille = ((percent * 10.0).round() as u32).max(1);
             FaultKind::Drop(drop(table, &names, per_mille))
         }
+        Kind::Cut => FaultKind::Cut(names.wire(table, "wire")?),
         Kind::Dead => FaultKind::Dead(at(table, &names)),
         Kind::Mute => FaultKind::Mute(at(table, &names)),
         Kind::Mtu => FaultKind::Mtu {

@@ -144,9 +144,22 @@ fn router(table: &Table<'_, '_>, scenario: &mut Scenario) {
         return;
     };
     let icmp = table.switch("icmp").unwrap_or(true);
+    let shows = table.choice("shows", &[("outbound", false), ("inbound", true)]);
+    let shows_inbound = shows.unwrap_or(false);
+    if shows_inbound && scenario.family == Family::V6 {
+        table.problem(
+            "Linux shows inbound addresses over IPv4 only",
+            table.at(),
+            "leave `shows` away, or use ip = \"v4\"",
+        );
+    }
     for one in names(table, &name) {
         if checked(table, scenario, &name, &one) {
-            scenario.routers.push(RouterSpec { name: one, icmp });
+            scenario.routers.push(RouterSpec {
+                name: one,
+                icmp,
+                shows_inbound,
+            });
         }
     }
 }

@@ -251,6 +251,9 @@ fn parameters(scenario: &Scenario, place: Place) -> Vec<(String, String)> {
     ];
     if let Place::Router(router) = place {
         let count = scenario.routers.len();
+        if scenario.routers[router].shows_inbound {
+            parameters.push(("net/ipv4/icmp_errors_use_inbound_ifaddr", "1".into()));
+        }
         parameters.push(("net/ipv4/ip_forward", "1".into()));
         parameters.push(("net/ipv6/conf/all/forwarding", "1".into()));
         // Routers of one make that hash alike would send all that one of them sent left to
