@@ -26,7 +26,7 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// A span of time for people: `45 s`, `12 m`, `1 h 30 m`, `2 d 3 h`.
+/// A span of time for people: `45 s`, `2 m 5 s`, `12 m`, `1 h 30 m`, `2 d 3 h`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
@@ -36,6 +36,7 @@ pub fn span(span: Duration) -> String {
     };
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes @ 0..10) => two(minutes, "m", seconds % 60, "s"),
         (0, 0, minutes) => format!("{minutes} m"),
         (0, hours, minutes) => two(hours, "h", minutes, "m"),
         (days, hours, _) => two(days, "d", hours, "h"),
@@ -234,4 +235,33 @@ pub fn clean(text: &str, bytes_max: usize) -> String {
         return to_plain_text(text, bytes_max);
     }
     format!("{}…", to_plain_text(text, bytes_max.saturating_sub(3)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_as_much_detail_as_people_need() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 m"),
+            (115, "1 m 55 s"),
+            (659, "10 m"),
+            (5_400, "1 h 30 m"),
+            (7_200, "2 h"),
+            (183_600, "2 d 3 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_stays_within_its_bound() {
+        assert_eq!(clean("abc", 3), "abc");
+        assert_eq!(clean("ab\u{202e}c", 10), "abc");
+        let cut = clean(&"ä".repeat(100), 20);
+        assert!(cut.ends_with('…') && cut.len() <= 20, "{cut}");
+    }
 }

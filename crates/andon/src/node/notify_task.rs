@@ -8,7 +8,7 @@ use andon_notify::notifier::{Me, Moment};
 use andon_notify::state_file::STATE_FILE;
 use andon_notify::task::{Channels, Setup};
 use andon_notify::{Case, Company, NotifyView, Plan, Sender, cases, company};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,7 +40,7 @@ pub async fn run(
     sources: NotifySources,
     id: String,
     key: NodeKey,
-    data_dir: &Path,
+    data_dir: PathBuf,
     clock: Clock,
     cancel: CancellationToken,
 ) {

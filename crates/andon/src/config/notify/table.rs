@@ -128,7 +128,7 @@ fn read_value(
     let one = |text: String| Some(Value::Texts(vec![(text, spot(value.span()))]));
     match (key.form, value.get_ref()) {
         (Form::Text | Form::List | Form::Moment, DeValue::String(text)) => one(text.to_string()),
-        (Form::Number, DeValue::Integer(number)) => one(decimal(&number)?),
+        (Form::Number, DeValue::Integer(number)) => one(decimal(number)?),
         (Form::Switch, DeValue::Boolean(switch)) => one(switch.to_string()),
         (Form::Moment, DeValue::Datetime(moment)) => one(moment.to_string()),
         (Form::List, DeValue::Array(items)) => {

@@ -271,3 +271,30 @@ fn config_check_shows_routes_and_no_secrets() {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
+
+#[test]
+fn every_example_of_the_guide_is_read() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/notify.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let mut examples = 0;
+    for block in guide.split("```toml\n").skip(1) {
+        let mut text = block.split("```").next().unwrap().to_owned();
+        // The files are not here, nor does every system know named zones.
+        while let Some(from) = text.find("{ file") {
+            let until = from + text[from..].find('}').unwrap();
+            text.replace_range(from..=until, "\"https://example.com/\"");
+        }
+        if andon_notify::hours::Zone::parse("Europe/Berlin").is_err() {
+            text = text
+                .replace("Europe/Berlin", "UTC")
+                .replace("America/New_York", "UTC");
+        }
+        let env = [("HOOK_AUTH", "a"), ("ANDON_MAIL_PASSWORD", "b")];
+        let plan = told(&text, &env)
+            .unwrap_or_else(|error| panic!("{text}\n{error}"))
+            .settings
+            .notify;
+        examples += plan.routes.len() + plan.silences.len() + plan.maintenance.len();
+    }
+    assert_eq!(examples, 10);
+}
