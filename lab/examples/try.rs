@@ -9,7 +9,12 @@ use andon_lab::world::{Means, privilege};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let program = args.next().ok_or("try PROGRAM FILE...")?.into();
+    let mut first = args.next();
+    let with_peers = first.as_deref() == Some("--peers");
+    if with_peers {
+        first = args.next();
+    }
+    let program = first.ok_or("try [--peers] PROGRAM FILE...")?.into();
     let means = Means {
         tag: std::process::id().to_string(),
         program,
@@ -22,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let scenario = Scenario::load(file.as_ref())?;
         narrator.print(&format!("\n{}: {}\n", scenario.name, scenario.title));
         let mut report = Report::new(&scenario);
-        match once(&scenario, &means, true, &mut narrator, &stop) {
+        match once(&scenario, &means, with_peers, &mut narrator, &stop) {
             Ok(run) => {
                 for line in &run.diagnosis {
                     narrator.print(&format!("    {line}\n"));

@@ -312,7 +312,8 @@ impl<'s> Judge<'s> {
     }
 
     fn is_forbidden(&self, view: &PictureView, never: &Never, verdict: &Verdict) -> bool {
-        if !self.fits(view, &never.pattern, verdict) {
+        let is_guess = verdict.confidence < never.sure as f32;
+        if is_guess || !self.fits(view, &never.pattern, verdict) {
             return false;
         }
         if never.outside.is_empty() {

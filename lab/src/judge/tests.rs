@@ -211,6 +211,20 @@ fn what_must_never_be_said_is_heard_once_said() {
 }
 
 #[test]
+fn a_guess_that_calls_itself_one_may_err() {
+    for (sure, count) in [("0.9", 1), ("0.95", 0)] {
+        let rule = format!("[[never]]\nverdict = \"path_fault\"\nsure = {sure}\n");
+        let scenario = scenario(&rule);
+        let layout = Layout::plan(&scenario);
+        let mut judge = Judge::new(&scenario, &layout);
+        judge.happened(Duration::ZERO, Moment::Start);
+        let said = verdict(VerdictKind::PathFault, &[]);
+        judge.picture(s(1.0), 0, picture("a", LinkState::Up, vec![said]));
+        assert_eq!(judge.violations().len(), count, "{sure}");
+    }
+}
+
+#[test]
 fn a_node_that_cannot_speak_is_not_waited_for() {
     let scenario =
         scenario("[[expect]]\nafter = \"hole on\"\nverdict = \"node_down\"\nwithin = \"5s\"\n");

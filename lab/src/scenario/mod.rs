@@ -294,6 +294,8 @@ pub struct Never {
     pub pattern: Pattern,
     /// Only those that name a hop which belongs to none of these; empty: whatever they name.
     pub outside: Vec<Place>,
+    /// Only those that are at least so sure, 0..=1: who says that it is a guess may err.
+    pub sure: f64,
 }
 
 impl Scenario {

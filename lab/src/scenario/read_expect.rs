@@ -136,14 +136,19 @@ fn never(table: &Table<'_, '_>, scenario: &Scenario) -> Never {
     }
     let pattern = pattern(table, &names);
     let outside = places(table, &names, "outside");
+    let sure = table.share("sure", 1.0).unwrap_or(0.0);
     let mut text = describe_pattern(scenario, &pattern);
     if !outside.is_empty() {
         text += &format!(" naming others than {}", list(scenario, &outside));
+    }
+    if sure > 0.0 {
+        text += &format!(" with confidence {sure} or more");
     }
     Never {
         text: format!("never {text}"),
         pattern,
         outside,
+        sure,
     }
 }
 
