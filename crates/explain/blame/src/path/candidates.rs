@@ -27,6 +27,14 @@ pub struct Class {
     pub total: f64,
 }
 
+impl Class {
+    /// Only routers of several addresses are in it.
+    pub fn is_router(&self) -> bool {
+        let mut members = self.members.iter();
+        members.all(|element| matches!(element, Element::Router(_)))
+    }
+}
+
 /// All classes for one ailment.
 pub struct Candidates {
     pub classes: Vec<Class>,

@@ -8,17 +8,21 @@ use super::sightings::Sightings;
 /// Joins causes that share a hop which may be at fault, or of which two hops are the two ends
 /// of one stretch. The worse ailment leads.
 pub fn merge(sightings: &Sightings, causes: Vec<PathCause>) -> Vec<PathCause> {
-    let mut points: Vec<Point> = causes.iter().flat_map(|cause| cause.hops.clone()).collect();
-    points.sort_unstable();
-    points.dedup();
+    if causes.len() < 2 {
+        return causes;
+    }
+    let points: Vec<Point> = (0..sightings.addresses.len() as Point).collect();
     let mates = mates(&points, &|point| sightings.addresses.get(point));
+    let mate = |point: &Point| {
+        let at = mates.binary_search_by_key(point, |pair| pair.0).ok()?;
+        Some(mates[at].1)
+    };
     let mut merged: Vec<PathCause> = Vec::new();
     for cause in causes {
         let same = merged.iter_mut().find(|other| {
             let shared = other.core.iter().any(|hop| cause.core.contains(hop));
-            let mated = mates
-                .iter()
-                .any(|(a, b)| other.core.contains(a) && cause.core.contains(b));
+            let mut ends = other.core.iter().filter_map(mate);
+            let mated = ends.any(|end| cause.core.contains(&end));
             shared || mated
         });
         match same {

@@ -37,7 +37,7 @@ use crate::standing::Standing;
 use crate::targets::Target;
 use andon_model::{LinkReason, LinkState, Verdict};
 use cause::PathCause;
-use reports::Reports;
+use reports::{LinkPaths, Reports};
 use sightings::{AILMENTS, Ailment, Sightings};
 
 /// All that is at fault on the ways between living nodes.
@@ -100,45 +100,57 @@ impl<'a> PathFaults<'a> {
         if self.causes.is_empty() {
             return false;
         }
-        let (mut explained, mut left) = (0, 0);
         let both = [(a as u32, b as u32), (b as u32, a as u32)];
-        let reports: Vec<_> = both
+        let reports = both
             .into_iter()
-            .filter_map(|(from, to)| self.reports.find(from, to))
-            .collect();
-        for report in &reports {
-            let wanted = match (report.link.state, report.link.reason) {
-                (LinkState::Down | LinkState::Partial, _) => &[Ailment::Blackhole][..],
-                (_, Some(LinkReason::Latency)) => &[Ailment::Latency],
-                _ => &[Ailment::Loss, Ailment::Mtu],
-            };
-            let answered = self.reports.find(report.far, report.observer).is_some();
-            for (counts, points) in self.sightings.of_report(roster, &self.reports, report) {
-                for ailment in wanted {
-                    let counts = counts[*ailment as usize];
-                    let passes = self
-                        .causes
-                        .iter()
-                        .any(|cause| cause.ailments.contains(ailment) && cause.is_on(&points));
-                    // Of answers that come back to a node nobody shows the ways; those of other
-                    // nodes to it are the best guess.
-                    let back = || {
-                        let mut causes = self.causes.iter();
-                        causes.any(|cause| {
-                            cause.ailments.contains(ailment)
-                                && cause.fars.contains(&report.observer)
-                        })
-                    };
-                    if passes {
-                        explained += counts.bad();
-                    } else if !answered && counts.open > 0 && back() {
-                        explained += counts.open;
-                    } else {
-                        left += counts.there;
-                    }
+            .filter_map(|(from, to)| self.reports.find(from, to));
+        let (mut explained, mut left) = (0, 0);
+        for report in reports {
+            let (more, less) = self.explained_of(roster, report);
+            explained += more;
+            left += less;
+        }
+        explained > 0 && left * 2 <= explained
+    }
+
+    /// Failures of one link that the causes explain, and those that they do not.
+    fn explained_of(&self, roster: &Roster<'_>, report: &LinkPaths<'_>) -> (u32, u32) {
+        let ailments = match (report.link.state, report.link.reason) {
+            (LinkState::Down | LinkState::Partial, _) => &[Ailment::Blackhole][..],
+            (_, Some(LinkReason::Latency)) => &[Ailment::Latency],
+            _ => &[Ailment::Loss, Ailment::Mtu],
+        };
+        let (mut explained, mut left) = (0, 0);
+        for route in self.sightings.of_report(roster, &self.reports, report) {
+            for ailment in ailments {
+                let mut causes = self
+                    .causes
+                    .iter()
+                    .filter(|cause| cause.ailments.contains(ailment));
+                // Where the ways are not known, those of others to the same node are the best
+                // guess: for answers always, for flows that nobody traced to the end.
+                let leads_to = |end: u32| {
+                    let mut causes = causes.clone();
+                    causes.any(|cause| cause.fars.contains(&end))
+                };
+                let counts = route.counts[*ailment as usize];
+                let otherwise = match ailment {
+                    Ailment::Blackhole => route.dead_otherwise,
+                    _ => counts.open,
+                };
+                let unknown_way = !route.is_whole && leads_to(report.far);
+                if leads_to(report.observer) {
+                    explained += otherwise;
+                }
+                if causes.any(|cause| cause.is_on(&route.points)) {
+                    explained += counts.bad();
+                } else if unknown_way {
+                    explained += counts.there;
+                } else if route.is_whole {
+                    left += counts.there;
                 }
             }
         }
-        explained > 0 && left * 2 <= explained
+        (explained, left)
     }
 }

@@ -33,7 +33,7 @@ pub fn search(model: &mut Model<'_>) {
 /// Adds the best cause, as long as one is worth its cost.
 fn grow(model: &mut Model<'_>, upto: usize) {
     while model.chosen.len() < upto && model.work.get() < WORK_MAX {
-        let Some(next) = best_addition(model) else {
+        let Some(next) = best_addition(model, Wanted::Any) else {
             break;
         };
         let before = model.chosen.clone();
@@ -49,43 +49,56 @@ fn grow(model: &mut Model<'_>, upto: usize) {
 }
 
 /// Drops each cause in turn, lets others take its place, and keeps what is better: a hub with
-/// half of what fails may stand where several of its spokes do.
+/// half of what fails may stand where several of its spokes do. Since one hub would only make
+/// way for the next, spokes alone are tried too.
 fn improve(model: &mut Model<'_>) {
     for _ in 0..SWEEPS_MAX {
         let mut better = false;
         let mut at = 0;
         while at < model.chosen.len() && model.work.get() < WORK_MAX {
             let (before, total) = (model.chosen.clone(), model.total());
+            let mut best = (total + BETTER, before.clone());
             let mut without = before.clone();
             let dropped = without.remove(at);
-            model.choose(without);
             model.excluded.push(dropped.class);
-            let mut best = (model.total(), model.chosen.clone());
-            for _ in 0..REPLACED_BY_MAX {
-                let Some(next) = best_addition(model) else {
-                    break;
-                };
-                let mut chosen = model.chosen.clone();
-                chosen.push(next);
-                let before = model.total();
-                model.choose(chosen);
-                if model.total() > best.0 {
-                    best = (model.total(), model.chosen.clone());
-                }
-                if model.total() <= before {
-                    break;
-                }
+            for wanted in [Wanted::Any, Wanted::NoRouter] {
+                replace(model, &without, wanted, &mut best);
             }
             model.excluded.pop();
-            if best.0 > total + BETTER {
-                better = true;
-                model.choose(best.1);
-            } else {
-                model.choose(before);
-                at += 1;
-            }
+            better |= best.0 > total + BETTER;
+            let stays = best.1.len() > at && best.1[at].class == dropped.class;
+            model.choose(best.1);
+            at += usize::from(stays);
         }
         if !better {
+            break;
+        }
+    }
+}
+
+/// Adds to a set what is better than the best so far.
+fn replace(
+    model: &mut Model<'_>,
+    without: &[Chosen],
+    wanted: Wanted,
+    best: &mut (f64, Vec<Chosen>),
+) {
+    model.choose(without.to_vec());
+    if model.total() > best.0 {
+        *best = (model.total(), model.chosen.clone());
+    }
+    for _ in 0..REPLACED_BY_MAX {
+        let Some(next) = best_addition(model, wanted) else {
+            break;
+        };
+        let before = model.total();
+        let mut chosen = model.chosen.clone();
+        chosen.push(next);
+        model.choose(chosen);
+        if model.total() > best.0 {
+            *best = (model.total(), model.chosen.clone());
+        }
+        if model.total() <= before {
             break;
         }
     }
@@ -145,8 +158,16 @@ fn hits(model: &Model<'_>, bad: f64) -> f64 {
     model.usual.excess(bad, bad)
 }
 
+/// Which classes may be added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Any,
+    /// Only what is a single hop or stretch.
+    NoRouter,
+}
+
 /// The class that explains most of what is left.
-fn best_addition(model: &Model<'_>) -> Option<Chosen> {
+fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
     let classes = &model.candidates.classes;
     let left = model.residuals();
     let mut ranked: Vec<(i64, u32)> = left
@@ -157,6 +178,7 @@ fn best_addition(model: &Model<'_>) -> Option<Chosen> {
             let chosen = model.chosen.iter().any(|chosen| chosen.class == class);
             !chosen && !model.excluded.contains(&class)
         })
+        .filter(|(class, _)| wanted == Wanted::Any || !classes[*class].is_router())
         .map(|(class, bad)| {
             let excess = model.usual.excess(*bad, classes[class].total);
             (-rounded(excess), class as u32)

@@ -339,16 +339,17 @@ impl Sightings {
         (!way.reached).then_some(stop)
     }
 
-    /// Counts and points of each route of one link, whether it is among the sightings or not.
+    /// Each route of one link, whether it is among the sightings or not.
     pub fn of_report(
         &self,
         roster: &Roster<'_>,
         reports: &Reports<'_>,
         report: &LinkPaths<'_>,
-    ) -> Vec<([Counts; 4], Vec<Option<Point>>)> {
+    ) -> Vec<RouteView> {
         let gauge = Gauge::of(roster, reports, report);
-        let route_of = |route: &Route| {
-            let hops = Way::of(report, route).hops.iter().filter_map(|place| {
+        let view = |route: &Route| {
+            let way = Way::of(report, route);
+            let hops = way.hops.iter().filter_map(|place| {
                 let at = usize::from(*place).checked_sub(1)?;
                 let address = report.path.addresses.get(at)?;
                 Some(self.addresses.find(*address))
@@ -356,9 +357,16 @@ impl Sightings {
             let mut points = vec![Some(self.way_out(report.observer))];
             points.extend(hops);
             points.push(Some(self.way_in(report.far)));
-            (gauge.counts(route), points)
+            let counts = gauge.counts(route);
+            let there = counts[Ailment::Blackhole as usize].there;
+            RouteView {
+                counts,
+                dead_otherwise: (dead(route).len() as u32).saturating_sub(there),
+                points,
+                is_whole: !way.ends_open,
+            }
         };
-        report.routes().iter().map(route_of).collect()
+        report.routes().iter().map(view).collect()
     }
 
     /// Forgets the links that a coarser sample does not hold.
@@ -396,6 +404,16 @@ impl Sightings {
             self.links[index].partner = partner.ok().map(|at| at as u32);
         }
     }
+}
+
+/// One route as its observer tells of it.
+pub struct RouteView {
+    pub counts: [Counts; 4],
+    /// Dead flows that are not known to die on the way there.
+    pub dead_otherwise: u32,
+    pub points: Vec<Option<Point>>,
+    /// The way is known to its end.
+    pub is_whole: bool,
 }
 
 /// What of a link counts.
@@ -599,8 +617,8 @@ impl<'a> Way<'a> {
                     hops
                 }
                 Some(agreed) => {
-                    let common = agreed.iter().zip(hops).take_while(|(a, b)| a == b);
-                    let common = common.count();
+                    let same = |(a, b): &(&u8, &u8)| a == b || **a == 0 || **b == 0;
+                    let common = agreed.iter().zip(hops).take_while(same).count();
                     ends_open |= common < agreed.len();
                     &agreed[..common]
                 }
