@@ -255,7 +255,10 @@ fn repeat(
                 }
                 report.runs.push(run);
             }
-            Err(error @ (LabError::Stopped | LabError::NotAllowed { .. } | LabError::Missing { .. })) => {
+            Err(
+                error
+                @ (LabError::Stopped | LabError::NotAllowed { .. } | LabError::Missing { .. }),
+            ) => {
                 return Err(told(error));
             }
             Err(error) => {

@@ -17,6 +17,7 @@ use andon_model::{
     HostHealth, Identity, Instant, LinkReport, LinkState, NodeKey, Peer, Picture, Presence, Reach,
     TargetId,
 };
+use andon_notify::NotifyView;
 use andon_probe::{PlannedLink, WireCommand};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -67,6 +68,10 @@ pub struct GridTaskSources {
     pub own_incidents: watch::Receiver<OwnIncidents>,
     /// Takes remarks on incidents.
     pub remarks: mpsc::Sender<NewRemark>,
+    /// Takes whom to tell, after a reload.
+    pub notify_plan: watch::Sender<andon_notify::Plan>,
+    /// How telling people fares.
+    pub notify: watch::Receiver<Arc<NotifyView>>,
     /// Asks for the settings anew.
     pub reload: Reload,
     /// Where pictures go.
@@ -464,6 +469,9 @@ impl GridTask {
         }
         self.feed(GridInput::Via(self.settings.via.clone()));
         let _ = self.sources.seeds.send(self.settings.seeds.clone());
+        self.sources
+            .notify_plan
+            .send_replace(self.settings.notify.clone());
         self.publish();
         self.membership = Membership::default();
         self.plan();
@@ -681,7 +689,13 @@ impl GridTask {
             .for_each(|connection| self.disconnected(connection));
         self.wire_stats = *self.sources.wire.stats.borrow();
         self.wire_stats.commands_dropped += self.sources.wire.dropped.load(Ordering::Relaxed);
-        let figures = stats::figures(&self.grid.counters(), &self.wire_stats, &self.frames);
+        let notify = self.sources.notify.borrow().clone();
+        let figures = stats::figures(
+            &self.grid.counters(),
+            &self.wire_stats,
+            &self.frames,
+            &notify,
+        );
         self.sources.stats.send_replace(Arc::new(figures));
     }
 

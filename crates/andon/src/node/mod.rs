@@ -8,6 +8,7 @@ mod grid_task;
 mod gridbug;
 mod history_task;
 mod incident_task;
+mod notify_task;
 mod reach;
 mod seeds;
 mod start;
@@ -22,6 +23,7 @@ use clock::Clock;
 use data_dir::{DataDir, DataDirError};
 use grid_task::{GridTask, GridTaskSources};
 use incident_task::{IncidentSources, OwnIncidents};
+use notify_task::NotifySources;
 pub use start::{can_start, raise_descriptor_limit};
 use std::io;
 use std::net::SocketAddr;
@@ -200,6 +202,23 @@ async fn live(
         clock,
         cancel.child_token(),
     );
+    let (plan_tx, plans) = watch::channel(settings.notify.clone());
+    let (notify_tx, notify) = watch::channel(Arc::default());
+    let notify_task = tokio::spawn(notify_task::run(
+        NotifySources {
+            incidents: incidents_rx.clone(),
+            pictures: picture_rx.clone(),
+            views: view_rx.clone(),
+            plans,
+            remarks: remarks_tx.clone(),
+            view: notify_tx,
+        },
+        settings.id.to_string(),
+        me,
+        data_dir.path().to_owned(),
+        clock,
+        cancel.child_token(),
+    ));
     let grid_task = GridTask::new(
         settings,
         listen,
@@ -218,6 +237,8 @@ async fn live(
             neighbours,
             own_incidents,
             remarks: remarks_tx,
+            notify_plan: plan_tx,
+            notify,
             reload: Arc::clone(reload),
             picture: picture_tx,
             stats: stats_tx,
@@ -270,7 +291,16 @@ async fn live(
     if !grid_task.is_finished() {
         let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
     }
-    let rest = async { tokio::join!(seeds_task, view_task, targets_task, incident_task, history_task) };
+    let rest = async {
+        tokio::join!(
+            seeds_task,
+            view_task,
+            targets_task,
+            incident_task,
+            history_task,
+            notify_task
+        )
+    };
     let _ = tokio::time::timeout(LEAVE_TIME, rest).await;
     if ended.is_ok() {
         let _ = tokio::time::timeout(LEAVE_TIME * 4, api).await;

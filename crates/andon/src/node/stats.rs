@@ -3,10 +3,21 @@
 use super::frames::Frames;
 use andon_api::{NodeStats, Stat, StatKind};
 use andon_grid::{GridCounters, GridNotice};
+use andon_notify::NotifyView;
+use andon_notify::counters::Counters;
 use andon_probe::WireStats;
 
 /// All figures of the node by metric name.
-pub fn figures(grid: &GridCounters, wire: &WireStats, frames: &Frames) -> NodeStats {
+pub fn figures(
+    grid: &GridCounters,
+    wire: &WireStats,
+    frames: &Frames,
+    notify: &NotifyView,
+) -> NodeStats {
+    let told = |count: fn(&Counters) -> u64| -> u64 {
+        let routes = notify.routes.values();
+        routes.map(|route| count(&route.counters)).sum()
+    };
     let counters: &[(&'static str, &'static str, u64)] = &[
         (
             "andon_gossip_sent_total",
@@ -138,6 +149,61 @@ pub fn figures(grid: &GridCounters, wire: &WireStats, frames: &Frames) -> NodeSt
             "andon_probe_kernel_drops_total",
             "Datagrams the kernel dropped since they were read too slowly.",
             wire.kernel_drops,
+        ),
+        (
+            "andon_trace_packets_sent_total",
+            "Packets of traces sent.",
+            wire.traces_sent,
+        ),
+        (
+            "andon_trace_packets_answered_total",
+            "Packets of traces that a router or the far end answered.",
+            wire.traces_answered,
+        ),
+        (
+            "andon_trace_errors_foreign_total",
+            "ICMP errors that quote no packet in flight.",
+            wire.errors_foreign,
+        ),
+        (
+            "andon_trace_muted_total",
+            "Times that sockets stopped reading ICMP errors, since there were too many.",
+            wire.errors_muted,
+        ),
+        (
+            "andon_probe_bursts_total",
+            "Bursts of probes on suspicious links.",
+            wire.bursts,
+        ),
+        (
+            "andon_notify_sent_total",
+            "Messages that the other side took.",
+            told(|counters| counters.sent),
+        ),
+        (
+            "andon_notify_retried_total",
+            "Attempts to tell people that are repeated.",
+            told(|counters| counters.retried),
+        ),
+        (
+            "andon_notify_failed_total",
+            "Messages refused, or given up after hours.",
+            told(|counters| counters.failed),
+        ),
+        (
+            "andon_notify_suppressed_total",
+            "Incidents not told because of a silence, maintenance or hours.",
+            told(|counters| counters.suppressed),
+        ),
+        (
+            "andon_notify_grouped_total",
+            "Incidents told in a message with others.",
+            told(|counters| counters.grouped),
+        ),
+        (
+            "andon_notify_state_write_failures_total",
+            "Times that what is to be told could not be written to disk.",
+            notify.state_write_failures,
         ),
         (
             "andon_frames_dropped_total",
