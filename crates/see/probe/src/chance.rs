@@ -3,46 +3,62 @@
 
 use andon_model::Instant;
 
-/// Seconds kept.
-const SECONDS: usize = 32;
-/// The share is the worst over these many last seconds: the short ones follow a loss that
-/// sets in, the long one serves a link that is seldom probed.
-const WINDOWS: [u64; 3] = [2, 8, 32];
+/// A slot of time.
+const SLOT_US: u64 = 250_000;
+/// Slots kept: 32 s.
+const SLOTS: usize = 128;
+/// The share is the worst over these many last slots: the short ones follow a loss that sets
+/// in, the long one serves a link that is seldom probed.
+const WINDOWS: [u64; 4] = [4, 8, 32, 128];
 /// Probes judged before a window says anything.
-const JUDGED_MIN: u32 = 8;
+const JUDGED_MIN: u32 = 6;
 /// Losses before one answer that count; more, and it was an outage.
 const RUN_MAX: u32 = 24;
 
-/// Losses and answers of the last seconds.
-#[derive(Debug, Default)]
+/// Answers and losses of the last seconds.
+#[derive(Debug)]
 pub struct Chance {
-    seconds: [(u16, u16); SECONDS],
+    slots: [(u8, u8); SLOTS],
     newest: u64,
+}
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self {
+            slots: [(0, 0); SLOTS],
+            newest: 0,
+        }
+    }
 }
 
 impl Chance {
     /// A living flow answered, after it had lost so many in a row.
     pub fn answered(&mut self, now: Instant, lost_before: u32) {
-        let current = now.0 / 1_000_000;
-        for number in (self.newest + 1..=current).rev().take(SECONDS) {
-            self.seconds[(number % SECONDS as u64) as usize] = (0, 0);
+        let current = now.0 / SLOT_US;
+        for number in (self.newest + 1..=current).rev().take(SLOTS) {
+            self.slots[(number % SLOTS as u64) as usize] = (0, 0);
         }
         self.newest = self.newest.max(current);
-        let (answered, lost) = &mut self.seconds[(self.newest % SECONDS as u64) as usize];
+        let (answered, lost) = &mut self.slots[(self.newest % SLOTS as u64) as usize];
         *answered = answered.saturating_add(1);
-        *lost = lost.saturating_add(lost_before.min(RUN_MAX) as u16);
+        *lost = lost.saturating_add(lost_before.min(RUN_MAX) as u8);
     }
 
     /// Share that is lost by chance, 0..=1, with half a loss of doubt.
     pub fn share(&self) -> f64 {
-        WINDOWS
-            .iter()
-            .filter_map(|seconds| {
-                let (answered, lost) = self.sum(*seconds);
-                let judged = answered + lost;
-                (judged >= JUDGED_MIN).then(|| (f64::from(lost) + 0.5) / (f64::from(judged) + 1.0))
-            })
-            .fold(0.0, f64::max)
+        let (mut answered, mut lost, mut worst) = (0, 0, 0.0f64);
+        let mut windows = WINDOWS.iter().peekable();
+        for back in 0..(SLOTS as u64).min(self.newest + 1) {
+            let slot = self.slots[((self.newest - back) % SLOTS as u64) as usize];
+            answered += u32::from(slot.0);
+            lost += u32::from(slot.1);
+            if windows.next_if(|slots| **slots == back + 1).is_some()
+                && answered + lost >= JUDGED_MIN
+            {
+                worst = worst.max((f64::from(lost) + 0.5) / (f64::from(answered + lost) + 1.0));
+            }
+        }
+        worst
     }
 
     /// Losses in a row that chance alone brings less often than `chance`.
@@ -52,16 +68,6 @@ impl Chance {
             return run_min;
         }
         ((chance.ln() / share.min(0.95).ln()).ceil() as u32).clamp(run_min, run_max)
-    }
-
-    fn sum(&self, seconds: u64) -> (u32, u32) {
-        let mut sum = (0, 0);
-        for back in 0..seconds.min(SECONDS as u64).min(self.newest + 1) {
-            let (answered, lost) = self.seconds[((self.newest - back) % SECONDS as u64) as usize];
-            sum.0 += u32::from(answered);
-            sum.1 += u32::from(lost);
-        }
-        sum
     }
 }
 
@@ -84,7 +90,7 @@ mod tests {
     fn the_run_follows_the_loss() {
         check(8, 0, 1, 4);
         check(8, 1, 10, 5);
-        check(8, 2, 3, 13);
+        check(8, 2, 3, 14);
         check(1, 0, 1, 4);
     }
 

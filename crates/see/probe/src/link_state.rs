@@ -90,6 +90,8 @@ pub struct LinkCore {
     usual: Usual,
     degraded: Option<LinkReason>,
     judged_from: Instant,
+    /// The second in which loss and latency were judged last.
+    judged_second: u64,
     /// Published loss is of probes sent after this: an outage that is over does not count.
     told_from: Instant,
     offset: Offset,
@@ -126,6 +128,7 @@ impl LinkCore {
             usual: Usual::default(),
             degraded: None,
             judged_from: now.at,
+            judged_second: now.at.0 / 1_000_000,
             told_from: Instant(0),
             offset: Offset::default(),
             published: Published::default(),
@@ -349,7 +352,9 @@ impl LinkCore {
         self.burst_counts = self
             .burst_since
             .is_some_and(|since| now.attentive.since(since) >= BURST_KNOWN_AFTER);
-        if self.history.turn(now.at) {
+        self.history.turn(now.at);
+        if std::mem::replace(&mut self.judged_second, now.at.0 / 1_000_000) != now.at.0 / 1_000_000
+        {
             self.judge_usual(now, host_busy);
         }
         let (state, reason) = self.decide(now, ways);

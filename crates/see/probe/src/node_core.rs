@@ -28,8 +28,10 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REPORT_GAP: Duration = Duration::from_millis(20);
 /// All links are looked at by those who trace them this often; those that lose probes at once.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Silence of those who probe us is judged so often.
+/// Silence of those who probe us is judged so often, while we are awake anyway...
 const HEARD_EVERY: Duration = Duration::from_millis(100);
+/// ...and at least so often.
+const HEARD_AT_LEAST_EVERY: Duration = Duration::from_millis(250);
 
 /// Something came in.
 #[derive(Debug)]
@@ -420,7 +422,7 @@ impl NodeCore {
         };
         [
             Some(report),
-            Some(self.heard_at),
+            Some(self.heard_at + (HEARD_AT_LEAST_EVERY - HEARD_EVERY)),
             self.prober.next_wake(),
             self.tracer.next_wake(),
             Some(self.paths.next_wake()),

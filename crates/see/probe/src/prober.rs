@@ -28,6 +28,11 @@ use std::time::Duration;
 const FIRST_EVERY: Duration = Duration::from_millis(16);
 /// The first probe of a link goes out within this.
 const FIRST_WITHIN_US: u64 = 16_000;
+/// Links that are due about together are asked together, so many of them: each wake of the
+/// host costs more than a probe does. More would come in bunches that queues overflow from.
+const TOGETHER: f64 = 8.0;
+/// About together is at most this. Doubled, probes of one link would come in pairs.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(60);
 /// Round of a frame connection, which is one flow.
 const FRAME_EVERY: Duration = Duration::from_millis(250);
 /// Round of UDP while frames carry the link: a try a second, in case UDP opens.
@@ -147,6 +152,8 @@ struct Link {
     /// Probes of the first round still to come.
     first: usize,
     udp_at: Instant,
+    /// The same, had it not been put together with others.
+    udp_ideal: Instant,
     burst_at: Instant,
     burst_turn: usize,
     frame_at: Instant,
@@ -175,6 +182,8 @@ pub struct Prober {
     by_connection: BTreeMap<u64, Vec<NodeKey>>,
     wheel: Wheel<NodeKey>,
     budget: Budget,
+    /// Times of probes are put together within this.
+    together: Duration,
     /// Ports of all flows, by index.
     ports: Vec<u16>,
     bursts: Bursts,
@@ -201,6 +210,7 @@ impl Prober {
             by_connection: BTreeMap::new(),
             wheel: Wheel::new(now),
             budget: Budget::new(config.budget_pps, now),
+            together: TOGETHER_WITHIN,
             ports: config.ports.clone(),
             bursts: Bursts::default(),
             scouts: Scouts::default(),
@@ -257,6 +267,8 @@ impl Prober {
             * self.flows() as f64
             / self.config.round.as_secs_f64().max(0.001);
         self.budget.want(wanted);
+        let pps = (wanted / self.budget.stretch()).max(1.0);
+        self.together = Duration::from_secs_f64(TOGETHER / pps).min(TOGETHER_WITHIN);
     }
 
     /// Share of the wanted rate that the budget allows.
@@ -544,6 +556,7 @@ impl Prober {
             order,
             turn: 0,
             udp_at: start,
+            udp_ideal: start,
             burst_at: start,
             burst_turn: 0,
             frame_at: start,
@@ -631,7 +644,14 @@ impl Prober {
                     .mul_f64(self.budget.stretch() / link.order.len() as f64)
             };
             link.first = link.first.saturating_sub(1);
-            link.udp_at = now.at + every.mul_f64(self.rng.random_range(0.85..1.15));
+            // A time that passed long ago is not made up for.
+            let from = link.udp_ideal.max(now.at - every);
+            link.udp_ideal = from + every.mul_f64(self.rng.random_range(0.85..1.15));
+            link.udp_at = if every > self.together {
+                nearest(link.udp_ideal, self.together).max(now.at + FIRST_EVERY)
+            } else {
+                link.udp_ideal
+            };
             self.send(now, key, Transport::Udp, flow, Kind::Regular);
             if !frames {
                 self.scout(now, key);
@@ -902,6 +922,12 @@ impl Prober {
         link.armed = at;
         self.wheel.insert(at, key);
     }
+}
+
+/// The nearest whole number of steps.
+fn nearest(at: Instant, step: Duration) -> Instant {
+    let step_us = u64::try_from(step.as_micros()).unwrap_or(u64::MAX).max(1);
+    Instant((at.0 + step_us / 2) / step_us * step_us)
 }
 
 /// An IPv4 address as such, even if a dual-stack socket wrote it as IPv6.

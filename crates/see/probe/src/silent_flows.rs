@@ -106,9 +106,7 @@ impl SilentFlows {
 }
 
 fn ports_of(flows: &BTreeMap<u8, Told>, now: Attentive) -> Vec<u16> {
-    let fresh = flows
-        .values()
-        .filter(|told| now.since(told.at) < TOLD_MAX);
+    let fresh = flows.values().filter(|told| now.since(told.at) < TOLD_MAX);
     let mut ports: Vec<u16> = fresh.map(|told| told.port).collect();
     ports.sort_unstable();
     ports.dedup();

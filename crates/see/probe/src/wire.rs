@@ -41,6 +41,9 @@ const READY_MAX: usize = 160;
 const RETIRED_FOR: Duration = Duration::from_secs(3);
 /// Earlier sockets kept at once.
 const RETIRED_MAX: usize = 64;
+/// Time for near nodes to answer what was just asked. What comes meanwhile has the kernel's
+/// stamp, so no figure changes.
+const REST: Duration = Duration::from_millis(3);
 /// Longest wait, in case a timer was forgotten.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// Flows: more would not tell more of the paths between two nodes.
@@ -252,6 +255,8 @@ struct Wire {
     foreign: (u64, Instant),
     muted: Vec<u64>,
     errors_muted: u64,
+    /// Probes were sent since the last wait.
+    has_asked: bool,
     gossip_sent: u64,
     gossip_received: u64,
     send_errors: u64,
@@ -318,6 +323,7 @@ impl Wire {
             foreign: (0, at),
             muted: Vec::new(),
             errors_muted: 0,
+            has_asked: false,
             gossip_sent: 0,
             gossip_received: 0,
             send_errors: 0,
@@ -327,6 +333,7 @@ impl Wire {
 
     fn run(&mut self) {
         loop {
+            self.rest();
             self.wait();
             let (at, utc) = self.clock.read();
             self.core.look(at, utc);
@@ -340,6 +347,16 @@ impl Wire {
             self.core.wake();
             self.flush();
             self.tidy(at);
+        }
+    }
+
+    /// Answers to what was just sent come one after another: they are waited for together.
+    fn rest(&mut self) {
+        let (at, _) = self.clock.read();
+        let due = self.core.next_wake().map_or(WAIT_MAX, |due| due.since(at));
+        if std::mem::take(&mut self.has_asked) && due > REST {
+            // An interrupted wait is a short one.
+            let _ = ppoll(&mut [], Some(TimeSpec::from_duration(REST)), None);
         }
     }
 
@@ -536,7 +553,10 @@ impl Wire {
     fn flush(&mut self) {
         while let Some(output) = self.core.poll() {
             match output {
-                Output::Probe { flow, to, bytes } => self.send_probe(flow, to, None, &bytes),
+                Output::Probe { flow, to, bytes } => {
+                    self.has_asked = true;
+                    self.send_probe(flow, to, None, &bytes);
+                }
                 Output::Large { flow, to, bytes } => self.send_probe(flow, to, None, &bytes),
                 Output::Trace {
                     flow,
