@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_secs(1);
 /// A node that nobody reached for so long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(72 * 3600);
+/// A connection with a probe within this time carries a link.
+const CARRYING_FOR: Duration = Duration::from_secs(10);
 /// Most outside addresses remembered of this node.
 const OUTSIDE_MAX: usize = 4;
 /// Datagrams handled between two looks at everything else.
@@ -95,6 +97,8 @@ pub struct GridTask {
     outside: Vec<SocketAddr>,
     reachability: Reachability,
     down_since: BTreeMap<NodeKey, Instant>,
+    /// Connections with the time of the last probe on them.
+    carrying: BTreeMap<u64, Instant>,
     links: Vec<LinkReport>,
     host: HostHealth,
     wire_stats: andon_probe::WireStats,
@@ -140,6 +144,7 @@ impl GridTask {
             outside: Vec::new(),
             reachability: Reachability::default(),
             down_since: BTreeMap::new(),
+            carrying: BTreeMap::new(),
             links: Vec::new(),
             host: HostHealth::default(),
             wire_stats: andon_probe::WireStats::default(),
@@ -175,6 +180,7 @@ impl GridTask {
                 }
                 Some(event) = self.frame_events.recv() => self.frame(event),
                 Some((connection, bytes)) = self.sources.wire.frames.recv() => {
+                    self.carrying.insert(connection, self.clock.now());
                     self.frames.send(connection, bytes);
                 }
                 Ok(()) = self.sources.wire.links.changed() => self.take_links(),
@@ -674,6 +680,10 @@ impl GridTask {
         {
             self.remember_peers(now, &picture);
         }
+        self.carrying
+            .retain(|_, last| now.since(*last) < CARRYING_FOR);
+        let carrying = self.carrying.keys().map(|id| ConnectionId(*id)).collect();
+        self.feed(GridInput::Carrying(carrying));
         let connections: BTreeSet<u64> = self
             .grid
             .routes()

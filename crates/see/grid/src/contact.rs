@@ -190,6 +190,8 @@ pub struct Contacts {
     via: BTreeMap<NodeId, SocketAddr>,
     seeds: BTreeMap<SocketAddr, Seed>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Those of them that carry probes.
+    carrying: BTreeSet<ConnectionId>,
     questions: BTreeMap<u64, Question>,
     next_token: u64,
     udp_heard: Option<Instant>,
@@ -205,6 +207,7 @@ impl Contacts {
             via: BTreeMap::new(),
             seeds: BTreeMap::new(),
             connections: BTreeMap::new(),
+            carrying: BTreeSet::new(),
             questions: BTreeMap::new(),
             next_token: 1,
             udp_heard: None,
@@ -618,9 +621,14 @@ impl Contacts {
         dials.into_iter().collect()
     }
 
+    /// Connections that carry probes are not spare, however well gossip passes beside them.
+    pub fn set_carrying(&mut self, connections: BTreeSet<ConnectionId>) {
+        self.carrying = connections;
+    }
+
     /// Connections on which nobody answers, or that are no longer needed.
     pub fn useless_connections(&self, now: Instant) -> Vec<ConnectionId> {
-        let is_useless = |connection: &Connection| {
+        let is_useless = |id: &ConnectionId, connection: &Connection| {
             let is_mute = connection
                 .asked_since
                 .is_some_and(|at| now.since(at) > CONNECTION_SILENT);
@@ -630,11 +638,11 @@ impl Contacts {
                 .is_some_and(|(_, at)| now.since(at) < CONNECTION_SPARE);
             let is_spare =
                 connection.dialled && now.since(connection.since) > CONNECTION_SPARE && udp_passes;
-            is_mute || is_spare
+            is_mute || is_spare && !self.carrying.contains(id)
         };
         self.connections
             .iter()
-            .filter(|(_, c)| is_useless(c))
+            .filter(|(id, c)| is_useless(id, c))
             .map(|(id, _)| *id)
             .collect()
     }

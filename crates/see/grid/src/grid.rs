@@ -240,6 +240,7 @@ impl Grid {
             GridInput::Via(via) => self.contacts.set_via(via),
             GridInput::Reachable(reachable) => self.contacts.set_reachable(&reachable),
             GridInput::Probed(probed) => self.contacts.set_probed(&probed),
+            GridInput::Carrying(connections) => self.contacts.set_carrying(connections),
             GridInput::Connected {
                 connection,
                 remote,

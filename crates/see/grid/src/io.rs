@@ -103,6 +103,8 @@ pub enum GridInput {
     Reachable(BTreeMap<NodeKey, bool>),
     /// Nodes that this one probes: a connection to them is worth opening where UDP is silent.
     Probed(BTreeSet<NodeKey>),
+    /// Connections that carry probes: they are needed, even where gossip passes over UDP.
+    Carrying(BTreeSet<ConnectionId>),
     /// A frame connection is open, either by [`GridOutput::Dial`] or by the far end.
     Connected {
         /// Its number.

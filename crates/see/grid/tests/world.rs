@@ -309,6 +309,34 @@ fn udp_that_opens_again_is_used_again() {
 }
 
 #[test]
+fn a_connection_that_carries_probes_is_not_spare() {
+    let connections = |world: &World| -> std::collections::BTreeSet<_> {
+        let routes = world.nodes[2].grid.routes();
+        routes
+            .values()
+            .filter_map(|route| route.connection)
+            .collect()
+    };
+    let mut world = grid(3, Net::LAN, 4);
+    world.nodes[2].udp_closed = true;
+    world.run(20 * SECOND);
+    let carrying = connections(&world);
+    assert!(!carrying.is_empty());
+    // Gossip passes over UDP again, and probes do not.
+    world.nodes[2].udp_closed = false;
+    for node in 0..4 {
+        world.input(node, GridInput::Carrying(carrying.clone()));
+    }
+    world.run(180 * SECOND);
+    assert_eq!(connections(&world), carrying);
+    for node in 0..4 {
+        world.input(node, GridInput::Carrying(Default::default()));
+    }
+    world.run(180 * SECOND);
+    assert!(connections(&world).is_empty());
+}
+
+#[test]
 fn a_rotation_of_the_grid_key_loses_nobody() {
     let mut world = grid(5, Net::BAD, 6);
     let (old, new) = (GridKey::generate(KEY), GridKey::generate([77; 32]));
