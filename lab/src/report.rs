@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Most runs of which a table tells what was wrong with one expectation.
 const WRONG_MAX: usize = 5;
 
+/// What stood for less of its time is told in the table.
+const STEADY: f64 = 0.98;
+
 /// All runs of one scenario.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -38,6 +41,8 @@ pub struct Row {
     pub p95_s: Option<f64>,
     /// By when it had to be met, seconds.
     pub within_s: f64,
+    /// Share of the time for which it stood after it was met, in the worst run.
+    pub stood: Option<f64>,
     /// Whether the 95th percentile is within, and no run ended wrong otherwise.
     pub passed: bool,
     /// What was wrong, where something was.
@@ -106,6 +111,10 @@ impl Report {
             p50_s: quantile(0.5),
             p95_s,
             within_s,
+            stood: outcomes
+                .iter()
+                .filter_map(|outcome| outcome.stood)
+                .min_by(f64::total_cmp),
             passed: never_wrong && p95_s.is_some_and(|p95| p95 <= within_s),
             wrong,
             sentence: outcomes
@@ -131,9 +140,15 @@ impl Report {
                     time(row.p95_s)
                 ),
             };
+            let stood = match row.stood {
+                Some(stood) if stood < STEADY => {
+                    format!(", then stood {:.0} % of the time", stood * 100.0)
+                }
+                _ => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "  {mark}  {}: {took} (within {:.0} s)",
+                "  {mark}  {}: {took} (within {:.0} s){stood}",
                 row.expected, row.within_s
             );
             for wrong in row.wrong.iter().take(WRONG_MAX) {
@@ -201,7 +216,7 @@ fn run_document(run: &Run) -> serde_json::Value {
         .iter()
         .map(|one| {
             let time = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-            serde_json::json!({ "expected": one.text, "first_s": time(one.first), "all_s": time(one.met), "wrong": one.wrong, "sentence": one.sentence })
+            serde_json::json!({ "expected": one.text, "first_s": time(one.first), "all_s": time(one.met), "wrong": one.wrong, "stood": one.stood, "sentence": one.sentence })
         })
         .collect();
     serde_json::json!({
@@ -255,6 +270,7 @@ mod tests {
                 Some(time) if *time > 5.0 => Some("took too long".into()),
                 Some(_) => None,
             },
+            stood: None,
             sentence: None,
         };
         let run = |time| Run {

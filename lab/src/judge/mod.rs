@@ -23,6 +23,9 @@ pub struct Outcome {
     pub first: Option<Duration>,
     /// Why it is not met, or was broken later; `None` if all is well.
     pub wrong: Option<String>,
+    /// Share of the time for which all went on saying it, from when it was met until the fault
+    /// was switched off or the run ended; 0..=1.
+    pub stood: Option<f64>,
     /// The verdict's sentence, where one was expected and came.
     pub sentence: Option<String>,
 }
@@ -60,6 +63,33 @@ struct Progress {
     first: Option<Duration>,
     sentence: Option<String>,
     broken: Option<String>,
+    /// Since when all say it at present.
+    standing: Option<Duration>,
+    /// For how long all said it before that.
+    stood: Duration,
+}
+
+impl Progress {
+    /// Not all say it any more.
+    fn falls(&mut self, now: Duration) {
+        if let Some(since) = self.standing.take() {
+            self.stood += now.saturating_sub(since);
+        }
+    }
+
+    /// Share of the time since it was met for which it stood.
+    fn steadiness(&self, until: Duration) -> Option<f64> {
+        let whole = until.saturating_sub(self.met?).as_secs_f64();
+        let standing = self
+            .standing
+            .map_or(Duration::ZERO, |since| until.saturating_sub(since));
+        let stood = (self.stood + standing).as_secs_f64();
+        Some(if whole > 0.0 {
+            (stood / whole).min(1.0)
+        } else {
+            1.0
+        })
+    }
 }
 
 impl<'s> Judge<'s> {
@@ -145,12 +175,12 @@ impl<'s> Judge<'s> {
         })
     }
 
-    /// The verdict on the nodes.
-    pub fn outcomes(&self) -> Vec<Outcome> {
+    /// The verdict on the nodes, at the end.
+    pub fn outcomes(&self, now: Duration) -> Vec<Outcome> {
         let expects = self.scenario.expects.iter();
         expects
             .zip(&self.progress)
-            .map(|(expect, progress)| self.outcome(expect, progress))
+            .map(|(expect, progress)| self.outcome(expect, progress, now))
             .collect()
     }
 
@@ -159,7 +189,15 @@ impl<'s> Judge<'s> {
         self.violations.iter().flatten().cloned().collect()
     }
 
-    fn outcome(&self, expect: &Expect, progress: &Progress) -> Outcome {
+    fn outcome(&self, expect: &Expect, progress: &Progress, now: Duration) -> Outcome {
+        let off = match expect.after {
+            Moment::On(fault) => self.moments.get(&Moment::Off(fault)),
+            Moment::Start | Moment::Off(_) => None,
+        };
+        let stood = match expect.what {
+            Expected::Incidents(_) => None,
+            _ => progress.steadiness(off.copied().unwrap_or(now)),
+        };
         let after = self.moments.get(&expect.after);
         let since = |at: Option<Duration>| Some(at?.saturating_sub(*after?));
         let met = since(progress.met);
@@ -171,7 +209,9 @@ impl<'s> Judge<'s> {
                 met.as_secs_f64(),
                 expect.within.as_secs_f64()
             )),
-            _ => None,
+            _ => stood
+                .filter(|stood| *stood < expect.steady)
+                .map(|stood| format!("stood only {:.0} % of the time after that", stood * 100.0)),
         };
         Outcome {
             text: expect.text.clone(),
@@ -179,6 +219,7 @@ impl<'s> Judge<'s> {
             met,
             first: since(progress.first),
             wrong,
+            stood,
             sentence: progress.sentence.clone(),
         }
     }
@@ -223,7 +264,12 @@ impl<'s> Judge<'s> {
                 self.count_incidents(now, at, count);
                 continue;
             }
-            if self.progress[at].met.is_some() {
+            let over = match expect.after {
+                Moment::On(fault) => self.moments.contains_key(&Moment::Off(fault)),
+                Moment::Start | Moment::Off(_) => false,
+            };
+            if over {
+                self.progress[at].falls(now);
                 continue;
             }
             let said: Vec<Option<String>> = self
@@ -233,12 +279,15 @@ impl<'s> Judge<'s> {
             let first = said.iter().flatten().next().cloned();
             let all = !said.is_empty() && said.iter().all(Option::is_some);
             let progress = &mut self.progress[at];
-            if let Some(sentence) = first {
+            if let Some(sentence) = first.filter(|_| progress.met.is_none()) {
                 progress.first.get_or_insert(now);
                 progress.sentence = (!sentence.is_empty()).then_some(sentence);
             }
             if all {
-                progress.met = Some(now);
+                progress.met.get_or_insert(now);
+                progress.standing.get_or_insert(now);
+            } else {
+                progress.falls(now);
             }
         }
     }
@@ -316,11 +365,15 @@ impl<'s> Judge<'s> {
         if is_guess || !self.fits(view, &never.pattern, verdict) {
             return false;
         }
-        if never.outside.is_empty() {
-            return true;
-        }
-        let mut hops = verdict.hops.iter();
-        hops.any(|hop| !self.belongs(hop, &never.outside))
+        let outside = never.outside.is_empty() || {
+            let mut hops = verdict.hops.iter();
+            hops.any(|hop| !self.belongs(hop, &never.outside))
+        };
+        let without = never.without.is_empty() || {
+            let mut hops = verdict.hops.iter();
+            !hops.any(|hop| self.belongs(hop, &never.without))
+        };
+        outside && without
     }
 
     fn belongs(&self, hop: &str, places: &[Place]) -> bool {

@@ -123,7 +123,7 @@ fn judged(expected: &str, verdict: &Verdict) -> Outcome {
         1,
         picture("b", LinkState::Partial, vec![verdict.clone()]),
     );
-    judge.outcomes().remove(0)
+    judge.outcomes(s(4.0)).remove(0)
 }
 
 fn check(expected: &str, verdict: &Verdict, right: bool) {
@@ -233,8 +233,47 @@ fn a_node_that_cannot_speak_is_not_waited_for() {
     judge.happened(Duration::ZERO, Moment::On(0));
     let down = verdict(VerdictKind::NodeDown, &[]);
     judge.picture(s(1.0), 0, picture("a", LinkState::Up, vec![down]));
-    assert_eq!(judge.outcomes()[0].met, None);
-    assert_eq!(judge.outcomes()[0].wrong.as_deref(), Some("not said by b"));
+    assert_eq!(judge.outcomes(s(9.0))[0].met, None);
+    assert_eq!(
+        judge.outcomes(s(9.0))[0].wrong.as_deref(),
+        Some("not said by b")
+    );
     judge.silenced(s(2.0), [1]);
-    assert_eq!(judge.outcomes()[0].met, Some(s(2.0)));
+    assert_eq!(judge.outcomes(s(9.0))[0].met, Some(s(2.0)));
+}
+
+#[test]
+fn a_verdict_that_comes_and_goes_is_not_steady() {
+    let stood = |steady: &str| {
+        let expected = format!(
+            "[[expect]]\nafter = \"hole on\"\nverdict = \"node_down\"\nwithin = \"5s\"\non = \"a\"\n{steady}"
+        );
+        let scenario = scenario(&expected);
+        let layout = Layout::plan(&scenario);
+        let mut judge = Judge::new(&scenario, &layout);
+        judge.happened(Duration::ZERO, Moment::On(0));
+        let down = verdict(VerdictKind::NodeDown, &[]);
+        for (at, says) in [(1.0, true), (2.0, false), (4.0, true), (5.0, false)] {
+            let verdicts = if says { vec![down.clone()] } else { Vec::new() };
+            judge.picture(s(at), 0, picture("a", LinkState::Up, verdicts));
+        }
+        judge.outcomes(s(9.0)).remove(0)
+    };
+    let outcome = stood("");
+    assert_eq!((outcome.stood, outcome.wrong), (Some(0.25), None));
+    let wrong = stood("steady = 0.5\n").wrong.unwrap();
+    assert_eq!(wrong, "stood only 25 % of the time after that");
+}
+
+#[test]
+fn a_set_without_the_guilty_one_is_told_from_one_that_is_too_large() {
+    for (hops, count) in [(&["10.0.2.2"][..], 1), (&["10.0.2.2", "10.0.2.1"][..], 0)] {
+        let scenario = scenario("[[never]]\nverdict = \"path_fault\"\nwithout = \"r1\"\n");
+        let layout = Layout::plan(&scenario);
+        let mut judge = Judge::new(&scenario, &layout);
+        judge.happened(Duration::ZERO, Moment::Start);
+        let said = verdict(VerdictKind::PathFault, hops);
+        judge.picture(s(1.0), 0, picture("a", LinkState::Up, vec![said]));
+        assert_eq!(judge.violations().len(), count, "{hops:?}");
+    }
 }

@@ -91,6 +91,9 @@ impl<'s, 'l> Director<'s, 'l> {
 
     /// Healthy time. A fault that is seen in it is a false alarm.
     pub fn settle(&mut self) -> Result<(), LabError> {
+        for heard in self.lab.take_latest() {
+            self.hand_over(heard);
+        }
         while Instant::now() < self.zero {
             let left = self.zero.saturating_duration_since(Instant::now());
             for heard in self.lab.listen(left, self.stop)? {
@@ -224,10 +227,11 @@ impl<'s, 'l> Director<'s, 'l> {
             })
             .filter(|(_, packets)| *packets > 0)
             .collect();
+        let end = self.since_zero(Instant::now());
         let mut violations = std::mem::take(&mut self.alarms);
         violations.extend(self.judge.violations());
         let mut run = Run {
-            outcomes: self.judge.outcomes(),
+            outcomes: self.judge.outcomes(end),
             violations,
             incidents: self.judge.incidents_seen().iter().cloned().collect(),
             dropped,

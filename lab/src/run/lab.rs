@@ -22,6 +22,8 @@ pub struct Lab<'s> {
     /// Before the world: watchers end before the namespaces go.
     _watchers: Vec<Watcher>,
     heard: Receiver<Heard>,
+    /// What each node said last while it was waited for.
+    latest: Vec<Heard>,
     /// Namespaces and processes.
     pub world: World,
     /// The faults.
@@ -48,6 +50,7 @@ impl<'s> Lab<'s> {
             layout,
             _watchers: watchers,
             heard,
+            latest: Vec::new(),
             world,
             switchboard,
         })
@@ -61,12 +64,18 @@ impl<'s> Lab<'s> {
         let mut well: Vec<Result<(), String>> = (0..self.scenario.nodes.len()).map(none).collect();
         loop {
             for heard in self.listen(TICK, stop)? {
-                if let Said::Picture(view) = heard.what {
+                if let Said::Picture(view) = &heard.what {
                     well[heard.node] = match self.scenario.before.as_slice() {
-                        [] => is_well(self.scenario, &view),
-                        _ => knows_all(self.scenario, &view),
+                        [] => is_well(self.scenario, view),
+                        _ => knows_all(self.scenario, view),
                     };
                 }
+                let same = |other: &Heard| {
+                    let kind = std::mem::discriminant(&other.what);
+                    other.node == heard.node && kind == std::mem::discriminant(&heard.what)
+                };
+                self.latest.retain(|other| !same(other));
+                self.latest.push(heard);
             }
             let Some(why) = well.iter().find_map(|one| one.as_ref().err()) else {
                 return Ok(began.elapsed());
@@ -78,6 +87,11 @@ impl<'s> Lab<'s> {
                 });
             }
         }
+    }
+
+    /// What each node said last before it was well. Watchers tell changes only.
+    pub fn take_latest(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.latest)
     }
 
     /// Carries out what is due, and returns what the nodes said within `wait` or until

@@ -240,6 +240,9 @@ pub struct Expect {
     pub within: Duration,
     /// By which nodes at once; empty: by all that run.
     pub on: Vec<usize>,
+    /// Share of the time, from when it was met until the fault is switched off, for which all
+    /// have to go on saying it, 0..=1.
+    pub steady: f64,
     /// What.
     pub what: Expected,
 }
@@ -294,6 +297,8 @@ pub struct Never {
     pub pattern: Pattern,
     /// Only those that name a hop which belongs to none of these; empty: whatever they name.
     pub outside: Vec<Place>,
+    /// Only those that name hops of which none belongs to any of these; empty: whatever they name.
+    pub without: Vec<Place>,
     /// Only those that are at least so sure, 0..=1: who says that it is a guess may err.
     pub sure: f64,
 }

@@ -43,6 +43,7 @@ fn expect(table: &Table<'_, '_>, scenario: &Scenario) -> Option<Expect> {
     }
     let within = table.time("within").unwrap_or(Duration::from_secs(5));
     let on = names.nodes(table, &table.words("on"));
+    let steady = table.share("steady", 1.0).unwrap_or(0.0);
     let forms = ["verdict", "link", "incidents", "clear"];
     if forms.iter().filter(|form| table.has(form)).count() != 1 {
         table.problem(
@@ -74,6 +75,7 @@ fn expect(table: &Table<'_, '_>, scenario: &Scenario) -> Option<Expect> {
         after,
         within,
         on,
+        steady,
         what,
     })
 }
@@ -136,10 +138,14 @@ fn never(table: &Table<'_, '_>, scenario: &Scenario) -> Never {
     }
     let pattern = pattern(table, &names);
     let outside = places(table, &names, "outside");
+    let without = places(table, &names, "without");
     let sure = table.share("sure", 1.0).unwrap_or(0.0);
     let mut text = describe_pattern(scenario, &pattern);
     if !outside.is_empty() {
         text += &format!(" naming others than {}", list(scenario, &outside));
+    }
+    if !without.is_empty() {
+        text += &format!(" that does not name {}", list(scenario, &without));
     }
     if sure > 0.0 {
         text += &format!(" with confidence {sure} or more");
@@ -148,6 +154,7 @@ fn never(table: &Table<'_, '_>, scenario: &Scenario) -> Never {
         text: format!("never {text}"),
         pattern,
         outside,
+        without,
         sure,
     }
 }
