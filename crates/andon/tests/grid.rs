@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "grid/history.rs"]
+mod history;
 #[path = "grid/hostile.rs"]
 mod hostile;
 #[path = "grid/incidents.rs"]

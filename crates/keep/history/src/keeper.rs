@@ -263,7 +263,7 @@ impl Keeper {
             log.abandon();
         }
         drop(self.recorder.take());
-        self.recorder.begin();
+        self.recorder.begin_life();
         self.waiting = None;
         self.last = None;
         self.minute = None;

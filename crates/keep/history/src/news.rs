@@ -1,7 +1,7 @@
 //! What changed, in words: links, nodes, verdicts and incidents. Follows records with a few
 //! bytes for each link rather than a picture, since it is also run whenever a segment ends.
 //!
-//! What a node sees first when it starts is no news. Nor is a link that becomes known, or of
+//! What a node sees in its first seconds is no news. Nor is a link that becomes known, or of
 //! which nobody can tell any more: that is told of the node at its end.
 
 use crate::bytes::{Rubbish, Take};
@@ -19,6 +19,8 @@ use std::time::Duration;
 const LINK_CHANGES_MAX: usize = 5_000;
 /// Changes of other kinds told of one segment.
 const CHANGES_MAX: usize = 10_000;
+/// A node that has just started learns so long how things are; verdicts are told at once.
+const SETTLES: Duration = Duration::from_secs(10);
 /// A node that appears and started within so long before is told as new.
 const JUST_STARTED: Duration = Duration::from_secs(120);
 
@@ -93,12 +95,17 @@ pub(crate) struct NewsReader {
     link_changes: usize,
     /// While the first record is read nothing is news.
     silent: bool,
+    /// Until then states of nodes and links are no news.
+    settled_at: Timestamp,
 }
 
 impl NewsReader {
     /// Applies a record. After an error what follows may be incomplete.
     pub(crate) fn apply(&mut self, record: &Record<'_>) -> Result<(), Rubbish> {
         self.silent = record.whole;
+        if record.begins_life() {
+            self.settled_at = record.at + SETTLES;
+        }
         if record.whole {
             self.texts.clear();
             self.links.clear();
@@ -194,7 +201,9 @@ impl NewsReader {
     }
 
     fn push(&mut self, change: Change) {
-        if !self.silent && self.changes.len() < CHANGES_MAX {
+        let state = matches!(change.kind, ChangeKind::LinkState | ChangeKind::NodeState);
+        let settling = state && change.at < self.settled_at;
+        if !self.silent && !settling && self.changes.len() < CHANGES_MAX {
             self.changes.push(change);
         }
     }
@@ -235,7 +244,7 @@ impl NewsReader {
 
     fn link(&mut self, at: Timestamp, link: &LinkRecord) -> Result<(), Rubbish> {
         let was = self.links.insert((link.from, link.to), link.state);
-        if self.silent || !is_news(was, link.state) {
+        if self.silent || at < self.settled_at || !is_news(was, link.state) {
             return Ok(());
         }
         self.link_changes += 1;

@@ -22,14 +22,18 @@ const PAYLOAD_HEAD: usize = 9;
 const WHOLE: u8 = 1;
 /// The record ends a minute: the figures are the worst of it.
 const MINUTE: u8 = 2;
+/// The recorder has just begun to look, or was away: what it sees first is no news.
+const LIFE: u8 = 4;
 
 /// What a record is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
     /// Something changed.
     Change,
-    /// A segment begins, or nothing is known of what was written before.
+    /// A segment begins: nothing is known of what was written before.
     Whole,
+    /// The same, and nobody looked just before.
+    Life,
     /// A minute is over.
     Minute,
 }
@@ -75,6 +79,7 @@ impl Draft {
         payload.push(match occasion {
             Occasion::Change => 0,
             Occasion::Whole => WHOLE,
+            Occasion::Life => WHOLE | LIFE,
             Occasion::Minute => MINUTE,
         });
         Self { payload }
@@ -115,6 +120,7 @@ pub(crate) struct Record<'a> {
     /// It holds everything.
     pub(crate) whole: bool,
     minute: bool,
+    life: bool,
     sections: &'a [u8],
 }
 
@@ -143,8 +149,14 @@ impl<'a> Record<'a> {
             at,
             whole: flags & WHOLE != 0,
             minute: flags & MINUTE != 0,
+            life: flags & LIFE != 0,
             sections: take.0,
         })
+    }
+
+    /// The recorder began to look.
+    pub(crate) fn begins_life(&self) -> bool {
+        self.life
     }
 
     /// It ends a minute.

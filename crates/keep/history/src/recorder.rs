@@ -72,6 +72,8 @@ pub(crate) struct Recorder {
     round: u64,
     /// The next record is a whole picture.
     whole: bool,
+    /// Nobody looked before it.
+    life: bool,
     out: Vec<u8>,
     records: u64,
     /// Records larger than any may be.
@@ -82,6 +84,7 @@ impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
             whole: true,
+            life: true,
             ..Self::default()
         }
     }
@@ -95,6 +98,12 @@ impl Recorder {
         self.verdicts = BTreeMap::new();
         self.standing = Vec::new();
         self.whole = true;
+    }
+
+    /// The same after a time in which nobody looked.
+    pub(crate) fn begin_life(&mut self) {
+        self.begin();
+        self.life = true;
     }
 
     /// Whether the next view is to be written whole.
@@ -338,10 +347,10 @@ impl Recorder {
     }
 
     fn write(&mut self, at: Timestamp, occasion: Occasion, changes: &Changes) {
-        let occasion = if self.whole {
-            Occasion::Whole
-        } else {
-            occasion
+        let occasion = match (self.whole, self.life) {
+            (true, true) => Occasion::Life,
+            (true, false) => Occasion::Whole,
+            (false, _) => occasion,
         };
         let mut draft = Draft::new(at, occasion);
         draft.section(kind::TEXTS, &self.texts.take_fresh().unwrap_or_default());
@@ -364,6 +373,7 @@ impl Recorder {
         draft.section(kind::INCIDENTS, &changes.incidents);
         if draft.frame(&mut self.out) {
             self.whole = false;
+            self.life = false;
             self.records += 1;
         } else {
             // What it held is lost, texts included: begin anew.

@@ -31,8 +31,13 @@ fn incident(state: IncidentState, opened_at: Timestamp) -> Incident {
 fn changes_are_told_once_in_words_and_the_same_from_open_and_sealed_segments() {
     let mut world = World::new();
     let mut view = grid(3);
+    // In the first seconds it learns how things are.
+    down(&mut view, "n002", "n001", world.utc);
     world.show(view.clone());
     world.pass(s(5));
+    let mut view = grid(3);
+    world.show(view.clone());
+    world.pass(s(15));
     down(&mut view, "n000", "n001", world.utc);
     view.verdicts = vec![verdict("n000→n001", "n000 cannot reach n001")];
     world.show(view.clone());

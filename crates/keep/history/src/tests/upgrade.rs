@@ -19,7 +19,7 @@ fn sections_and_fields_of_a_later_version_are_left_out() {
     let mut later = bytes[..16].to_vec();
     for (record, _) in records(&bytes[16..]) {
         let occasion = if record.whole {
-            Occasion::Whole
+            Occasion::Life
         } else {
             Occasion::Change
         };

@@ -10,7 +10,7 @@ fn second(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// An API with the history of a link `a→b` that falls after ten seconds, and when it began.
+/// An API with the history of a link `a→b` that falls after fifteen seconds, and when it began.
 fn world() -> (World, Timestamp) {
     let dir = super::world::fresh_dir();
     let mut options = HistoryOptions::new(&dir);
@@ -34,8 +34,8 @@ fn world() -> (World, Timestamp) {
     let mut ill = well.clone();
     ill.links[0].state = LinkState::Down;
     show(0, well.clone());
-    show(10, ill.clone());
-    show(12, ill.clone());
+    show(15, ill.clone());
+    show(17, ill.clone());
     show(61, ill);
     let world = World::start_with("a", |_, sources| sources.history = Some(reader));
     (world, start)
@@ -48,16 +48,16 @@ async fn the_past_is_answered_as_it_was_shown() {
         let path = format!("/api/v1/history/picture?at={}", start + second(after));
         world.get(&path).await
     };
-    let before = picture(9).await;
+    let before = picture(14).await;
     assert_eq!(before.status, 200, "{before:?}");
     let before: PictureView = serde_json::from_slice(&before.body).unwrap();
     assert_eq!(before.links[0].state, LinkState::Up);
-    assert_eq!(before.generated_at, start + second(9));
-    let after: PictureView = serde_json::from_slice(&picture(11).await.body).unwrap();
+    assert_eq!(before.generated_at, start + second(14));
+    let after: PictureView = serde_json::from_slice(&picture(16).await.body).unwrap();
     assert_eq!(after.links[0].state, LinkState::Down);
     let columns = format!(
         "/api/v1/history/picture?form=columns&at={}",
-        start + second(11)
+        start + second(16)
     );
     assert_eq!(world.get(&columns).await.json()["links"]["state"][0], 3);
 

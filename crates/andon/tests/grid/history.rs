@@ -1,0 +1,70 @@
+//! A node tells what it showed, also after it was killed itself.
+
+use crate::support::fleet::{Fleet, Node, refs};
+use crate::support::sight::{all_show, all_well, link_is, node_is};
+use crate::support::{hold, http, wait_for};
+use andon_model::{LinkState, NodeState, PictureView, Timestamp};
+use std::time::{Duration, SystemTime};
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap().as_micros()).unwrap())
+}
+
+fn at(node: &Node, moment: Timestamp) -> Result<PictureView, String> {
+    let path = format!("/api/v1/history/picture?at={moment}");
+    let answer = http::get(node.address, &path)?;
+    serde_json::from_str(&answer.body).map_err(|error| format!("{error}: {}", answer.body))
+}
+
+#[test]
+fn what_was_shown_is_told_after_the_teller_was_killed() {
+    let fleet = Fleet::new("history");
+    let mut nodes = fleet.start(&["a", "b", "c"]);
+    wait_for("three nodes that agree", || all_well(&refs(&nodes)));
+    let well = now();
+    let lost = nodes.remove(2).kill();
+    wait_for("a killed node in both pictures", || {
+        all_show(&refs(&nodes), |view| node_is(view, "c", NodeState::Down))
+    });
+    let ill = now();
+    wait_for("both moments on disk", || {
+        node_is(&at(&nodes[0], ill)?, "c", NodeState::Down)?;
+        let span: serde_json::Value =
+            serde_json::from_str(&http::get(nodes[0].address, "/api/v1/history/span")?.body)
+                .map_err(|error| error.to_string())?;
+        let until = span["until"]
+            .as_str()
+            .and_then(|text| Timestamp::parse(text).ok());
+        hold(
+            until.is_some_and(|until| until >= ill - Duration::from_millis(500)),
+            || span.to_string(),
+        )
+    });
+
+    let teller = nodes.remove(0).kill().start();
+    wait_for("the past of a killed node", || {
+        let before = at(&teller, well)?;
+        node_is(&before, "c", NodeState::Up)?;
+        link_is(&before, "a", "c", LinkState::Up)?;
+        let after = at(&teller, ill)?;
+        node_is(&after, "c", NodeState::Down)?;
+        link_is(&after, "b", "c", LinkState::Down)
+    });
+    let told = |moment: Timestamp| {
+        let output = teller.status(&["--at", &moment.to_string()]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = told(well);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.starts_with(" As it was on ") && text.contains("All is well"),
+        "{text}"
+    );
+    let (code, text) = told(ill + Duration::from_secs(1));
+    assert!(text.contains("c"), "{code:?} {text}");
+    let (code, _) = told(well - Duration::from_secs(3600));
+    assert_eq!(code, Some(2));
+    drop(lost);
+}
