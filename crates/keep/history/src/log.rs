@@ -125,25 +125,18 @@ impl Log {
 
     /// Takes stock of an open segment: the newest may be written on.
     fn take_open(&mut self, number: u32, newest: bool) {
-        let raw = match segment::read_open(&self.options.dir, number, u64::MAX) {
-            Ok(raw) => raw,
+        let (scan, written) = match segment::look(&self.options.dir, number) {
+            Ok(found) => found,
             Err(error) => return set_aside(&self.shared, number, "open", &error),
         };
         let path = self.path(number, "open");
-        let cut = |bytes: u64| {
-            if bytes > 0 {
-                tracing::warn!(segment = number, bytes, "cut a torn record off the history");
-                let counter = &self.shared.counters.cut_bytes;
-                counter.fetch_add(bytes, Ordering::Relaxed);
-            }
-        };
-        let Some(scan) = segment::scan(&raw) else {
+        let Some(scan) = scan else {
             // Killed before its first record was whole: there is nothing in it.
-            cut(raw.len() as u64);
+            self.count_cut(number, written);
             let _ = fs::remove_file(path);
             return;
         };
-        cut(raw.len() as u64 - scan.good);
+        self.count_cut(number, written - scan.good);
         let length = OPEN_HEAD + scan.good;
         let segment = Segment {
             form: Form::Open,
@@ -167,6 +160,14 @@ impl Log {
                 until: scan.until,
                 synced: true,
             });
+        }
+    }
+
+    fn count_cut(&self, number: u32, bytes: u64) {
+        if bytes > 0 {
+            tracing::warn!(segment = number, bytes, "cut a torn record off the history");
+            let counter = &self.shared.counters.cut_bytes;
+            counter.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
@@ -306,7 +307,12 @@ impl Log {
             .collect();
         for (number, good) in open {
             match segment::seal(&self.options.dir, number, good) {
-                Ok((head, disk_bytes)) => self.remember_sealed(number, head, disk_bytes),
+                Ok((head, disk_bytes)) => {
+                    // Nothing, unless the disk itself lost something.
+                    let good = good.saturating_sub(OPEN_HEAD);
+                    self.count_cut(number, good.saturating_sub(head.raw_bytes));
+                    self.remember_sealed(number, head, disk_bytes);
+                }
                 Err(SegmentError::Io(error)) => {
                     tracing::warn!(segment = number, %error, "a segment of the history is not compressed yet");
                 }

@@ -15,7 +15,7 @@ use flate2::Crc;
 /// Largest payload. The whole picture of 1,000 nodes takes about 2 MB.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 32 << 20;
 
-const FRAME_HEAD: usize = 8;
+pub(crate) const FRAME_HEAD: usize = 8;
 const PAYLOAD_HEAD: usize = 9;
 
 /// The record holds everything: forget all that was before, the numbers of texts included.
@@ -66,50 +66,56 @@ pub(crate) mod kind {
     pub(crate) const INCIDENTS: u8 = 12;
 }
 
-/// A record in the making.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    payload: Vec<u8>,
-}
-
-impl Draft {
-    pub(crate) fn new(at: Timestamp, occasion: Occasion) -> Self {
-        let mut payload = Vec::with_capacity(128);
-        payload.extend_from_slice(&at.0.to_le_bytes());
-        payload.push(match occasion {
-            Occasion::Change => 0,
-            Occasion::Whole => WHOLE,
-            Occasion::Life => WHOLE | LIFE,
-            Occasion::Minute => MINUTE,
-        });
-        Self { payload }
+/// Adds a record to `out` as a frame; sections without content are left out. `false` if it is
+/// larger than any may be. Nothing is copied twice: a whole picture of a large grid is megabytes.
+pub(crate) fn put_record(
+    out: &mut Vec<u8>,
+    at: Timestamp,
+    occasion: Occasion,
+    sections: &[(u8, &[u8])],
+) -> bool {
+    let content: usize = sections.iter().map(|(_, content)| content.len()).sum();
+    // A section's kind and length take eleven bytes at most.
+    if content + PAYLOAD_HEAD + 11 * sections.len() > PAYLOAD_BYTES_MAX {
+        return false;
     }
-
-    /// Adds a section unless it has no content.
-    pub(crate) fn section(&mut self, kind: u8, content: &[u8]) {
-        if !content.is_empty() {
-            self.payload.push(kind);
-            put_bytes(&mut self.payload, content);
-        }
+    out.reserve(FRAME_HEAD + PAYLOAD_HEAD + content + 6 * sections.len());
+    let start = out.len();
+    out.extend_from_slice(&[0; FRAME_HEAD]);
+    out.extend_from_slice(&at.0.to_le_bytes());
+    out.push(match occasion {
+        Occasion::Change => 0,
+        Occasion::Whole => WHOLE,
+        Occasion::Life => WHOLE | LIFE,
+        Occasion::Minute => MINUTE,
+    });
+    for (kind, content) in sections.iter().filter(|(_, content)| !content.is_empty()) {
+        out.push(*kind);
+        put_bytes(out, content);
     }
-
-    /// Adds the record to `out` as a frame; `false` if it is larger than any may be.
-    pub(crate) fn frame(self, out: &mut Vec<u8>) -> bool {
-        if self.payload.len() > PAYLOAD_BYTES_MAX {
-            return false;
-        }
-        // Fits: checked above.
-        out.extend_from_slice(&(self.payload.len() as u32).to_le_bytes());
-        out.extend_from_slice(&checksum(&self.payload).to_le_bytes());
-        out.extend_from_slice(&self.payload);
-        true
-    }
+    let payload = start + FRAME_HEAD;
+    // Fits: checked above.
+    let length = ((out.len() - payload) as u32).to_le_bytes();
+    let sum = checksum(&out[payload..]).to_le_bytes();
+    out[start..start + 4].copy_from_slice(&length);
+    out[start + 4..payload].copy_from_slice(&sum);
+    true
 }
 
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(bytes);
     crc.sum()
+}
+
+/// Length of the payload that follows a frame's first four bytes.
+pub(crate) fn payload_length(head: [u8; 4]) -> Result<usize, Rubbish> {
+    let length = u32::from_le_bytes(head) as usize;
+    if (PAYLOAD_HEAD..=PAYLOAD_BYTES_MAX).contains(&length) {
+        Ok(length)
+    } else {
+        Err(Rubbish)
+    }
 }
 
 /// A record as it was read.
@@ -129,11 +135,8 @@ impl<'a> Record<'a> {
     /// that is cut off, or whose checksum is wrong.
     pub(crate) fn first(raw: &'a [u8]) -> Result<(Self, usize), Rubbish> {
         let mut take = Take(raw);
-        let length = u32::from_le_bytes(take.array()?) as usize;
+        let length = payload_length(take.array()?)?;
         let sum = u32::from_le_bytes(take.array()?);
-        if !(PAYLOAD_HEAD..=PAYLOAD_BYTES_MAX).contains(&length) {
-            return Err(Rubbish);
-        }
         let payload = take.exactly(length)?;
         if checksum(payload) != sum {
             return Err(Rubbish);

@@ -5,7 +5,7 @@ use crate::bytes::{put_i, put_u};
 use crate::figures::Figures;
 use crate::link::{hash_content, put_link};
 use crate::pack::pack;
-use crate::record::{Draft, Occasion, kind};
+use crate::record::{Occasion, kind, put_record};
 use crate::texts::Texts;
 use andon_model::{
     HostHealth, Incident, IncidentState, LinkView, NodeView, PictureDigest, PictureView, Severity,
@@ -26,6 +26,8 @@ struct LinkMark {
     worst: Figures,
     /// As they were written last.
     written: Figures,
+    /// Found again while links come and go.
+    here: bool,
 }
 
 /// What is known of a node as it was written.
@@ -290,18 +292,25 @@ impl Recorder {
 
     /// The same where links came or went.
     fn compare_other_links(&mut self, at: Timestamp, links: &[LinkView], changes: &mut Changes) {
-        let known = std::mem::take(&mut self.links);
-        let mut known: BTreeMap<(u32, u32), LinkMark> =
-            known.into_iter().map(|mark| (mark.ends, mark)).collect();
+        // Sorted where they are rather than put into a tree: a large grid has 64,000 of them,
+        // and while it comes up they change all the time.
+        let mut known = std::mem::take(&mut self.links);
+        known.sort_unstable_by_key(|mark| mark.ends);
         let mut marks = Vec::with_capacity(links.len());
         for link in links {
             let ends = (self.texts.number(&link.from), self.texts.number(&link.to));
             let content = link_hash(&self.seed, link);
             let now = Figures::of(link);
-            let mark = match known.remove(&ends).filter(|mark| mark.content == content) {
+            let place = known.binary_search_by_key(&ends, |mark| mark.ends).ok();
+            let old = place.and_then(|place| known.get_mut(place)).map(|mark| {
+                mark.here = true;
+                *mark
+            });
+            let mark = match old.filter(|mark| mark.content == content) {
                 Some(mark) => LinkMark {
                     now,
                     worst: mark.worst.worst(now),
+                    here: false,
                     ..mark
                 },
                 None => {
@@ -312,15 +321,15 @@ impl Recorder {
                         now,
                         worst: now,
                         written: now,
+                        here: false,
                     }
                 }
             };
             marks.push(mark);
         }
-        // A link that changed and stayed was taken out above too.
-        for (from, to) in known.into_keys() {
-            put_u(&mut changes.links_gone, from.into());
-            put_u(&mut changes.links_gone, to.into());
+        for mark in known.iter().filter(|mark| !mark.here) {
+            put_u(&mut changes.links_gone, mark.ends.0.into());
+            put_u(&mut changes.links_gone, mark.ends.1.into());
         }
         self.links = marks;
     }
@@ -352,26 +361,29 @@ impl Recorder {
             (true, false) => Occasion::Whole,
             (false, _) => occasion,
         };
-        let mut draft = Draft::new(at, occasion);
-        draft.section(kind::TEXTS, &self.texts.take_fresh().unwrap_or_default());
-        draft.section(kind::DIGEST, &self.digest.0.to_le_bytes());
-        draft.section(kind::ME, &changes.me);
-        draft.section(kind::NODES_GONE, &changes.nodes_gone);
-        draft.section(kind::NODES, &changes.nodes);
-        draft.section(kind::LINKS_GONE, &changes.links_gone);
-        draft.section(kind::LINKS, &changes.links);
-        draft.section(kind::VERDICTS, &changes.verdicts);
+        let texts = self.texts.take_fresh().unwrap_or_default();
+        let digest = self.digest.0.to_le_bytes();
+        let mut standing = Vec::new();
         if changes.standing_changed {
             // Also when none stands any more: the count goes first.
-            let mut standing = Vec::with_capacity(changes.standing.len() + 2);
             put_u(&mut standing, self.standing.len() as u64);
             standing.extend_from_slice(&changes.standing);
-            draft.section(kind::VERDICTS_STANDING, &standing);
         }
-        draft.section(kind::LINK_FIGURES, &changes.link_figures);
-        draft.section(kind::NODE_FIGURES, &changes.node_figures);
-        draft.section(kind::INCIDENTS, &changes.incidents);
-        if draft.frame(&mut self.out) {
+        let sections: [(u8, &[u8]); 12] = [
+            (kind::TEXTS, &texts),
+            (kind::DIGEST, &digest),
+            (kind::ME, &changes.me),
+            (kind::NODES_GONE, &changes.nodes_gone),
+            (kind::NODES, &changes.nodes),
+            (kind::LINKS_GONE, &changes.links_gone),
+            (kind::LINKS, &changes.links),
+            (kind::VERDICTS, &changes.verdicts),
+            (kind::VERDICTS_STANDING, &standing),
+            (kind::LINK_FIGURES, &changes.link_figures),
+            (kind::NODE_FIGURES, &changes.node_figures),
+            (kind::INCIDENTS, &changes.incidents),
+        ];
+        if put_record(&mut self.out, at, occasion, &sections) {
             self.whole = false;
             self.life = false;
             self.records += 1;

@@ -11,13 +11,13 @@
 
 use crate::bytes::{Rubbish, Take};
 use crate::news::{Change, NewsReader};
-use crate::record::{checksum, records};
+use crate::record::{FRAME_HEAD, Record, checksum, payload_length};
 use andon_model::Timestamp;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -87,22 +87,32 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// All of an open segment, its head checked and taken off, up to `good` bytes of file.
 pub(crate) fn read_open(dir: &Path, number: u32, good: u64) -> Result<Vec<u8>, SegmentError> {
+    let (file, length) = begin_reading(dir, number, good)?;
+    let mut raw = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut raw)?;
+    Ok(raw)
+}
+
+/// An open segment after its head, and how many bytes of it there are to read.
+fn begin_reading(dir: &Path, number: u32, good: u64) -> Result<(File, u64), SegmentError> {
     let mut file = File::open(path(dir, number, "open"))?;
     let mut head = [0; OPEN_HEAD as usize];
-    file.read_exact(&mut head)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => SegmentError::Damaged,
-            _ => SegmentError::Io(error),
-        })?;
+    file.read_exact(&mut head).map_err(or_damaged)?;
     let mut take = Take(&head);
     if take.exactly(8)? != OPEN_MAGIC {
         return Err(SegmentError::Damaged);
     }
     known(u32::from_le_bytes(take.array()?))?;
     let length = file.metadata()?.len().min(good).saturating_sub(OPEN_HEAD);
-    let mut raw = Vec::with_capacity(usize::try_from(length.min(RAW_BYTES_MAX)).unwrap_or(0));
-    file.take(length.min(RAW_BYTES_MAX)).read_to_end(&mut raw)?;
-    Ok(raw)
+    Ok((file, length.min(RAW_BYTES_MAX)))
+}
+
+fn or_damaged(error: io::Error) -> SegmentError {
+    if is_damage(&error) {
+        SegmentError::Damaged
+    } else {
+        error.into()
+    }
 }
 
 fn known(version: u32) -> Result<(), SegmentError> {
@@ -164,11 +174,7 @@ impl SealHead {
     /// The head of a sealed segment's file; the file must be as long as the head says.
     pub(crate) fn read(file: &mut File) -> Result<Self, SegmentError> {
         let mut head = [0; SEAL_HEAD];
-        file.read_exact(&mut head)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => SegmentError::Damaged,
-                _ => SegmentError::Io(error),
-            })?;
+        file.read_exact(&mut head).map_err(or_damaged)?;
         let decoded = Self::decode(&head)?;
         let whole = (SEAL_HEAD as u64)
             .saturating_add(decoded.body_bytes)
@@ -206,8 +212,7 @@ fn inflate(packed: impl Read, bytes_max: u64) -> Result<Vec<u8>, SegmentError> {
             raw.shrink_to_fit();
             Ok(raw)
         }
-        Err(error) if is_damage(&error) => Err(SegmentError::Damaged),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(or_damaged(error)),
     }
 }
 
@@ -229,23 +234,60 @@ pub(crate) struct Scan {
     pub(crate) first: u64,
 }
 
-/// Looks over frames; `None` if not even the first is good and whole.
-pub(crate) fn scan(raw: &[u8]) -> Option<Scan> {
-    let (first, end) = records(raw).next()?;
-    if !first.whole {
-        return None;
-    }
-    let mut scan = Scan {
-        from: first.at,
-        until: first.at,
-        good: end as u64,
-        first: end as u64,
-    };
-    for (record, end) in records(raw) {
+/// Looks over an open segment, one frame in memory at a time; `None` if not even the first is
+/// good and whole. `each` is shown every good frame. Also says how long the file's frames are,
+/// good and torn.
+fn scan(
+    dir: &Path,
+    number: u32,
+    good: u64,
+    mut each: impl FnMut(&[u8], &Record<'_>) -> io::Result<()>,
+) -> Result<(Option<Scan>, u64), SegmentError> {
+    let (file, length) = begin_reading(dir, number, good)?;
+    let mut file = BufReader::new(file.take(length));
+    let mut scan: Option<Scan> = None;
+    let mut frame = Vec::new();
+    while next_frame(&mut file, &mut frame)? {
+        let Ok((record, bytes)) = Record::first(&frame) else {
+            break;
+        };
+        if scan.is_none() && !record.whole {
+            break;
+        }
+        each(&frame, &record)?;
+        let bytes = bytes as u64;
+        let scan = scan.get_or_insert(Scan {
+            from: record.at,
+            until: record.at,
+            good: 0,
+            first: bytes,
+        });
         scan.until = record.at;
-        scan.good = end as u64;
+        scan.good += bytes;
     }
-    Some(scan)
+    Ok((scan, length))
+}
+
+/// Reads a frame; `false` at the end, and where it is torn or not a frame.
+fn next_frame(file: &mut impl Read, frame: &mut Vec<u8>) -> io::Result<bool> {
+    let mut head = [0; FRAME_HEAD];
+    match file.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        read => read?,
+    }
+    let [a, b, c, d, ..] = head;
+    let Ok(length) = payload_length([a, b, c, d]) else {
+        return Ok(false);
+    };
+    frame.clear();
+    frame.extend_from_slice(&head);
+    file.take(length as u64).read_to_end(frame)?;
+    Ok(frame.len() == FRAME_HEAD + length)
+}
+
+/// Takes stock of an open segment: what is good in it, and how long its frames are in all.
+pub(crate) fn look(dir: &Path, number: u32) -> Result<(Option<Scan>, u64), SegmentError> {
+    scan(dir, number, u64::MAX, |_, _| Ok(()))
 }
 
 /// Seals a segment: compresses it, writes down what changed in it, and deletes the open file.
@@ -269,9 +311,6 @@ fn write_seal(
     good: u64,
     part: &Path,
 ) -> Result<(SealHead, u64), SegmentError> {
-    let raw = read_open(dir, number, good)?;
-    let scan = scan(&raw).ok_or(SegmentError::Damaged)?;
-    let raw = raw.get(..scan.good as usize).unwrap_or_default();
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -279,12 +318,16 @@ fn write_seal(
         .mode(0o600)
         .open(part)?;
     file.seek(SeekFrom::Start(SEAL_HEAD as u64))?;
-    let body_bytes = deflate(&mut file, raw)?;
     let mut news = NewsReader::default();
-    for (record, _) in records(raw) {
+    let mut body = ZlibEncoder::new(BufWriter::new(&mut file), Compression::default());
+    let (scan, _) = scan(dir, number, good, |frame, record| {
         // What cannot be understood here is not understood by a reader either.
-        let _ = news.apply(&record);
-    }
+        let _ = news.apply(record);
+        body.write_all(frame)
+    })?;
+    let scan = scan.ok_or(SegmentError::Damaged)?;
+    body.finish()?.flush()?;
+    let body_bytes = file.stream_position()? - SEAL_HEAD as u64;
     let news = serde_json::to_vec(&news.take()).map_err(|_| SegmentError::Damaged)?;
     let news_bytes = deflate(&mut file, &news)?;
     let head = SealHead {
@@ -301,7 +344,7 @@ fn write_seal(
 
 fn deflate(file: &mut File, raw: &[u8]) -> io::Result<u64> {
     let before = file.stream_position()?;
-    let mut encoder = ZlibEncoder::new(io::BufWriter::new(&mut *file), Compression::default());
+    let mut encoder = ZlibEncoder::new(BufWriter::new(&mut *file), Compression::default());
     encoder.write_all(raw)?;
     encoder.finish()?.flush()?;
     Ok(file.stream_position()? - before)

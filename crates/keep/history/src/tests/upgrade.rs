@@ -3,11 +3,18 @@
 use super::world::{START, World, grid, s};
 use crate::bytes::Take;
 use crate::news::NewsReader;
-use crate::record::{Draft, Occasion, Record, kind, records};
+use crate::record::{Occasion, Record, kind, put_record, records};
 use crate::replay::Replay;
 use crate::series::{Range, SeriesReader};
 use proptest::prelude::*;
 use std::fs;
+
+fn borrowed(sections: &[(u8, Vec<u8>)]) -> Vec<(u8, &[u8])> {
+    let sections = sections.iter();
+    sections
+        .map(|(kind, content)| (*kind, content.as_slice()))
+        .collect()
+}
 
 #[test]
 fn sections_and_fields_of_a_later_version_are_left_out() {
@@ -23,8 +30,7 @@ fn sections_and_fields_of_a_later_version_are_left_out() {
         } else {
             Occasion::Change
         };
-        let mut draft = Draft::new(record.at, occasion);
-        draft.section(200, b"what a later version has to say");
+        let mut sections = vec![(200, b"what a later version has to say".to_vec())];
         for (kind, content) in record.sections() {
             if kind == kind::LINKS {
                 // Each link has grown by a field.
@@ -35,13 +41,13 @@ fn sections_and_fields_of_a_later_version_are_left_out() {
                     link.extend_from_slice(b"more");
                     crate::bytes::put_bytes(&mut grown, &link);
                 }
-                draft.section(kind, &grown);
+                sections.push((kind, grown));
             } else {
-                draft.section(kind, content.0);
+                sections.push((kind, content.0.to_vec()));
             }
         }
-        draft.section(201, &[0; 40]);
-        draft.frame(&mut later);
+        sections.push((201, vec![0; 40]));
+        put_record(&mut later, record.at, occasion, &borrowed(&sections));
     }
     let before = world.reader.picture_at(START + s(1)).unwrap();
     fs::write(&path, later).unwrap();
@@ -74,12 +80,8 @@ proptest! {
         whole: bool,
     ) {
         let occasion = if whole { Occasion::Whole } else { Occasion::Minute };
-        let mut draft = Draft::new(START, occasion);
-        for (kind, content) in &sections {
-            draft.section(*kind, content);
-        }
         let mut frame = Vec::new();
-        draft.frame(&mut frame);
+        put_record(&mut frame, START, occasion, &borrowed(&sections));
         let (record, length) = Record::first(&frame).unwrap();
         prop_assert_eq!(length, frame.len());
         let mut replay = Replay::default();
