@@ -8,7 +8,9 @@ use super::relay::Relay;
 use super::{LabError, sweep};
 use crate::layout::{Layout, MTU, rules};
 use crate::scenario::{Family, Place, Scenario};
+use nix::fcntl::Flock;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub struct World {
     /// The node processes.
     pub nodes: Nodes,
     torn_down: bool,
+    /// Tells others that somebody is at work here.
+    _lock: Flock<File>,
 }
 
 impl World {
@@ -41,6 +45,7 @@ impl World {
         let (tag, nodes) = (means.tag.as_str(), scenario.nodes.len());
         let folder = folder(tag);
         make_folder(&folder)?;
+        let lock = sweep::lock(&folder).map_err(LabError::io("lock the lab's folder"))?;
         let places = scenario.places();
         let netns = places.map(|place| (place, Netns::of(tag, scenario.name_of(place))));
         // From here on a failure takes down what is there.
@@ -51,6 +56,7 @@ impl World {
             netns: netns.collect(),
             relays: BTreeMap::new(),
             torn_down: false,
+            _lock: lock,
         };
         world.namespaces(scenario, layout)?;
         world.cables(scenario, layout)?;

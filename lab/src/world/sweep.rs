@@ -3,8 +3,10 @@
 
 use super::command::ip_batch;
 use super::netns::{FOLDER, PREFIX};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -92,13 +94,18 @@ fn tags() -> Vec<String> {
     tags
 }
 
-/// Whether the process that a tag names is a lab at work.
+/// Whether somebody holds a lab's lock.
 fn is_running(tag: &str) -> bool {
-    let Ok(pid) = tag.parse::<u32>() else {
-        return false;
-    };
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).any(|word| word == b"lab")
+    match lock(&super::build::folder(tag)) {
+        Ok(_) => false,
+        Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+    }
+}
+
+/// A lab at work holds this lock of its folder; the kernel lets go of it with the process.
+pub(super) fn lock(folder: &Path) -> std::io::Result<Flock<File>> {
+    let folder = File::open(folder)?;
+    Flock::lock(folder, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error.into())
 }
 
 fn namespaces(prefix: &str) -> Vec<PathBuf> {
