@@ -82,8 +82,9 @@ fn hold(kind: VerdictKind) -> Duration {
             Duration::from_millis(700)
         }
         VerdictKind::NodeDown => Duration::from_millis(400),
+        // The traces of dead flows take a second or two, and tell which end of a stretch it is.
+        VerdictKind::PathFault => Duration::from_millis(1_000),
         VerdictKind::SiteCutOff
-        | VerdictKind::PathFault
         | VerdictKind::Isolated
         | VerdictKind::TargetDown
         | VerdictKind::IdConflict
