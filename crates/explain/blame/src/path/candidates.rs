@@ -5,6 +5,9 @@ use super::points::{Point, mix};
 use super::routers;
 use super::sightings::{Ailment, Sightings};
 
+/// A stretch seen less often than once in so many that lead to the same point is none.
+const STRAY_MIN: usize = 50;
+
 /// What a fault can sit at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Element {
@@ -190,10 +193,9 @@ impl Table {
                 before = step.point;
             }
         }
-        for pairs in [&mut stretches, &mut adjacent] {
-            pairs.sort_unstable();
-            pairs.dedup();
-        }
+        stretches.sort_unstable();
+        stretches.dedup();
+        let adjacent = without_stray(adjacent);
         let mut elements = Vec::new();
         for (point, element) in hop.iter_mut().enumerate() {
             if *element != NONE {
@@ -334,6 +336,22 @@ impl Table {
         }
         (begin, lists)
     }
+}
+
+/// Each stretch once, those left out that are few of all that lead to one point: a way traced
+/// while it changed would join two routers into one.
+fn without_stray(mut stretches: Vec<(Point, Point)>) -> Vec<(Point, Point)> {
+    stretches.sort_unstable_by_key(|(this, next)| (*next, *this));
+    let mut kept = Vec::new();
+    for lead in stretches.chunk_by(|a, b| a.1 == b.1) {
+        let same = lead.chunk_by(|a, b| a.0 == b.0);
+        kept.extend(
+            same.filter(|same| same.len() * STRAY_MIN >= lead.len())
+                .map(|same| same[0]),
+        );
+    }
+    kept.sort_unstable();
+    kept
 }
 
 /// Where each point's part of a list sorted by point begins, and one more.

@@ -29,8 +29,10 @@ const LEFTOVER_FLOWS_MAX: u32 = 8;
 const LEFTOVER_PROBES_MAX: u32 = 24;
 const LEFTOVER_OBSERVERS_MAX: usize = 3;
 const LEFTOVER_SHARE: f64 = 0.1;
-/// Most hops named by one verdict. More is no place to look.
+/// Most hops named by one verdict. A large router has more addresses.
 pub const HOPS_NAMED_MAX: usize = 16;
+/// Most routers that a verdict may name without saying which. More is no place to look.
+const UNDECIDED_MAX: usize = 16;
 
 /// A cause found.
 pub struct PathCause {
@@ -51,13 +53,12 @@ pub struct PathCause {
     pub is_router: bool,
     /// Traces ended short, and told where.
     pub traced: bool,
-    /// Share of what passes that fails.
-    pub share: f64,
     /// Sightings on which something fails that it explains.
     pub failing: Vec<u32>,
     /// Sightings that it explains as failing on the way back.
     pub failing_back: Vec<u32>,
-    /// Far ends of the links that it fails on the way there.
+    /// Observers and far ends of the links that it fails on the way there.
+    pub sources: BTreeSet<u32>,
     pub fars: BTreeSet<u32>,
     /// Observers, by index, whose evidence speaks for it and against it.
     pub agree: BTreeSet<u32>,
@@ -204,7 +205,12 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
     }
     let mut named = Named::of(sightings, &failing, &kept);
     named.add_lead(sightings, &failing);
-    if named.hops.is_empty() || named.core.len() > HOPS_NAMED_MAX {
+    let is_router = named.core.len() > 1
+        && kept.iter().any(|element| match element {
+            Element::Router(hops) => named.core.iter().all(|hop| hops.contains(hop)),
+            _ => false,
+        });
+    if named.hops.is_empty() || (named.core.len() > UNDECIDED_MAX && !is_router) {
         return None;
     }
     let anchor = anchor(
@@ -221,26 +227,23 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
             agree.insert(link.far);
         }
     }
+    let links = || {
+        let links = failing.iter().map(|at| sightings.all[*at as usize].link);
+        links.map(|link| &sightings.links[link as usize])
+    };
     let against: BTreeSet<u32> = support.against.difference(&agree).copied().collect();
     Some(PathCause {
         ailment: model.ailment,
         ailments: vec![model.ailment],
-        is_router: named.core.len() > 1
-            && kept.iter().any(|element| match element {
-                Element::Router(hops) => named.core.iter().all(|hop| hops.contains(hop)),
-                _ => false,
-            }),
+        is_router,
         kept,
         end: ends.first().copied().filter(|_| ends.len() == 1),
         hops: named.hops,
         core: named.core,
         anchor,
         traced,
-        share,
-        fars: failing
-            .iter()
-            .map(|at| sightings.links[sightings.all[*at as usize].link as usize].far)
-            .collect(),
+        sources: links().map(|link| link.observer).collect(),
+        fars: links().map(|link| link.far).collect(),
         failing_back: failing_back(model, &failing),
         failed: failing.iter().map(|s| u64::from(counts(s).bad())).sum(),
         passed: own.iter().map(|s| u64::from(counts(s).total())).sum(),

@@ -46,6 +46,7 @@ fn join(cause: &mut PathCause, other: PathCause) {
     cause.anchor = cause.anchor.min(other.anchor);
     cause.ailments.extend(other.ailments);
     cause.end = cause.end.filter(|end| other.end == Some(*end));
+    cause.sources.extend(other.sources);
     cause.fars.extend(other.fars);
     cause.agree.extend(other.agree);
     cause.against = cause.against.difference(&cause.agree).copied().collect();

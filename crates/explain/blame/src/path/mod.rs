@@ -62,10 +62,29 @@ impl<'a> PathFaults<'a> {
             .flat_map(|ailment| cause::causes(&sightings, ailment))
             .collect();
         let causes = merge::merge(&sightings, causes);
-        Self {
+        let mut faults = Self {
             reports,
             sightings,
             causes,
+        };
+        faults.find_fars(roster);
+        faults
+    }
+
+    /// Where only a sample of links was weighed: the ends of all links that the causes fail.
+    fn find_fars(&mut self, roster: &Roster<'_>) {
+        for number in std::mem::take(&mut self.sightings.left_out) {
+            let report = &self.reports.all[number as usize];
+            for route in self.sightings.of_report(roster, &self.reports, report) {
+                for cause in &mut self.causes {
+                    let mut ailments = cause.ailments.iter();
+                    let fails = ailments.any(|ailment| route.counts[*ailment as usize].bad() > 0);
+                    if fails && cause.is_on(&route.points) {
+                        cause.sources.insert(report.observer);
+                        cause.fars.insert(report.far);
+                    }
+                }
+            }
         }
     }
 
@@ -117,8 +136,9 @@ impl<'a> PathFaults<'a> {
     fn explained_of(&self, roster: &Roster<'_>, report: &LinkPaths<'_>) -> (u32, u32) {
         let ailments = match (report.link.state, report.link.reason) {
             (LinkState::Down | LinkState::Partial, _) => &[Ailment::Blackhole][..],
-            (_, Some(LinkReason::Latency)) => &[Ailment::Latency],
-            _ => &[Ailment::Loss, Ailment::Mtu],
+            (LinkState::Degraded, Some(LinkReason::Latency)) => &[Ailment::Latency],
+            (LinkState::Degraded, _) => &[Ailment::Loss, Ailment::Mtu],
+            _ => return (0, 0),
         };
         let (mut explained, mut left) = (0, 0);
         for route in self.sightings.of_report(roster, &self.reports, report) {
@@ -127,19 +147,19 @@ impl<'a> PathFaults<'a> {
                     .causes
                     .iter()
                     .filter(|cause| cause.ailments.contains(ailment));
-                // Where the ways are not known, those of others to the same node are the best
-                // guess: for answers always, for flows that nobody traced to the end.
-                let leads_to = |end: u32| {
+                // Where the way from one node to another is not known, other ways from the one
+                // or to the other are the best guess.
+                let may_fail = |from: u32, to: u32| {
                     let mut causes = causes.clone();
-                    causes.any(|cause| cause.fars.contains(&end))
+                    causes.any(|cause| cause.sources.contains(&from) || cause.fars.contains(&to))
                 };
                 let counts = route.counts[*ailment as usize];
                 let otherwise = match ailment {
                     Ailment::Blackhole => route.dead_otherwise,
                     _ => counts.open,
                 };
-                let unknown_way = !route.is_whole && leads_to(report.far);
-                if leads_to(report.observer) {
+                let unknown_way = !route.is_whole && may_fail(report.observer, report.far);
+                if otherwise > 0 && may_fail(report.far, report.observer) {
                     explained += otherwise;
                 }
                 if causes.any(|cause| cause.is_on(&route.points)) {

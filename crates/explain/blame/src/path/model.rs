@@ -14,6 +14,8 @@ pub const CAUSE_COST: f64 = 8.0;
 /// Share of routes that are not what they are said to be: traced before the network changed.
 /// No route speaks louder against a cause than this.
 const STALE: f64 = 0.02;
+/// Weight of what speaks against a class when the next cause is picked.
+const CONTRADICTION: f64 = 3.0;
 /// Share of ways with holes that pass a cause which may be in the hole.
 const HIDDEN: f64 = 0.5;
 /// No cause is taken for surer than this: what passes it by mistake is no proof.
@@ -78,15 +80,46 @@ impl Usual {
         doubt(nats * self.weight)
     }
 
-    /// How much `bad` of `total` exceed what is usual, in nats.
-    pub fn excess(self, bad: f64, total: f64) -> f64 {
+    /// How much `bad` of `total` exceed what is usual, in nats, by what failed and (a negative
+    /// number) by what passed.
+    fn excess(self, bad: f64, total: f64) -> (f64, f64) {
         if bad <= 0.0 || bad <= total * self.there {
-            return 0.0;
+            return (0.0, 0.0);
         }
         let share = (bad / total).min(SHARE_MAX);
         let bad_nats = bad * (share / self.there).ln();
         let good_nats = (total - bad).max(0.0) * ((1.0 - share) / (1.0 - self.there)).ln();
-        self.weight * (bad_nats + good_nats)
+        (self.weight * bad_nats, self.weight * good_nats)
+    }
+
+    /// The same in one number.
+    pub fn surplus(self, bad: f64, total: f64) -> f64 {
+        let (bad, good) = self.excess(bad, total);
+        bad + good
+    }
+
+    /// The same, as [`Gain::rank`] ranks.
+    pub fn rank(self, bad: f64, total: f64) -> f64 {
+        let (bad, good) = self.excess(bad, total);
+        bad + CONTRADICTION * good
+    }
+}
+
+/// What a class would add to the chosen causes.
+#[derive(Clone, Copy, Default)]
+pub struct Gain {
+    /// In nats, its cost not taken off.
+    pub nats: f64,
+    /// Of these, what speaks against it; not positive.
+    pub against: f64,
+    /// Its likeliest share.
+    pub share: f64,
+}
+
+impl Gain {
+    /// What to take first: a hub that half explains much stands in the way of what explains it.
+    pub fn rank(self) -> f64 {
+        self.nats + (CONTRADICTION - 1.0) * self.against
     }
 }
 
@@ -328,17 +361,17 @@ impl<'e> Model<'e> {
         weights.sum::<f64>() - CAUSE_COST * self.chosen.len() as f64
     }
 
-    /// What a class would add to the chosen causes, its cost not taken off, and its share.
-    pub fn gain(&self, class: u32) -> (f64, f64) {
+    /// What a class would add to the chosen causes.
+    pub fn gain(&self, class: u32) -> Gain {
         let own = self.candidates.sightings(class);
         let (mut bad, mut total, mut hit_bad, mut hit_total) = (0.0, 0.0, 0.0, 0.0);
         for sighting in own {
             let counts = self.counts(*sighting);
-            let explained = self.explained(*sighting, counts);
-            bad += f64::from(counts.bad()) - explained;
             total += f64::from(counts.total());
             if counts.bad() > 0 {
-                hit_bad += f64::from(counts.bad()) - explained;
+                let left = f64::from(counts.bad()) - self.explained(*sighting, counts);
+                bad += left;
+                hit_bad += left;
                 hit_total += f64::from(counts.total());
             }
         }
@@ -346,12 +379,12 @@ impl<'e> Model<'e> {
         // Some ways may be claimed to pass it that do not: then the failing ones alone tell
         // how much it fails.
         let starts = [(bad, total), (hit_bad, hit_total)];
-        let mut best = (0.0, SHARE_MIN);
+        let mut best = Gain::default();
         for (bad, total) in starts.into_iter().filter(|(_, total)| *total > 0.0) {
             let share = self.fit(class, bad / total, false);
             let gain = self.gain_at(own, share);
-            if gain > best.0 && share >= self.usual.share_min {
-                best = (gain, share);
+            if gain.nats > best.nats && share >= self.usual.share_min {
+                best = gain;
             }
             if hit_total == total && hit_bad == bad {
                 break;
@@ -360,11 +393,18 @@ impl<'e> Model<'e> {
         best
     }
 
-    fn gain_at(&self, own: &[u32], share: f64) -> f64 {
+    fn gain_at(&self, own: &[u32], share: f64) -> Gain {
         self.worked(own.len());
-        own.iter()
-            .map(|sighting| self.added_weight(*sighting, share))
-            .sum()
+        let mut gain = Gain {
+            share,
+            ..Gain::default()
+        };
+        for sighting in own {
+            let nats = self.added_weight(*sighting, share);
+            gain.nats += nats;
+            gain.against += nats.min(0.0);
+        }
+        gain
     }
 
     /// What one more cause on its way adds to the weight of a sighting.

@@ -2,7 +2,7 @@
 //! says so.
 
 use super::candidates::Element;
-use super::cause::PathCause;
+use super::cause::{HOPS_NAMED_MAX, PathCause};
 use super::points::Point;
 use super::reports::{LinkPaths, Reports};
 use super::services::services;
@@ -83,7 +83,8 @@ impl Phrasing<'_, '_> {
         );
         verdict.from = Some(self.name(observer).to_owned());
         verdict.to = Some(self.name(far).to_owned());
-        verdict.hops = cause.hops.iter().map(|hop| self.address(*hop)).collect();
+        let named = cause.hops.iter().take(HOPS_NAMED_MAX);
+        verdict.hops = named.map(|hop| self.address(*hop)).collect();
         verdict.effect = Some(match cause.ailment {
             Ailment::Blackhole => PathEffect::Blackhole,
             Ailment::Loss => PathEffect::Loss,

@@ -14,6 +14,9 @@ use std::net::IpAddr;
 /// Most addresses of one router. A chassis has fewer ports in use; a larger group is a network
 /// shared by many, and no router.
 const ROUTER_ADDRESSES_MAX: usize = 256;
+/// Addresses up to which two that are alone in a network of 256 count as the ends of one
+/// stretch: beyond it, of random addresses some pair would be.
+const NETWORKS_WIDE_MAX: usize = 64;
 /// Rounds in which routers between known ones are found, each from those of the last.
 const BETWEEN_ROUNDS: usize = 6;
 
@@ -141,18 +144,28 @@ fn opposite(
         let at = mates.binary_search_by_key(&point, |pair| pair.0).ok()?;
         Some(mates[at].1)
     };
-    // `this` leads to `next`; the other end of that stretch is on the router of `this`.
+    let leads = |this: Point, next: Point| by_next.binary_search(&(next, this)).is_ok();
+    // `this` leads to `next`; the other end of that stretch is on the router of `this`. It must
+    // lead back by the other end of the stretch that leads to `this`: chance alone makes pairs.
     by_next
         .iter()
         .filter_map(|(next, this)| Some((*this, mate(*next)?)))
         .filter(|(this, other)| this != other)
+        .filter(|(this, other)| mate(*this).is_some_and(|back| leads(*other, back)))
         .collect()
 }
 
 /// The two ends of stretches, by their addresses alone, both ways round: addresses that are alone with each other in a network of two, four, or 256.
 pub fn mates(points: &[Point], address: &impl Fn(Point) -> Option<IpAddr>) -> Vec<(Point, Point)> {
     let mut mates = Vec::new();
-    for host_bits in [1, 2, 8] {
+    // Many addresses make pairs in large networks by chance.
+    let widths = if points.len() <= NETWORKS_WIDE_MAX {
+        &[1, 2, 8][..]
+    } else {
+        &[1, 2]
+    };
+    for host_bits in widths {
+        let host_bits = *host_bits;
         let mut networks: Vec<(u128, Point)> = points
             .iter()
             .filter_map(|point| Some((network(address(*point)?, host_bits), *point)))

@@ -61,8 +61,9 @@ fn improve(model: &mut Model<'_>) {
             let mut without = before.clone();
             let dropped = without.remove(at);
             model.excluded.push(dropped.class);
-            for wanted in [Wanted::Any, Wanted::NoRouter] {
-                replace(model, &without, wanted, &mut best);
+            replace(model, &without, Wanted::Any, &mut best);
+            if model.candidates.classes[dropped.class as usize].is_router() {
+                replace(model, &without, Wanted::NoRouter, &mut best);
             }
             model.excluded.pop();
             better |= best.0 > total + BETTER;
@@ -127,7 +128,7 @@ fn exhaust(model: &mut Model<'_>) {
         }
         model.choose(Vec::new());
         for class in set {
-            let (_, share) = model.gain(class);
+            let share = model.gain(class).share;
             let mut chosen = model.chosen.clone();
             chosen.push(Chosen { class, share });
             model.choose(chosen);
@@ -147,7 +148,7 @@ fn viable(model: &Model<'_>) -> Vec<u32> {
         .filter(|class| !model.excluded.contains(class))
         .filter(|class| {
             let class = &classes[*class as usize];
-            model.usual.excess(class.bad, class.total) > CAUSE_COST
+            model.usual.surplus(class.bad, class.total) > CAUSE_COST
                 || class.bad > 0.0 && class.total > 0.0 && hits(model, class.bad) > CAUSE_COST
         })
         .collect()
@@ -155,7 +156,7 @@ fn viable(model: &Model<'_>) -> Vec<u32> {
 
 /// Upper bound of what failures alone can be worth, whatever passes.
 fn hits(model: &Model<'_>, bad: f64) -> f64 {
-    model.usual.excess(bad, bad)
+    model.usual.surplus(bad, bad)
 }
 
 /// Which classes may be added.
@@ -170,7 +171,7 @@ enum Wanted {
 fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
     let classes = &model.candidates.classes;
     let left = model.residuals();
-    let mut ranked: Vec<(i64, u32)> = left
+    let mut ranked: Vec<(i64, i64, u32)> = left
         .iter()
         .enumerate()
         .filter(|(class, _)| {
@@ -180,10 +181,11 @@ fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
         })
         .filter(|(class, _)| wanted == Wanted::Any || !classes[*class].is_router())
         .map(|(class, bad)| {
-            let excess = model.usual.excess(*bad, classes[class].total);
-            (-rounded(excess), class as u32)
+            let rank = model.usual.rank(*bad, classes[class].total);
+            let surplus = model.usual.surplus(*bad, classes[class].total);
+            (-rounded(rank), rounded(surplus), class as u32)
         })
-        .filter(|(excess, _)| *excess < 0)
+        .filter(|(_, surplus, _)| *surplus > rounded(CAUSE_COST) / 2)
         .collect();
     if ranked.len() > WEIGHED_MAX {
         ranked.select_nth_unstable(WEIGHED_MAX);
@@ -191,20 +193,21 @@ fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
     }
     ranked.sort_unstable();
     let mut best: Option<(i64, Chosen)> = None;
-    for (excess, class) in ranked {
-        // The excess is about what the full weight comes to.
-        let hopeless = best.is_some_and(|(most, _)| -excess * 13 / 10 < most);
+    for (rank, _, class) in ranked {
+        // What the sums promise is about what the full weight comes to.
+        let hopeless = best.is_some_and(|(most, _)| -rank + rank.abs() * 3 / 10 < most);
         if hopeless || model.work.get() >= WORK_MAX {
             break;
         }
-        let (gain, share) = model.gain(class);
-        let gain = rounded(gain);
-        if best.is_none_or(|(most, _)| gain > most) {
-            best = Some((gain, Chosen { class, share }));
+        let gain = model.gain(class);
+        let rank = rounded(gain.rank());
+        let worth = rounded(gain.nats) > rounded(CAUSE_COST);
+        if worth && best.is_none_or(|(most, _)| rank > most) {
+            let share = gain.share;
+            best = Some((rank, Chosen { class, share }));
         }
     }
-    best.filter(|(gain, _)| *gain > rounded(CAUSE_COST))
-        .map(|(_, chosen)| chosen)
+    best.map(|(_, chosen)| chosen)
 }
 
 /// Thousandths of a nat: nodes whose mathematics differ in the last digit agree.

@@ -11,9 +11,12 @@ use andon_model::{LinkReason, LinkState};
 use std::net::IpAddr;
 
 /// Most routes that one judgement weighs. Beyond it whole links are left out, the same ones on
-/// every node, half of them each time: twice as many take 20 MB and, where everything fails at
+/// every node, half of them each time: twice as many take 30 MB and, where everything fails at
 /// once, longer than a judgement may.
-pub const SIGHTINGS_MAX: usize = 1 << 16;
+pub const SIGHTINGS_MAX: usize = 1 << 17;
+/// Routes of links without failures that are weighed, about. They clear what works, and fewer
+/// of them, each for several, clear it as well.
+const HEALTHY_ROUTES_MAX: usize = 1 << 16;
 /// Probes of one route that count at most: a hundred a second for a minute. A member that
 /// claims billions shall not drown what others measured.
 const SENT_MAX: u32 = 6_000;
@@ -30,6 +33,12 @@ const USUAL_LOSS_MAX: f64 = 0.02;
 /// Most hops learnt for holes in other traces. Where there are more, holes stay.
 const FILLS_MAX: usize = 1 << 18;
 
+/// Earlier ways of its link that a healthy way is held against, to be one with it.
+const UNITED_LOOKED_AT_MAX: usize = 4;
+/// Lost probes from which a route, or one of a link, raises suspicion: single ones are lost
+/// everywhere, and in a large grid they would make every hop a suspect.
+const LOST_ROUTE_MIN: u32 = 2;
+const LOST_LINK_MIN: u64 = 3;
 /// Ways that show a hop, for each that has a hole in its place, from which the hole is a miss.
 const SHOWN_PER_HOLE_MIN: usize = 3;
 
@@ -124,6 +133,9 @@ pub struct Sightings {
     pub links: Vec<Link>,
     /// Loss that is usual in this grid.
     pub usual_loss: f64,
+    /// Links with failing ways, as indices into the reports, where not all of them are among
+    /// the sightings.
+    pub left_out: Vec<u32>,
 }
 
 /// One step of a way.
@@ -150,6 +162,7 @@ impl Sightings {
             fills: Fills::default(),
             links: Vec::new(),
             usual_loss: suspects.usual_loss,
+            left_out: Vec::new(),
         };
         if sightings.addresses.len() == 0 {
             return sightings; // Nothing fails, or no way has a name.
@@ -162,14 +175,20 @@ impl Sightings {
             Rest::Any
         };
         let mut stride = 1_u64;
+        // Links without failures speak of what works. Some speak for all, with their weight.
+        let healthy = suspects.routes_healthy / HEALTHY_ROUTES_MAX;
+        let speaks_for = (healthy as u64 + 1).next_power_of_two();
         for (number, report) in reports.all.iter().enumerate() {
-            if !is_kept(report.observer, report.far, stride) {
+            let fails = suspects.reports.binary_search(&(number as u32)).is_ok();
+            let sample = if fails { stride } else { stride * speaks_for };
+            if !is_kept(report.observer, report.far, sample) {
                 continue;
             }
             let scope = Scope {
+                weight: if fails { 1 } else { speaks_for as u32 },
                 ends: suspects.observers[report.observer as usize]
                     || suspects.fars[report.far as usize],
-                fails: suspects.reports.binary_search(&(number as u32)).is_ok(),
+                fails,
                 rest,
             };
             sightings.add(roster, reports, report, scope);
@@ -179,6 +198,9 @@ impl Sightings {
             }
         }
         sightings.find_partners();
+        if stride > 1 {
+            sightings.left_out = suspects.reports;
+        }
         sightings
     }
 
@@ -227,13 +249,12 @@ impl Sightings {
         report: &LinkPaths<'_>,
         scope: Scope,
     ) {
-        let places: Vec<u32> = report
-            .path
-            .addresses
-            .iter()
-            .take(usize::from(u8::MAX))
-            .map(|address| self.addresses.find(*address).unwrap_or(ELSEWHERE))
-            .collect();
+        let mut places = [ELSEWHERE; u8::MAX as usize];
+        let known = report.path.addresses.len().min(places.len());
+        for (place, address) in places.iter_mut().zip(&report.path.addresses) {
+            *place = self.addresses.find(*address).unwrap_or(ELSEWHERE);
+        }
+        let places = &places[..known];
         if !scope.ends && places.iter().all(|place| *place == ELSEWHERE) {
             return;
         }
@@ -256,9 +277,12 @@ impl Sightings {
             if !scope.ends && !way.hops.iter().any(touches) {
                 continue;
             }
-            let counts = gauge.counts(route);
+            let mut counts = gauge.counts(route);
+            for counts in &mut counts {
+                counts.good *= scope.weight;
+            }
             let start = self.points.len() as u32;
-            let stop = self.walk(report, &way, &places, scope.fails);
+            let stop = self.walk(report, &way, places, scope.fails);
             self.all.push(Sighting {
                 link,
                 begin: start,
@@ -268,6 +292,7 @@ impl Sightings {
                 flows: flows(route).len() as u16,
                 counts,
             });
+            self.unite(begin);
         }
         let end = self.all.len() as u32;
         if end > begin {
@@ -285,6 +310,35 @@ impl Sightings {
                 end,
             });
         }
+    }
+
+    /// Joins the last sighting to an earlier one of its link, from `begin` on, that passes the
+    /// same points, if nothing fails on either: most healthy ways differ only where no failing
+    /// way passes.
+    fn unite(&mut self, begin: u32) {
+        let Some((last, earlier)) = self.all[begin as usize..].split_last_mut() else {
+            return;
+        };
+        let fails = |sighting: &Sighting| sighting.counts.iter().any(|counts| counts.bad() > 0);
+        if fails(last) {
+            return;
+        }
+        let points = |sighting: &Sighting| {
+            let begin = sighting.begin as usize;
+            &self.points[begin..begin + usize::from(sighting.len)]
+        };
+        let same = earlier
+            .iter_mut()
+            .rev()
+            .take(UNITED_LOOKED_AT_MAX)
+            .find(|other| other.len == last.len && points(other) == points(last) && !fails(other));
+        let Some(other) = same else { return };
+        for (sum, counts) in other.counts.iter_mut().zip(last.counts) {
+            sum.good += counts.good;
+        }
+        other.flows += last.flows;
+        self.points.truncate(last.begin as usize);
+        self.all.pop();
     }
 
     /// Appends the points of a way; returns the index of the last one that the trace reached,
@@ -317,9 +371,11 @@ impl Sightings {
                     Some(next) => known(next),
                     None => Some(into).filter(|_| !way.ends_open),
                 };
-                let between = after.and_then(|after| self.fills.between(before?, after));
-                // (What is learnt from failing links to one end holds for those alone.)
-                between.or_else(|| self.fills.between(before.filter(|_| fails)?, into))
+                match after {
+                    Some(after) => self.fills.between(before?, after),
+                    // What is learnt from failing links to one end holds for those alone.
+                    None => self.fills.between(before.filter(|_| fails)?, into),
+                }
             });
             before = point;
             let Some(point) = point else {
@@ -327,7 +383,10 @@ impl Sightings {
                 continue;
             };
             count += 1;
-            self.points.push(point | gap(holes, position));
+            // Of hops that no failing way passes one stands for all in a row.
+            if point != ELSEWHERE || self.points.last() != Some(&ELSEWHERE) {
+                self.points.push(point | gap(holes, position));
+            }
             holes = 0;
             if position < way.answered {
                 stop = count;
@@ -339,7 +398,7 @@ impl Sightings {
         (!way.reached).then_some(stop)
     }
 
-    /// Each route of one link, whether it is among the sightings or not.
+    /// Each failing route of one link, whether it is among the sightings or not.
     pub fn of_report(
         &self,
         roster: &Roster<'_>,
@@ -347,6 +406,12 @@ impl Sightings {
         report: &LinkPaths<'_>,
     ) -> Vec<RouteView> {
         let gauge = Gauge::of(roster, reports, report);
+        let fails = |route: &&Route| {
+            !route.dead.is_empty()
+                || !route.large_lost.is_empty()
+                || route.lost_forward > 0
+                || gauge.is_slow(route) == Some(true)
+        };
         let view = |route: &Route| {
             let way = Way::of(report, route);
             let hops = way.hops.iter().filter_map(|place| {
@@ -366,7 +431,7 @@ impl Sightings {
                 is_whole: !way.ends_open,
             }
         };
-        report.routes().iter().map(view).collect()
+        report.routes().iter().filter(fails).map(view).collect()
     }
 
     /// Forgets the links that a coarser sample does not hold.
@@ -423,6 +488,8 @@ struct Scope {
     ends: bool,
     /// One of its ways fails.
     fails: bool,
+    /// Links that it speaks for.
+    weight: u32,
     rest: Rest,
 }
 
@@ -736,6 +803,8 @@ struct Suspects {
     fars: Vec<bool>,
     /// Links with a failing way, as indices into the reports.
     reports: Vec<u32>,
+    /// Routes of the other links.
+    routes_healthy: usize,
     /// Some dead way is known to its end.
     whole_dead: bool,
     usual_loss: f64,
@@ -748,6 +817,7 @@ impl Suspects {
             observers: vec![false; roster.members.len()],
             fars: vec![false; reports.fars],
             reports: Vec::new(),
+            routes_healthy: 0,
             whole_dead: false,
             usual_loss: USUAL_LOSS_MIN,
         };
@@ -757,13 +827,16 @@ impl Suspects {
             for route in report.routes() {
                 sent += u64::from(route.sent.min(SENT_MAX));
                 lost += u64::from(route.lost_forward.min(route.sent).min(SENT_MAX));
+            }
+            for route in report.routes() {
                 let slow = route.rtt_us.is_some_and(|rtt_us| {
                     let usual_us = route.rtt_usual_us.or(report.link.rtt_baseline_us);
                     usual_us.is_some_and(|usual_us| rtt_us > slow_above(usual_us))
                 });
                 let fails = !route.dead.is_empty()
                     || !route.large_lost.is_empty()
-                    || route.lost_forward > 0
+                    || route.lost_forward >= LOST_ROUTE_MIN
+                    || (route.lost_forward > 0 && lost >= LOST_LINK_MIN)
                     || slow;
                 if fails {
                     suspects.add(report, route);
@@ -771,6 +844,9 @@ impl Suspects {
                         suspects.reports.push(number as u32);
                     }
                 }
+            }
+            if suspects.reports.last() != Some(&(number as u32)) {
+                suspects.routes_healthy += report.routes().len();
             }
             if sent >= u64::from(USUAL_SENT_MIN) {
                 losses.push(lost as f64 / sent as f64);
