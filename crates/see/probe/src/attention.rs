@@ -76,10 +76,11 @@ impl Attention {
         };
         let busy = p99 >= BUSY_FROM_US || self.health.busy && self.calm_seconds < CALM_SECONDS;
         let published = self.health.scheduling_delay_us_p99;
-        // Steps of four, left only when clearly beyond: what wobbles would keep the grid talking.
+        // Steps of four, left only when clearly beyond, and while busy only upwards: what wobbles
+        // would keep the grid talking.
         if published == 0
             || p99 > published.saturating_mul(2)
-            || p99 < published / 8
+            || p99 < published / 8 && !busy
             || busy != self.health.busy
         {
             self.health.scheduling_delay_us_p99 = step_of(p99);

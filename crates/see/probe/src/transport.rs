@@ -10,6 +10,9 @@ const NEVER_AFTER: Duration = Duration::from_millis(1_500);
 /// One that did, after it has been down for so long. Doubled, what TCP could carry looks dead
 /// for longer; halved, a node that restarts is asked over connections first.
 const DOWN_FOR: Duration = Duration::from_secs(10);
+/// Frames must answer for so long before, with UDP silent all the while: where both come back
+/// together, nothing changes.
+const FRAMES_ALONE_FOR: Duration = Duration::from_secs(1);
 /// UDP must answer for so long to carry the link again; twice as long each time that it then
 /// failed again.
 const STEADY_FOR: Duration = Duration::from_secs(5);
@@ -41,6 +44,8 @@ pub struct Carrier {
     steady: Option<(Attentive, u32)>,
     lost_run: u32,
     returns: u32,
+    /// Since when frames answer and UDP does not.
+    frames_alone: Option<Attentive>,
 }
 
 impl Carrier {
@@ -53,6 +58,7 @@ impl Carrier {
             steady: None,
             lost_run: 0,
             returns: 0,
+            frames_alone: None,
         }
     }
 
@@ -71,6 +77,7 @@ impl Carrier {
         let (since, answers) = self.steady.unwrap_or((now, 0));
         self.steady = Some((since, answers.saturating_add(1)));
         self.lost_run = 0;
+        self.frames_alone = None;
         if !std::mem::replace(&mut self.udp_answered, true) {
             self.carry(now, Transport::Udp);
         }
@@ -103,7 +110,12 @@ impl Carrier {
             self.returns = 0;
         }
         let never = !self.udp_answered && carried_for >= NEVER_AFTER;
-        let fell = self.tries_frames(down_for) && frames_answer;
+        self.frames_alone = match self.frames_alone {
+            _ if !frames_answer => None,
+            since => since.or(Some(now)),
+        };
+        let alone = |since| now.since(since) >= FRAMES_ALONE_FOR;
+        let fell = self.tries_frames(down_for) && self.frames_alone.is_some_and(alone);
         let to = match self.transport {
             Transport::Tcp if !ways.frames || (ways.udp && self.is_steady(now)) => Transport::Udp,
             Transport::Udp if ways.frames && (never || fell || !ways.udp) => Transport::Tcp,
@@ -128,7 +140,7 @@ impl Carrier {
             return false;
         }
         (self.transport, self.since) = (transport, now);
-        (self.steady, self.lost_run) = (None, 0);
+        (self.steady, self.lost_run, self.frames_alone) = (None, 0, None);
         true
     }
 }
@@ -154,7 +166,12 @@ mod tests {
         assert!(!carrier.choose(second(9), BOTH, down(9), true));
         assert!(!carrier.choose(second(11), BOTH, down(11), false));
         assert!(carrier.tries_frames(down(11)));
-        assert!(carrier.choose(second(12), BOTH, down(12), true));
+        // Both come back together.
+        assert!(!carrier.choose(second(12), BOTH, down(12), true));
+        carrier.udp_answered(second(12));
+        assert!(!carrier.choose(second(13), BOTH, down(13), true));
+        // Frames alone do.
+        assert!(carrier.choose(second(14), BOTH, down(14), true));
         assert_eq!(carrier.transport(), Transport::Tcp);
     }
 
@@ -164,6 +181,7 @@ mod tests {
         carrier.udp_answered(second(0));
         let (mut at, mut took) = (100, Vec::new());
         for _ in 0..3 {
+            assert!(!carrier.choose(second(at - 1), BOTH, Some(DOWN_FOR), true));
             assert!(carrier.choose(second(at), BOTH, Some(DOWN_FOR), true));
             (0..20).for_each(|_| carrier.udp_lost());
             let start = at;
@@ -175,15 +193,17 @@ mod tests {
                 }
             }
             took.push(at - start);
+            at += 5;
         }
         assert_eq!(took, [6, 11, 21]);
         // Where the frames end, UDP is all there is.
-        assert!(carrier.choose(second(at + 1), BOTH, Some(DOWN_FOR), true));
+        assert!(!carrier.choose(second(at + 1), BOTH, Some(DOWN_FOR), true));
+        assert!(carrier.choose(second(at + 2), BOTH, Some(DOWN_FOR), true));
         let udp = Ways {
             udp: true,
             frames: false,
         };
-        assert!(carrier.choose(second(at + 2), udp, None, true));
+        assert!(carrier.choose(second(at + 3), udp, None, true));
     }
 
     #[test]
@@ -191,6 +211,8 @@ mod tests {
         let mut carrier = Carrier::new(second(0));
         carrier.udp_answered(second(0));
         carrier.choose(second(1), BOTH, Some(DOWN_FOR), true);
+        carrier.choose(second(2), BOTH, Some(DOWN_FOR), true);
+        assert_eq!(carrier.transport(), Transport::Tcp);
         for n in 2..200 {
             if n % 5 == 0 {
                 carrier.udp_answered(second(n));

@@ -343,6 +343,22 @@ fn what_carries_nothing_at_all_stays_down_beside_a_connection() {
 }
 
 #[test]
+fn a_link_that_heals_as_a_whole_stays_on_udp() {
+    let mut world = healthy(2);
+    world.connect(0, 1);
+    world.run(5_000);
+    world.fault = Box::new(|_| Fate::Lost);
+    world.run(40_000);
+    assert_eq!(world.state(0, 1), LinkState::Down);
+    mend(&mut world);
+    for _ in 0..100 {
+        world.run(100);
+        assert_eq!(world.report(0, 1).transport, Transport::Udp);
+    }
+    assert_eq!(world.state(0, 1), LinkState::Up);
+}
+
+#[test]
 fn udp_that_opens_and_closes_does_not_make_a_link_waver() {
     let mut world = healthy(2);
     world.connect(0, 1);
