@@ -6,18 +6,21 @@
 //! CBOR's, and whoever owns a boundary picks the format.
 //!
 //! Read in this order: [`id`], [`time`], [`link`], [`path`], [`slice`], [`picture`], [`view`],
-//! [`verdict`], [`incident`].
+//! [`verdict`], [`incident`], and for events [`event`], [`query`].
 
+pub mod event;
 pub mod id;
 pub mod incident;
 pub mod link;
 pub mod path;
 pub mod picture;
+pub mod query;
 pub mod slice;
 pub mod time;
 pub mod verdict;
 pub mod view;
 
+pub use event::{Event, Value};
 pub use id::{NameError, NodeId, NodeKey, SiteId, TargetId};
 pub use incident::{
     BlastRadius, Incident, IncidentClaim, IncidentState, Remark, RemarkKind, Severity,
