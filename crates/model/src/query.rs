@@ -137,7 +137,7 @@ pub enum FilterOp {
 pub struct Calc {
     /// What is worked out.
     pub op: CalcOp,
-    /// Needed by all but `count`, `rate` and `error_share`.
+    /// Needed by all but `count`, `rate`, `error_share` and `percent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -174,6 +174,9 @@ pub enum CalcOp {
     ErrorShare,
     /// Distinct values; exact to 1,024, then within about 1 %.
     Distinct,
+    /// What part of the whole a group is, 0..=100: of all events of its time bucket, or with a
+    /// key, of that key's sum over them. The whole counts all groups, also those beyond `limit`.
+    Percent,
     /// Counts by log-scaled value: a list of `[lower bound, count]` for each group.
     Heatmap,
 }
