@@ -1,0 +1,17 @@
+//! Formats: bytes in, events and rejects out. Pure: the time of receipt comes in, nothing is
+//! read or written, and what is held between two calls is bounded.
+
+pub mod csv;
+pub mod json;
+pub mod ndjson;
+
+use crate::reject::Decoded;
+use andon_model::time::Timestamp;
+
+/// A format whose records follow one another, so that bytes can come in pieces.
+pub trait StreamDecoder: Send {
+    /// More bytes. Whole records in them go to `out`.
+    fn push(&mut self, bytes: &[u8], received: Timestamp, out: &mut Decoded);
+    /// No more bytes will come, or not for a while: what is left goes to `out`.
+    fn finish(&mut self, received: Timestamp, out: &mut Decoded);
+}

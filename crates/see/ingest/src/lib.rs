@@ -1,0 +1,31 @@
+//! Everything that takes events in: what a client sends becomes [`andon_model::event::Event`]s,
+//! and a [`Sink`] keeps them. Knows no store, no spool and no configuration file.
+//!
+//! Decoders are pure: bytes in, events and rejects out, and bounded in what they hold. The
+//! listeners around them own sockets and files, read no further while the sink is full, and
+//! count whatever they leave out.
+//!
+//! Read in this order: [`limits`] what bounds everything, [`record`] how one event comes to
+//! be, [`decode`] the formats, [`sink`] where events go, [`listen`] the sockets, [`tail`] the
+//! files, [`system`] this machine, [`inputs`] what starts all of it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod counters;
+pub mod decode;
+pub mod import;
+pub mod inflate;
+pub mod keys;
+pub mod limits;
+pub mod lines;
+pub mod record;
+pub mod reject;
+pub mod sink;
+pub mod when;
+
+pub use counters::{InputCounters, InputFigures, Registry};
+pub use import::{ImportFormat, Progress, import};
+pub use inflate::Encoding;
+pub use record::Record;
+pub use reject::{Decoded, Mend, Reason, Reject};
+pub use sink::{Batch, BatchId, Gate, Patience, Sink, SinkError};
