@@ -3,6 +3,7 @@
 
 use crate::decode::StreamDecoder;
 use crate::decode::csv::Csv;
+use crate::decode::line::LineStream;
 use crate::decode::ndjson::Ndjson;
 use crate::limits::{BATCH_EVENTS_MAX, READ_BYTES};
 use crate::reject::Decoded;
@@ -20,6 +21,8 @@ pub enum ImportFormat {
     Ndjson,
     /// A header, then rows.
     Csv,
+    /// Lines of a log, their format found for each.
+    Lines,
 }
 
 impl ImportFormat {
@@ -28,14 +31,18 @@ impl ImportFormat {
         match self {
             Self::Ndjson => Box::new(Ndjson::default()),
             Self::Csv => Box::new(Csv::default()),
+            Self::Lines => Box::new(LineStream::default()),
         }
     }
 
-    /// By a file's name, packed or not: `.csv` and `.tsv` are CSV, the rest is NDJSON.
+    /// By a file's name, packed or not: `.csv` and `.tsv` are CSV, `.log` and names without an
+    /// ending are lines, the rest is NDJSON.
     pub fn by_file_name(name: &str) -> Self {
         let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
         if name.ends_with(".csv") || name.ends_with(".tsv") {
             Self::Csv
+        } else if name.ends_with(".log") || !name.contains('.') {
+            Self::Lines
         } else {
             Self::Ndjson
         }

@@ -95,6 +95,22 @@ impl Record {
         self.event.get(key)
     }
 
+    /// All that was put so far.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let attributes = self.event.attributes.iter();
+        attributes.map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The same record with other names or values; of equal names the first counts.
+    #[must_use]
+    pub fn renamed(mut self, mut rename: impl FnMut(&str, Value) -> (String, Value)) -> Self {
+        for (key, value) in std::mem::take(&mut self.event.attributes) {
+            let (key, value) = rename(&key, value);
+            self.put_absent(&key, value);
+        }
+        self
+    }
+
     /// When it happened, as it says. An absurd time (before 2000, or more than a day ahead)
     /// is told in [`SAID_TS`], and the time it was received counts.
     pub fn happened(&mut self, said: Timestamp) {

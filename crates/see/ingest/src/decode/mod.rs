@@ -1,9 +1,18 @@
 //! Formats: bytes in, events and rejects out. Pure: the time of receipt comes in, nothing is
 //! read or written, and what is held between two calls is bounded.
 
+pub mod access;
+pub mod andon_line;
 pub mod csv;
 pub mod json;
+pub mod line;
+pub mod multiline;
 pub mod ndjson;
+pub mod pairs;
+pub mod pattern;
+pub mod syslog;
+pub mod transaction;
+pub mod words;
 
 use crate::reject::Decoded;
 use andon_model::time::Timestamp;
