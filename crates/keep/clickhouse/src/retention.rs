@@ -1,0 +1,132 @@
+//! What is too old goes by whole days: dropping a partition costs nothing, deleting rows would.
+
+use crate::answer::integer;
+use crate::clickhouse::ClickHouse;
+use crate::encode::partition;
+use crate::error::ClickHouseError;
+use crate::layout::EVENTS;
+use crate::literal;
+use andon_model::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// What one dataset takes on the disks of all servers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Bytes by day since 1970.
+    pub days: BTreeMap<i64, u64>,
+    /// Events.
+    pub rows: u64,
+}
+
+impl Size {
+    /// Bytes of all days.
+    pub fn bytes(&self) -> u64 {
+        self.days.values().sum()
+    }
+}
+
+impl ClickHouse {
+    /// Drops all days of a dataset that end before `keep_from`. Says how many were dropped,
+    /// over all servers.
+    pub async fn drop_before(
+        &self,
+        dataset: &str,
+        keep_from: Timestamp,
+    ) -> Result<u64, ClickHouseError> {
+        let first = partition(keep_from.0);
+        let sizes = self.sizes().await?;
+        let days = sizes.get(dataset).map(|size| size.days.keys().copied());
+        let old: Vec<i64> = days
+            .into_iter()
+            .flatten()
+            .filter(|day| *day < first)
+            .collect();
+        self.drop_days(dataset, &old).await?;
+        Ok(old.len() as u64)
+    }
+
+    /// Drops the oldest days of a dataset until it takes at most so many bytes; the newest day
+    /// stays. Says how many were dropped.
+    pub async fn drop_beyond(&self, dataset: &str, bytes_max: u64) -> Result<u64, ClickHouseError> {
+        let sizes = self.sizes().await?;
+        let Some(size) = sizes.get(dataset) else {
+            return Ok(0);
+        };
+        let mut bytes = size.bytes();
+        let mut old = Vec::new();
+        let older = size.days.len().saturating_sub(1);
+        for (day, day_bytes) in size.days.iter().take(older) {
+            if bytes <= bytes_max {
+                break;
+            }
+            bytes -= day_bytes;
+            old.push(*day);
+        }
+        self.drop_days(dataset, &old).await?;
+        Ok(old.len() as u64)
+    }
+
+    async fn drop_days(&self, dataset: &str, days: &[i64]) -> Result<(), ClickHouseError> {
+        for server in &self.servers {
+            for day in days {
+                let sql = format!(
+                    "ALTER TABLE {}.{} DROP PARTITION ({}, {day})",
+                    literal::name(&self.settings.database),
+                    literal::name(EVENTS),
+                    literal::text(dataset),
+                );
+                self.command(server, &sql, &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What each dataset takes, by name.
+    pub async fn sizes(&self) -> Result<BTreeMap<String, Size>, ClickHouseError> {
+        let sql = format!(
+            "SELECT partition, sum(bytes_on_disk), sum(rows) FROM system.parts \
+             WHERE active AND database = {} AND table = {} GROUP BY partition",
+            literal::text(&self.settings.database),
+            literal::text(EVENTS),
+        );
+        let mut sizes: BTreeMap<String, Size> = BTreeMap::new();
+        for server in &self.servers {
+            let rows = self.select_on(server, &sql, &self.statement_name()).await?;
+            for row in &rows.data {
+                let Some((dataset, day)) = row.first().and_then(|name| named(name.as_str()?))
+                else {
+                    continue;
+                };
+                let size = sizes.entry(dataset).or_default();
+                let amount = |index: usize| {
+                    let json = row.get(index);
+                    json.map_or(0, |json| u64::try_from(integer(json)).unwrap_or(0))
+                };
+                *size.days.entry(day).or_default() += amount(1);
+                size.rows += amount(2);
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+/// Dataset and day of a partition as servers write it: `('logs',20413)`. Names of datasets
+/// hold nothing that would be escaped.
+fn named(partition: &str) -> Option<(String, i64)> {
+    let inside = partition.strip_prefix('(')?.strip_suffix(')')?;
+    let (dataset, day) = inside.rsplit_once(',')?;
+    let dataset = dataset.trim().trim_matches(['\'', '\\']);
+    Some((dataset.to_owned(), day.trim().parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_read_as_servers_write_them() {
+        assert_eq!(named("('logs',20413)"), Some(("logs".into(), 20_413)));
+        assert_eq!(named("('a-b.c', -1)"), Some(("a-b.c".into(), -1)));
+        assert_eq!(named("tuple()"), None);
+    }
+}
