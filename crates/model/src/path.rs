@@ -101,6 +101,10 @@ pub struct Route {
     /// long way cannot be told from a slow one, and latency is judged by the link's state.
     #[n(11)]
     pub rtt_usual_us: Option<u32>,
+    /// How much of [`Route::rtt_us`] is spent on the way there, microseconds; quantised. Clocks
+    /// are compared by the link's quickest answers, which are taken to be even.
+    #[n(12)]
+    pub forward_us: Option<u32>,
 }
 
 impl PathReport {

@@ -55,12 +55,7 @@ impl Figures {
 
     /// The worst of both, where one speaks of worst: loss, and the slow end of round trips.
     pub(crate) fn worst(self, other: Self) -> Self {
-        Self {
-            p99: worse(self.p99, other.p99),
-            forward: worse(self.forward, other.forward),
-            back: worse(self.back, other.back),
-            ..self
-        }
+        Worst::of(other).within(self)
     }
 
     pub(crate) fn rtt_us(self) -> RttUs {
@@ -79,6 +74,39 @@ impl Figures {
 
     pub(crate) fn rtt_baseline_us(self) -> Option<u32> {
         time(self.baseline)
+    }
+}
+
+/// The worst of what was seen in a time: loss, and the slow end of round trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Worst {
+    p99: u8,
+    forward: u8,
+    back: u8,
+}
+
+impl Worst {
+    pub(crate) fn of(figures: Figures) -> Self {
+        Self {
+            p99: figures.p99,
+            forward: figures.forward,
+            back: figures.back,
+        }
+    }
+
+    /// These were seen too.
+    pub(crate) fn and(self, figures: Figures) -> Self {
+        Self::of(self.within(figures))
+    }
+
+    /// Those that stand, with the worst in their places.
+    pub(crate) fn within(self, figures: Figures) -> Figures {
+        Figures {
+            p99: worse(self.p99, figures.p99),
+            forward: worse(self.forward, figures.forward),
+            back: worse(self.back, figures.back),
+            ..figures
+        }
     }
 }
 

@@ -189,7 +189,7 @@ impl Keeper {
             // A minute that was not watched from its begin is told too, as far as it was seen.
             if self.minute.is_some() {
                 let at = self.note_time(utc);
-                self.recorder.minute(at);
+                self.recorder.minute(at, view);
             }
             self.minute = Some(minute);
             self.reader.tidy();

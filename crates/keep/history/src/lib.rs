@@ -9,7 +9,8 @@
 //! out), `log` (records to disk: segments, sealing, retention, full disks), [`reader`] (what
 //! was when). Below them: `record` and `segment` (the two layers of the format), `replay`
 //! (records to a picture), [`news`] (what changed), [`series`] (a link's minutes), `allowance`
-//! (so that a storm does not evict the month), and `bytes`, `texts`, `pack`, `figures`, `link`
+//! (so that a storm does not evict the month), and `bytes`, `texts`, `pack`, `figures`, `link`,
+//! `marks`
 //! (how things are written small).
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
@@ -21,6 +22,7 @@ mod index;
 mod keeper;
 mod link;
 mod log;
+mod marks;
 mod news;
 mod options;
 mod pack;

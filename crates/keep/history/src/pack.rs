@@ -13,6 +13,9 @@ use serde_json::{Map, Number, Value};
 const DEPTH_MAX: usize = 16;
 /// Longer texts are written where they stand; they hardly come twice.
 const SHARED_BYTES_MAX: usize = 512;
+/// The same in a document that hardly changes: times, addresses and fingerprints are its own,
+/// and the writer need not remember them.
+const ONCE_BYTES_MAX: usize = 16;
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -25,14 +28,17 @@ const SHARED: u8 = 7;
 const LIST: u8 = 8;
 const MAP: u8 = 9;
 
-/// Writes a document.
+/// Writes a document of which the next hour will see much again.
 pub(crate) fn pack<T: Serialize>(out: &mut Vec<u8>, texts: &mut Texts, document: &T) {
     // The types written hold nothing that a JSON tree cannot.
-    put(
-        out,
-        texts,
-        &serde_json::to_value(document).unwrap_or_default(),
-    );
+    let tree = serde_json::to_value(document).unwrap_or_default();
+    put(out, texts, &tree, SHARED_BYTES_MAX);
+}
+
+/// Writes a document most of whose texts come but once.
+pub(crate) fn pack_once<T: Serialize>(out: &mut Vec<u8>, texts: &mut Texts, document: &T) {
+    let tree = serde_json::to_value(document).unwrap_or_default();
+    put(out, texts, &tree, ONCE_BYTES_MAX);
 }
 
 /// Reads a document.
@@ -43,26 +49,26 @@ pub(crate) fn unpack<T: DeserializeOwned>(
     serde_json::from_value(get(take, texts, DEPTH_MAX)?).map_err(|_| Rubbish)
 }
 
-fn put(out: &mut Vec<u8>, texts: &mut Texts, value: &Value) {
+fn put(out: &mut Vec<u8>, texts: &mut Texts, value: &Value, shared_max: usize) {
     match value {
         Value::Null => out.push(NULL),
         Value::Bool(false) => out.push(FALSE),
         Value::Bool(true) => out.push(TRUE),
         Value::Number(number) => put_number(out, number),
-        Value::String(text) => put_text(out, texts, text),
+        Value::String(text) => put_text(out, texts, text, shared_max),
         Value::Array(items) => {
             out.push(LIST);
             put_u(out, items.len() as u64);
             for item in items {
-                put(out, texts, item);
+                put(out, texts, item, shared_max);
             }
         }
         Value::Object(fields) => {
             out.push(MAP);
             put_u(out, fields.len() as u64);
             for (key, value) in fields {
-                put_text(out, texts, key);
-                put(out, texts, value);
+                put_text(out, texts, key, SHARED_BYTES_MAX);
+                put(out, texts, value, shared_max);
             }
         }
     }
@@ -81,8 +87,8 @@ fn put_number(out: &mut Vec<u8>, number: &Number) {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, texts: &mut Texts, text: &str) {
-    if text.len() > SHARED_BYTES_MAX {
+fn put_text(out: &mut Vec<u8>, texts: &mut Texts, text: &str, shared_max: usize) {
+    if text.len() > shared_max {
         out.push(TEXT);
         put_bytes(out, text.as_bytes());
     } else {

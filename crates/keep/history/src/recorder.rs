@@ -1,34 +1,18 @@
-//! Views in, records out: what changed since the last view. Remembers of each link thirty
-//! bytes (a hash and its figures) rather than a second picture, and reads no clock.
+//! Views in, records out: what changed since the last view. Remembers hashes and figures
+//! rather than a second picture, and reads no clock.
 
 use crate::bytes::{put_i, put_u};
-use crate::figures::Figures;
-use crate::link::{hash_content, put_link};
-use crate::pack::pack;
+use crate::marks::{LinkChanges, LinkMarks};
+use crate::pack::{pack, pack_once};
 use crate::record::{Occasion, kind, put_record};
 use crate::texts::Texts;
 use andon_model::{
-    HostHealth, Incident, IncidentState, LinkView, NodeView, PictureDigest, PictureView, Severity,
-    Timestamp, Verdict,
+    HostHealth, Incident, IncidentState, NodeView, PictureDigest, PictureView, Severity, Timestamp,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-
-/// What is known of a link as it was written.
-#[derive(Debug, Clone, Copy)]
-struct LinkMark {
-    ends: (u32, u32),
-    content: u64,
-    /// As they stand.
-    now: Figures,
-    /// The worst since the last minute.
-    worst: Figures,
-    /// As they were written last.
-    written: Figures,
-    /// Found again while links come and go.
-    here: bool,
-}
 
 /// What is known of a node as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +48,7 @@ pub(crate) struct Recorder {
     texts: Texts,
     me: Option<u32>,
     digest: PictureDigest,
-    links: Vec<LinkMark>,
+    links: LinkMarks,
     nodes: BTreeMap<u32, NodeMark>,
     /// By number of the id; the hash of all of it.
     verdicts: BTreeMap<u32, u64>,
@@ -95,7 +79,7 @@ impl Recorder {
     pub(crate) fn begin(&mut self) {
         self.texts.forget();
         self.me = None;
-        self.links = Vec::new();
+        self.links.forget();
         self.nodes = BTreeMap::new();
         self.verdicts = BTreeMap::new();
         self.standing = Vec::new();
@@ -148,38 +132,24 @@ impl Recorder {
         }
         self.digest = view.digest;
         self.compare_nodes(&view.nodes, &mut changes);
-        self.compare_links(at, &view.links, &mut changes);
+        self.links
+            .compare(&mut self.texts, at, &view.links, &mut changes.links);
         self.compare_verdicts(&view.verdicts, &mut changes);
         if self.whole || !changes.is_empty() {
             self.write(at, Occasion::Change, &changes);
         }
     }
 
-    /// A minute is over: its figures. Always written, so that it is known that there was a
+    /// A minute is over: the figures of the view compared last. Always written, so that it is known that there was a
     /// recorder then; nothing before the first view.
-    pub(crate) fn minute(&mut self, at: Timestamp) {
+    pub(crate) fn minute(&mut self, at: Timestamp, view: &PictureView) {
         if self.whole {
             return;
         }
-        let mut changes = Changes::default();
-        for mark in &mut self.links {
-            let minute = mark.now.worst(mark.worst);
-            mark.worst = mark.now;
-            let (old, new) = (mark.written.codes(), minute.codes());
-            if old == new {
-                continue;
-            }
-            mark.written = minute;
-            put_u(&mut changes.link_figures, mark.ends.0.into());
-            put_u(&mut changes.link_figures, mark.ends.1.into());
-            let mut which = 0;
-            for (place, (old, new)) in old.iter().zip(new).enumerate() {
-                which |= u8::from(*old != new) << place;
-            }
-            changes.link_figures.push(which);
-            let changed = old.iter().zip(new).filter(|(old, new)| *old != new);
-            changes.link_figures.extend(changed.map(|(_, new)| new));
-        }
+        let mut changes = Changes {
+            link_figures: self.links.minute(&view.links),
+            ..Changes::default()
+        };
         for (number, mark) in &mut self.nodes {
             if mark.now != mark.written {
                 mark.written = mark.now;
@@ -243,7 +213,7 @@ impl Recorder {
             let same = known.filter(|mark| mark.content == content);
             if same.is_none() {
                 put_u(&mut changes.nodes, number.into());
-                pack(&mut changes.nodes, &mut self.texts, node);
+                pack_once(&mut changes.nodes, &mut self.texts, node);
             }
             let mark = NodeMark {
                 content,
@@ -263,75 +233,6 @@ impl Recorder {
                 here
             });
         }
-    }
-
-    fn compare_links(&mut self, at: Timestamp, links: &[LinkView], changes: &mut Changes) {
-        let mut from = ("", 0);
-        // Mostly the same links in the same order: then no table is needed.
-        for (index, link) in links.iter().enumerate() {
-            if from.0 != link.from.as_str() || index == 0 {
-                from = (link.from.as_str(), self.texts.number(&link.from));
-            }
-            let ends = (from.1, self.texts.number(&link.to));
-            let Some(mark) = self.links.get_mut(index).filter(|mark| mark.ends == ends) else {
-                return self.compare_other_links(at, links, changes);
-            };
-            let content = link_hash(&self.seed, link);
-            mark.now = Figures::of(link);
-            mark.worst = mark.worst.worst(mark.now);
-            if mark.content != content {
-                mark.content = content;
-                mark.written = mark.now;
-                put_link(&mut changes.links, &mut self.texts, at, ends, link);
-            }
-        }
-        if self.links.len() > links.len() {
-            self.compare_other_links(at, links, changes);
-        }
-    }
-
-    /// The same where links came or went.
-    fn compare_other_links(&mut self, at: Timestamp, links: &[LinkView], changes: &mut Changes) {
-        // Sorted where they are rather than put into a tree: a large grid has 64,000 of them,
-        // and while it comes up they change all the time.
-        let mut known = std::mem::take(&mut self.links);
-        known.sort_unstable_by_key(|mark| mark.ends);
-        let mut marks = Vec::with_capacity(links.len());
-        for link in links {
-            let ends = (self.texts.number(&link.from), self.texts.number(&link.to));
-            let content = link_hash(&self.seed, link);
-            let now = Figures::of(link);
-            let place = known.binary_search_by_key(&ends, |mark| mark.ends).ok();
-            let old = place.and_then(|place| known.get_mut(place)).map(|mark| {
-                mark.here = true;
-                *mark
-            });
-            let mark = match old.filter(|mark| mark.content == content) {
-                Some(mark) => LinkMark {
-                    now,
-                    worst: mark.worst.worst(now),
-                    here: false,
-                    ..mark
-                },
-                None => {
-                    put_link(&mut changes.links, &mut self.texts, at, ends, link);
-                    LinkMark {
-                        ends,
-                        content,
-                        now,
-                        worst: now,
-                        written: now,
-                        here: false,
-                    }
-                }
-            };
-            marks.push(mark);
-        }
-        for mark in known.iter().filter(|mark| !mark.here) {
-            put_u(&mut changes.links_gone, mark.ends.0.into());
-            put_u(&mut changes.links_gone, mark.ends.1.into());
-        }
-        self.links = marks;
     }
 
     fn compare_verdicts(&mut self, verdicts: &[Verdict], changes: &mut Changes) {
@@ -375,8 +276,8 @@ impl Recorder {
             (kind::ME, &changes.me),
             (kind::NODES_GONE, &changes.nodes_gone),
             (kind::NODES, &changes.nodes),
-            (kind::LINKS_GONE, &changes.links_gone),
-            (kind::LINKS, &changes.links),
+            (kind::LINKS_GONE, &changes.links.gone),
+            (kind::LINKS, &changes.links.changed),
             (kind::VERDICTS, &changes.verdicts),
             (kind::VERDICTS_STANDING, &standing),
             (kind::LINK_FIGURES, &changes.link_figures),
@@ -401,8 +302,7 @@ struct Changes {
     me: Vec<u8>,
     nodes: Vec<u8>,
     nodes_gone: Vec<u8>,
-    links: Vec<u8>,
-    links_gone: Vec<u8>,
+    links: LinkChanges,
     verdicts: Vec<u8>,
     standing: Vec<u8>,
     standing_changed: bool,
@@ -417,8 +317,8 @@ impl Changes {
             &self.me,
             &self.nodes,
             &self.nodes_gone,
-            &self.links,
-            &self.links_gone,
+            &self.links.changed,
+            &self.links.gone,
             &self.verdicts,
             &self.link_figures,
             &self.node_figures,
@@ -426,12 +326,6 @@ impl Changes {
         ];
         all.iter().all(|content| content.is_empty()) && !self.standing_changed
     }
-}
-
-fn link_hash(seed: &RandomState, link: &LinkView) -> u64 {
-    let mut hasher = seed.build_hasher();
-    hash_content(link, &mut hasher);
-    hasher.finish()
 }
 
 /// What of a node is told at once: everything but its figures.

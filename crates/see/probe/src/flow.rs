@@ -59,6 +59,9 @@ pub struct Loss {
     pub kind: Kind,
 }
 
+/// Share of the newest answer in the smoothed clock offset of a flow.
+const OFFSET_WEIGHT: f64 = 0.25;
+
 /// A probe that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
@@ -102,6 +105,8 @@ pub struct FlowCore {
     lost_forward: u64,
     lost_return: u64,
     rtt_us_last: Option<u32>,
+    /// The far clock minus ours by this flow's answers, smoothed, microseconds.
+    offset_us: Option<f64>,
     answered_at: Option<Instant>,
     /// When the newest probe that was answered was sent.
     answered_sent: Instant,
@@ -128,6 +133,7 @@ impl FlowCore {
             lost_forward: 0,
             lost_return: 0,
             rtt_us_last: None,
+            offset_us: None,
             answered_at: None,
             answered_sent: Instant(0),
             minute: Minute::default(),
@@ -266,6 +272,8 @@ impl FlowCore {
         (self.lost_run, self.lost_since) = (0, None);
         self.good_run = self.good_run.saturating_add(1);
         self.rtt_us_last = Some(rtt_us);
+        let smoothed_us = self.offset_us.unwrap_or(offset_us as f64);
+        self.offset_us = Some(smoothed_us + (offset_us as f64 - smoothed_us) * OFFSET_WEIGHT);
         self.answered_at = Some(received);
         self.answered_sent = self.answered_sent.max(sent);
         match self.alive {
@@ -356,9 +364,16 @@ impl FlowCore {
             .min()
     }
 
-    /// How it fares, for traces and path reports; `flow` is its index in the link.
-    pub fn health(&self, now: Instant, flow: u16) -> FlowHealth {
+    /// How it fares, for traces and path reports; `flow` is its index in the link,
+    /// `clock_offset_us` the far clock minus ours as the link knows it.
+    pub fn health(&self, now: Instant, flow: u16, clock_offset_us: Option<i64>) -> FlowHealth {
         let counts = self.minute.counts(now);
+        let rtt_us_p50 = self.minute.rtt_us_p50(now);
+        // What one way takes more than the other shows as a shift of the far clock.
+        let forward_us = || {
+            let lean_us = self.offset_us? - clock_offset_us? as f64;
+            Some((f64::from(rtt_us_p50?) / 2.0 + lean_us).max(0.0) as u32)
+        };
         FlowHealth {
             flow,
             port: self.port,
@@ -367,7 +382,8 @@ impl FlowCore {
             sent: counts.sent,
             lost_forward: counts.lost_forward,
             lost_return: counts.lost_return,
-            rtt_us_p50: self.minute.rtt_us_p50(now),
+            rtt_us_p50,
+            forward_us: forward_us(),
             large_lost: false,
         }
     }

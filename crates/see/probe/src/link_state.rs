@@ -392,11 +392,12 @@ impl LinkCore {
     /// How its UDP flows fare, by index: what traces and path reports rest on.
     pub fn flow_health(&self, now: Instant) -> impl Iterator<Item = FlowHealth> {
         let large = self.large.as_deref();
+        let clock_offset_us = self.offset.best();
         self.flows.iter().zip(0u16..).map(move |(flow, index)| {
             let large_lost = large.is_some_and(|large| large.is_lost(index));
             FlowHealth {
                 large_lost,
-                ..flow.health(now, index)
+                ..flow.health(now, index, clock_offset_us)
             }
         })
     }

@@ -30,6 +30,8 @@ pub struct FlowHealth {
     pub lost_return: u32,
     /// Median round trip, microseconds.
     pub rtt_us_p50: Option<u32>,
+    /// Of that, on the way there.
+    pub forward_us: Option<u32>,
     /// Small probes pass and large ones do not.
     pub large_lost: bool,
 }
@@ -348,6 +350,7 @@ struct Group {
     lost_forward: u32,
     lost_return: u32,
     rtts_us: Vec<u32>,
+    forwards_us: Vec<u32>,
 }
 
 impl Group {
@@ -363,12 +366,11 @@ impl Group {
         self.lost_forward = self.lost_forward.saturating_add(flow.lost_forward);
         self.lost_return = self.lost_return.saturating_add(flow.lost_return);
         self.rtts_us.extend(flow.rtt_us_p50);
+        self.forwards_us.extend(flow.forward_us);
     }
 
     fn rtt_us(&self) -> Option<u32> {
-        let mut rtts_us = self.rtts_us.clone();
-        rtts_us.sort_unstable();
-        rtts_us.get(rtts_us.len() / 2).copied()
+        median(&self.rtts_us)
     }
 
     fn route(&self, key: &WayKey) -> Route {
@@ -384,9 +386,16 @@ impl Group {
             lost_return: three_bits(self.lost_return),
             rtt_us: self.rtt_us().map(three_bits),
             rtt_usual_us: None,
+            forward_us: median(&self.forwards_us).map(three_bits),
             balanced: key.is_balanced,
         }
     }
+}
+
+fn median(figures: &[u32]) -> Option<u32> {
+    let mut figures = figures.to_vec();
+    figures.sort_unstable();
+    figures.get(figures.len() / 2).copied()
 }
 
 fn look(usuals: &mut Usuals, now: Instant, hops: &[Option<IpAddr>], rtt_us: Option<u32>) {

@@ -23,14 +23,45 @@ const MISTRACED: f64 = 0.04;
 const RIVALS_MAX: usize = 24;
 /// Searches anew after the evidence of single observers was thrown out.
 const SEARCHES_MAX: usize = 3;
-/// Flows (probes) that a cause needs which fewer than so many observers report, beside a cause
-/// with so many times the evidence: less is the other's, by ways that were traced badly.
-const LEFTOVER_FLOWS_MAX: u32 = 8;
-const LEFTOVER_PROBES_MAX: u32 = 24;
-const LEFTOVER_OBSERVERS_MAX: usize = 3;
-const LEFTOVER_SHARE: f64 = 0.1;
+/// What is left over beside a far greater cause: its own doing, by ways that were traced badly
+/// or changed meanwhile.
+struct Leftover {
+    /// Failed flows at most; failed probes where it is loss.
+    flows_max: u32,
+    probes_max: u32,
+    observers_max: usize,
+    /// Of the greater cause's failures.
+    share: f64,
+    /// The greater cause fails the same links.
+    is_beside: bool,
+}
+
+const LEFTOVERS: [Leftover; 2] = [
+    Leftover {
+        flows_max: 96,
+        probes_max: 96,
+        observers_max: 6,
+        share: 0.1,
+        is_beside: true,
+    },
+    // Among so many ways some fail together by chance.
+    Leftover {
+        flows_max: 16,
+        probes_max: 24,
+        observers_max: 3,
+        share: 0.03,
+        is_beside: false,
+    },
+];
+/// Share of its ways on links that the greater cause fails too, from which that is so.
+const BESIDE_SHARE: f64 = 0.8;
 /// Most hops named by one verdict. A large router has more addresses.
 pub const HOPS_NAMED_MAX: usize = 16;
+/// One in so many traces of dead flows that come to a hop show that the way there works: the
+/// others meet a router's limit on answers.
+const CAME_THERE_MIN: u64 = 4;
+/// Hops named that follow the one at fault: one router may answer by several addresses.
+const FOLLOWS_MAX: usize = 4;
 /// Most routers that a verdict may name without saying which. More is no place to look.
 const UNDECIDED_MAX: usize = 16;
 
@@ -51,6 +82,8 @@ pub struct PathCause {
     pub end: Option<u32>,
     /// It is a router with several addresses.
     pub is_router: bool,
+    /// Traces of dead flows come to the first hop named: it fails there or right behind it.
+    pub is_behind: bool,
     /// Traces ended short, and told where.
     pub traced: bool,
     /// Sightings on which something fails that it explains.
@@ -155,15 +188,38 @@ fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
     if support.total < CAUSE_COST {
         return false;
     }
-    let leftover_max = match model.ailment {
-        Ailment::Loss => LEFTOVER_PROBES_MAX,
-        _ => LEFTOVER_FLOWS_MAX,
-    };
     let bad_of = |cause: &Chosen| model.candidates.classes[cause.class as usize].bad;
     let bad = bad_of(&chosen[at]);
-    let most = chosen.iter().map(bad_of).fold(0.0, f64::max);
-    let few = bad <= f64::from(leftover_max) && support.agree.len() <= LEFTOVER_OBSERVERS_MAX;
-    !(few && bad <= most * LEFTOVER_SHARE)
+    !LEFTOVERS.iter().any(|leftover| {
+        let failures_max = match model.ailment {
+            Ailment::Loss => leftover.probes_max,
+            _ => leftover.flows_max,
+        };
+        bad <= f64::from(failures_max)
+            && support.agree.len() <= leftover.observers_max
+            && chosen.iter().any(|cause| {
+                bad <= bad_of(cause) * leftover.share
+                    && (!leftover.is_beside || is_beside(model, chosen[at].class, cause.class))
+            })
+    })
+}
+
+/// Whether most links that one class fails are failed by another as well, there or back.
+fn is_beside(model: &Model<'_>, class: u32, other: u32) -> bool {
+    let failing = |class: u32| {
+        let own = model.candidates.sightings(class).iter();
+        own.filter(|sighting| model.counts(**sighting).bad() > 0)
+            .map(|sighting| model.sightings.all[*sighting as usize].link)
+    };
+    let others: BTreeSet<u32> = failing(other).collect();
+    let (mut beside, mut all) = (0.0, 0.0);
+    for link in failing(class) {
+        let back = model.sightings.links[link as usize].partner;
+        let hit = others.contains(&link) || back.is_some_and(|back| others.contains(&back));
+        beside += f64::from(u8::from(hit));
+        all += 1.0;
+    }
+    beside >= all * BESIDE_SHARE
 }
 
 /// All chosen causes but one.
@@ -173,7 +229,6 @@ fn leave_out(model: &mut Model<'_>, chosen: &[Chosen], at: usize) {
     model.choose(others);
 }
 
-#[allow(dead_code)]
 fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCause> {
     let support = Support::of(model, chosen, at);
     leave_out(model, chosen, at);
@@ -204,7 +259,7 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
         return None;
     }
     let mut named = Named::of(sightings, &failing, &kept);
-    named.add_lead(sightings, &failing);
+    named.add_other_end(sightings, &failing);
     let is_router = named.core.len() > 1
         && kept.iter().any(|element| match element {
             Element::Router(hops) => named.core.iter().all(|hop| hops.contains(hop)),
@@ -236,6 +291,7 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
         ailment: model.ailment,
         ailments: vec![model.ailment],
         is_router,
+        is_behind: named.is_behind,
         kept,
         end: ends.first().copied().filter(|_| ends.len() == 1),
         hops: named.hops,
@@ -406,6 +462,8 @@ struct Named {
     core: Vec<Point>,
     /// One hop, which may be at fault as such and not for what follows it.
     is_hop: bool,
+    /// Traces of dead flows come to the first of them.
+    is_behind: bool,
 }
 
 impl Named {
@@ -438,34 +496,53 @@ impl Named {
         Self {
             hops,
             is_hop: !has_router && alone.len() == 1,
+            is_behind: false,
             core: core.into_iter().collect(),
         }
     }
 
-    /// One hop alone stands for the stretch that leads to it as well: the hop before it, as
-    /// most of the failing ways show it, is the other end.
-    fn add_lead(&mut self, sightings: &Sightings, failing: &[u32]) {
+    /// One hop alone stands for a stretch beside it as well; its other end is named too. Where
+    /// traces of dead flows come to the hop, it is what they would meet next, else the hop
+    /// before it, as most of the failing ways show it.
+    fn add_other_end(&mut self, sightings: &Sightings, failing: &[u32]) {
         let [only] = self.hops[..] else { return };
         if !self.is_hop {
             return;
         }
         let mut leads: BTreeMap<Point, u64> = BTreeMap::new();
+        let mut follows: BTreeMap<Point, u64> = BTreeMap::new();
+        let (mut traced, mut came_there) = (0, 0);
         for sighting in failing {
-            let mut before = None;
-            for step in sightings.steps(&sightings.all[*sighting as usize]) {
-                if let (Some(before), Some(point)) = (before, step.point)
-                    && point == only
-                    && !sightings.is_end(before)
-                {
-                    *leads.entry(before).or_default() += 1;
-                }
-                before = step.point;
+            let sighting = &sightings.all[*sighting as usize];
+            let points: Vec<Option<Point>> = sightings.steps(sighting).map(|s| s.point).collect();
+            let Some(at) = points.iter().position(|point| *point == Some(only)) else {
+                continue;
+            };
+            if let Some(stop) = sighting.stop {
+                traced += 1;
+                came_there += u64::from(usize::from(stop) >= at);
+            }
+            let hop = |at: usize| {
+                let point = points.get(at).copied().flatten();
+                point.filter(|point| !sightings.is_end(*point))
+            };
+            if let Some(lead) = at.checked_sub(1).and_then(hop) {
+                *leads.entry(lead).or_default() += 1;
+            }
+            if let Some(next) = hop(at + 1) {
+                *follows.entry(next).or_default() += 1;
             }
         }
-        let most = leads.into_iter().max_by_key(|(lead, count)| {
-            (*count, std::cmp::Reverse(sightings.addresses.get(*lead)))
-        });
-        if let Some((lead, _)) = most {
+        let order = |(point, count): (Point, u64)| {
+            (std::cmp::Reverse(count), sightings.addresses.get(point))
+        };
+        if traced > 0 && came_there * CAME_THERE_MIN >= traced {
+            let mut follows: Vec<(Point, u64)> = follows.into_iter().collect();
+            follows.sort_by_key(|follow| order(*follow));
+            let follows = follows.iter().map(|(point, _)| *point);
+            self.hops.extend(follows.take(FOLLOWS_MAX));
+            self.is_behind = true;
+        } else if let Some((lead, _)) = leads.into_iter().min_by_key(|lead| order(*lead)) {
             self.hops.insert(0, lead);
         }
     }

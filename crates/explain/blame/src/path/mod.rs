@@ -40,6 +40,9 @@ use cause::PathCause;
 use reports::{LinkPaths, Reports};
 use sightings::{AILMENTS, Ailment, Sightings};
 
+/// Flows of one link that may fail on other ways than they are said to take.
+const STRAY_FLOWS_MAX: u32 = 2;
+
 /// All that is at fault on the ways between living nodes.
 pub struct PathFaults<'a> {
     reports: Reports<'a>,
@@ -140,7 +143,7 @@ impl<'a> PathFaults<'a> {
             (LinkState::Degraded, _) => &[Ailment::Loss, Ailment::Mtu],
             _ => return (0, 0),
         };
-        let (mut explained, mut left) = (0, 0);
+        let (mut explained, mut left, mut guess) = (0, 0, 0);
         for route in self.sightings.of_report(roster, &self.reports, report) {
             for ailment in ailments {
                 let mut causes = self
@@ -156,20 +159,25 @@ impl<'a> PathFaults<'a> {
                 let counts = route.counts[*ailment as usize];
                 let otherwise = match ailment {
                     Ailment::Blackhole => route.dead_otherwise,
+                    Ailment::Latency => counts.open + route.slow_otherwise,
                     _ => counts.open,
                 };
-                let unknown_way = !route.is_whole && may_fail(report.observer, report.far);
+                let may_fail_there = may_fail(report.observer, report.far);
                 if otherwise > 0 && may_fail(report.far, report.observer) {
                     explained += otherwise;
                 }
                 if causes.any(|cause| cause.is_on(&route.points)) {
                     explained += counts.bad();
-                } else if unknown_way {
+                } else if !route.is_whole && may_fail_there {
                     explained += counts.there;
                 } else if route.is_whole {
                     left += counts.there;
+                    guess += if may_fail_there { counts.there } else { 0 };
                 }
             }
+        }
+        if guess == left && left <= STRAY_FLOWS_MAX {
+            return (explained + left, 0); // Traced before the network changed.
         }
         (explained, left)
     }

@@ -122,7 +122,37 @@ impl Phrasing<'_, '_> {
             };
             hit.there += counts.there;
         }
+        if cause.ailment == Ailment::Blackhole {
+            for (link, hit) in hits.iter_mut().filter(|(_, hit)| hit.direct) {
+                let (failed, there) = self.failed_by_unknown_ways(cause, *link);
+                hit.failed += failed;
+                hit.there += there;
+            }
+        }
         hits
+    }
+
+    /// Dead flows of a link that is hit whose ways no trace shows: what is known to be at fault
+    /// kills them too, as far as anybody can tell. All, and those that the far end misses.
+    fn failed_by_unknown_ways(&self, cause: &PathCause, link: u32) -> (u32, u32) {
+        let own = self.sightings.links.get(link as usize);
+        let (Some(report), Some(own)) = (self.report(link), own) else {
+            return (0, 0);
+        };
+        let routes = self.sightings.of_report(self.roster, self.reports, report);
+        let (mut failed, mut there) = (0, 0);
+        for route in routes {
+            let counted = (own.begin..own.end).any(|at| {
+                usize::from(self.sightings.all[at as usize].route) == route.number
+                    && cause.failing.binary_search(&at).is_ok()
+            });
+            let counts = route.counts[Ailment::Blackhole as usize];
+            if !counted && !route.is_whole {
+                failed += counts.bad();
+                there += counts.there;
+            }
+        }
+        (failed, there)
     }
 
     fn ends(&self, link: u32) -> (u32, u32) {
@@ -269,6 +299,9 @@ impl Phrasing<'_, '_> {
                 self.place_name(*b)
             ),
             ([hop], _) => format!("at {hop}"),
+            ([at, next @ ..], _) if cause.is_behind => {
+                format!("at {at} or right behind it, before {}", next.join(" or "))
+            }
             ([near, far], _) => {
                 let silent = if self.has_gap(cause) {
                     " (hops in between answer no trace)"

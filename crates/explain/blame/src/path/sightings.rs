@@ -11,9 +11,9 @@ use andon_model::{LinkReason, LinkState};
 use std::net::IpAddr;
 
 /// Most routes that one judgement weighs. Beyond it whole links are left out, the same ones on
-/// every node, half of them each time: twice as many take 30 MB and, where everything fails at
+/// every node, half of them each time: twice as many take 15 MB and, where everything fails at
 /// once, longer than a judgement may.
-pub const SIGHTINGS_MAX: usize = 1 << 17;
+pub const SIGHTINGS_MAX: usize = 1 << 16;
 /// Routes of links without failures that are weighed, about. They clear what works, and fewer
 /// of them, each for several, clear it as well.
 const HEALTHY_ROUTES_MAX: usize = 1 << 16;
@@ -174,14 +174,13 @@ impl Sightings {
         } else {
             Rest::Any
         };
-        let mut stride = 1_u64;
+        let mut stride = sample(suspects.routes_failing, SIGHTINGS_MAX * 2);
         // Links without failures speak of what works. Some speak for all, with their weight.
-        let healthy = suspects.routes_healthy / HEALTHY_ROUTES_MAX;
-        let speaks_for = (healthy as u64 + 1).next_power_of_two();
+        let speaks_for = sample(suspects.routes_healthy, HEALTHY_ROUTES_MAX);
         for (number, report) in reports.all.iter().enumerate() {
             let fails = suspects.reports.binary_search(&(number as u32)).is_ok();
-            let sample = if fails { stride } else { stride * speaks_for };
-            if !is_kept(report.observer, report.far, sample) {
+            let one_in = if fails { stride } else { stride * speaks_for };
+            if !is_kept(report.observer, report.far, one_in) {
                 continue;
             }
             let scope = Scope {
@@ -406,13 +405,13 @@ impl Sightings {
         report: &LinkPaths<'_>,
     ) -> Vec<RouteView> {
         let gauge = Gauge::of(roster, reports, report);
-        let fails = |route: &&Route| {
+        let fails = |(_, route): &(usize, &Route)| {
             !route.dead.is_empty()
                 || !route.large_lost.is_empty()
                 || route.lost_forward > 0
                 || gauge.is_slow(route) == Some(true)
         };
-        let view = |route: &Route| {
+        let view = |(number, route): (usize, &Route)| {
             let way = Way::of(report, route);
             let hops = way.hops.iter().filter_map(|place| {
                 let at = usize::from(*place).checked_sub(1)?;
@@ -425,13 +424,18 @@ impl Sightings {
             let counts = gauge.counts(route);
             let there = counts[Ailment::Blackhole as usize].there;
             RouteView {
+                number,
                 counts,
                 dead_otherwise: (dead(route).len() as u32).saturating_sub(there),
+                slow_otherwise: gauge.slow_back(route),
                 points,
-                is_whole: !way.ends_open,
+                is_whole: !way.ends_open
+                    && !way.hops.is_empty()
+                    && way.hops.iter().all(|place| *place != 0),
             }
         };
-        report.routes().iter().filter(fails).map(view).collect()
+        let routes = report.routes().iter().enumerate();
+        routes.filter(fails).map(view).collect()
     }
 
     /// Forgets the links that a coarser sample does not hold.
@@ -473,11 +477,15 @@ impl Sightings {
 
 /// One route as its observer tells of it.
 pub struct RouteView {
+    /// Which of the link's routes it is.
+    pub number: usize,
     pub counts: [Counts; 4],
     /// Dead flows that are not known to die on the way there.
     pub dead_otherwise: u32,
+    /// Slow flows that are not slow on the way there.
+    pub slow_otherwise: u32,
     pub points: Vec<Option<Point>>,
-    /// The way is known to its end.
+    /// The way is known to its end, without a hole.
     pub is_whole: bool,
 }
 
@@ -500,6 +508,11 @@ enum Rest {
     Known,
     /// All.
     Any,
+}
+
+/// One link in how many keeps routes about below a limit; a power of two.
+fn sample(routes: usize, routes_max: usize) -> u64 {
+    ((routes / routes_max) as u64 + 1).next_power_of_two()
 }
 
 /// Whether a sample of one in `stride` links holds this one; both directions of a link alike.
@@ -704,7 +717,8 @@ struct Gauge<'a> {
     is_down: bool,
     /// A host at either end is too busy for its losses and times to be held against the network.
     busy: bool,
-    slow_above_us: Option<u32>,
+    /// The link's usual round trip, microseconds.
+    usual_us: Option<u32>,
     link_is_slow: bool,
 }
 
@@ -723,7 +737,7 @@ impl<'a> Gauge<'a> {
             word: FarWord::of(report.path, far_link, far.map(|far| far.path)),
             is_down: report.link.state == LinkState::Down,
             busy: busy(report.observer) || busy(report.far),
-            slow_above_us: report.link.rtt_baseline_us.map(slow_above),
+            usual_us: report.link.rtt_baseline_us,
             link_is_slow: report.link.state == LinkState::Degraded
                 && report.link.reason == Some(LinkReason::Latency),
         }
@@ -767,13 +781,40 @@ impl<'a> Gauge<'a> {
         if let (false, Some(slow)) = (self.busy, self.is_slow(route)) {
             let flows = alive.min(4);
             let latency = &mut counts[Ailment::Latency as usize];
-            if slow {
-                latency.open = flows;
-            } else {
-                latency.good = flows;
+            match self.is_slow_there(route) {
+                _ if !slow => latency.good = flows,
+                Some(true) => latency.there = flows,
+                // It goes there as quickly as ever, and comes back late.
+                Some(false) => latency.good = flows,
+                None => latency.open = flows,
             }
         }
         counts
+    }
+
+    /// Flows of a route that are slow on the way back alone.
+    fn slow_back(&self, route: &Route) -> u32 {
+        let is_back = !self.busy
+            && self.is_slow(route) == Some(true)
+            && self.is_slow_there(route) == Some(false);
+        if is_back { alive(route) } else { 0 }
+    }
+
+    /// Whether packets on this route take longer than usual to get there, of a slow route;
+    /// `None` where that is not known.
+    fn is_slow_there(&self, route: &Route) -> Option<bool> {
+        let (rtt_us, forward_us) = (route.rtt_us?, route.forward_us?);
+        let usual_us = route.rtt_usual_us.or(self.usual_us)?;
+        let more_us = rtt_us.checked_sub(usual_us)?;
+        let there_us = forward_us.saturating_sub(usual_us / 2);
+        // A delay of both ways is one of this way too. Between lies what noise can do.
+        if there_us >= more_us / 5 * 2 {
+            Some(true)
+        } else if there_us <= more_us / 5 {
+            Some(false)
+        } else {
+            None
+        }
     }
 
     /// Whether answers on this route take longer than usual; `None` where that is not known.
@@ -782,7 +823,7 @@ impl<'a> Gauge<'a> {
         if let Some(usual_us) = route.rtt_usual_us {
             return Some(rtt_us > slow_above(usual_us));
         }
-        let above = rtt_us > self.slow_above_us?;
+        let above = rtt_us > slow_above(self.usual_us?);
         // A long way among short ones is no fault; only time tells.
         (self.link_is_slow || !above).then_some(above)
     }
@@ -803,7 +844,8 @@ struct Suspects {
     fars: Vec<bool>,
     /// Links with a failing way, as indices into the reports.
     reports: Vec<u32>,
-    /// Routes of the other links.
+    /// Routes of these links, and of the others.
+    routes_failing: usize,
     routes_healthy: usize,
     /// Some dead way is known to its end.
     whole_dead: bool,
@@ -817,6 +859,7 @@ impl Suspects {
             observers: vec![false; roster.members.len()],
             fars: vec![false; reports.fars],
             reports: Vec::new(),
+            routes_failing: 0,
             routes_healthy: 0,
             whole_dead: false,
             usual_loss: USUAL_LOSS_MIN,
@@ -845,7 +888,9 @@ impl Suspects {
                     }
                 }
             }
-            if suspects.reports.last() != Some(&(number as u32)) {
+            if suspects.reports.last() == Some(&(number as u32)) {
+                suspects.routes_failing += report.routes().len();
+            } else {
                 suspects.routes_healthy += report.routes().len();
             }
             if sent >= u64::from(USUAL_SENT_MIN) {

@@ -4,27 +4,32 @@
 
 use super::candidates::Element;
 use super::points::Point;
-use super::sightings::Sightings;
+use super::sightings::{Ailment, Sightings};
 
-/// Routes whose traces count at most: routers that fall silent together are one observation.
-const TRACES_MAX: usize = 4;
+/// Traces that count at most: routers that fall silent together are one observation.
+const TRACES_MAX: f64 = 4.0;
+/// Share of traces of dead flows that a hop leaves unanswered which answers others: Linux
+/// routers answer one a second to each sender, and a burst asks for more.
+const UNANSWERED: f64 = 0.35;
+/// However many hops are silent, they may have one reason.
+const UNANSWERED_MIN: f64 = 0.05;
 
 /// Weight of an element by the traces of these sightings, in nats, 0 at best.
 pub fn weight(sightings: &Sightings, failing: &[u32], element: &Element) -> f64 {
-    let weights: Vec<f64> = failing
-        .iter()
-        .map(|sighting| &sightings.all[*sighting as usize])
-        .filter_map(|sighting| {
-            let stop = usize::from(sighting.stop?);
-            let points = sightings.steps(sighting).map(|step| step.point);
-            Some(odds(element, points, stop).ln())
-        })
-        .collect();
-    if weights.is_empty() {
+    let (mut nats, mut traces) = (0.0, 0.0);
+    for sighting in failing {
+        let sighting = &sightings.all[*sighting as usize];
+        let Some(stop) = sighting.stop else { continue };
+        // Each dead flow is traced by itself.
+        let flows = f64::from(sighting.counts(Ailment::Blackhole).bad());
+        let points = sightings.steps(sighting).map(|step| step.point);
+        nats += flows * odds(element, points, usize::from(stop)).ln();
+        traces += flows;
+    }
+    if traces == 0.0 {
         return 0.0;
     }
-    let mean = weights.iter().sum::<f64>() / weights.len() as f64;
-    mean * weights.len().min(TRACES_MAX) as f64
+    nats / traces * traces.min(TRACES_MAX)
 }
 
 /// How likely a trace ends at `stop` (index of the last point that answered) if the fault is
@@ -43,8 +48,8 @@ fn odds(element: &Element, points: impl Iterator<Item = Option<Point>>, stop: us
                 // Nothing comes in here; or it comes in and does not go on.
                 Element::Hop(_) | Element::Router(_) if stop + 1 == at || stop == at => 0.45,
                 Element::Stretch(..) if stop + 1 == at => 0.85,
-                // A hop before the fault fell silent as well.
-                _ if stop < at => 0.07,
+                // Hops before the fault fell silent as well.
+                _ if stop < at => UNANSWERED.powf((at - 1 - stop) as f64).max(UNANSWERED_MIN),
                 // The trace went on beyond: another way, or an answer from elsewhere.
                 _ => 0.03,
             };
@@ -69,7 +74,7 @@ mod tests {
         check(Element::Stretch(11, 12), 1, 0.85);
         check(Element::Hop(12), 1, 0.45);
         check(Element::Hop(12), 2, 0.45);
-        check(Element::Hop(12), 0, 0.07);
+        check(Element::Hop(12), 0, UNANSWERED);
         check(Element::Stretch(11, 12), 2, 0.03);
         check(Element::Router(vec![5, 11]), 3, 0.03);
         check(Element::Hop(99), 1, 0.02);

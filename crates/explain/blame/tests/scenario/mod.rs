@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 use andon_blame::judge;
+use andon_model::path::{PathReport, Route};
 use andon_model::slice::Identity;
 use andon_model::{
     FlowCount, Heard, HostHealth, LinkReason, LinkReport, LinkReports, LinkState, LossPair,
@@ -10,6 +11,7 @@ use andon_model::{
     ProbeKind, Reach, RttUs, SiteId, Slice, TargetId, TargetSpec, Timestamp, Transport,
 };
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// When everything was healthy.
@@ -397,4 +399,148 @@ pub fn link(view: &PictureView, from: &str, to: &str) -> String {
             None => format!("{:?}", link.state),
         },
     )
+}
+
+/// One way of a link and how its flows fare, for [`Scenario::ways`].
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    route: Route,
+    hops: Vec<Option<IpAddr>>,
+    /// Its dead flows die on the way there, and the far end says so.
+    there: bool,
+}
+
+/// A healthy way over hops written `10.0.1.1 * 10.0.3.1`, taken by these source ports.
+pub fn way(hops: &str, ports: std::ops::Range<u16>) -> Way {
+    let hops: Vec<Option<IpAddr>> = hops
+        .split_whitespace()
+        .map(|hop| hop.parse().ok())
+        .collect();
+    Way {
+        route: Route {
+            answered: hops.len() as u8,
+            reached: true,
+            sent: 20 * ports.len() as u32,
+            rtt_us: Some(12_000),
+            rtt_usual_us: Some(12_000),
+            flows: ports.collect(),
+            ..Route::default()
+        },
+        hops,
+        there: true,
+    }
+}
+
+impl Way {
+    /// All its flows die; traces pass this many hops.
+    pub fn dead(mut self, answered: u8) -> Self {
+        self.route.dead = self.route.flows.clone();
+        self.route.answered = answered;
+        self.route.reached = false;
+        self.route.sent = 0;
+        self
+    }
+
+    /// Its answers die, not its flows.
+    pub fn back(mut self) -> Self {
+        self.there = false;
+        self
+    }
+
+    /// Loses so many of so many probes.
+    pub fn loses(mut self, lost: u32, sent: u32) -> Self {
+        (self.route.lost_forward, self.route.sent) = (lost, sent);
+        self
+    }
+
+    /// Large packets die.
+    pub fn small_only(mut self) -> Self {
+        self.route.large_lost = self.route.flows.clone();
+        self
+    }
+
+    pub fn usually(mut self, rtt_us: u32) -> Self {
+        self.route.rtt_usual_us = Some(rtt_us);
+        self
+    }
+
+    pub fn takes(mut self, rtt_us: u32) -> Self {
+        self.route.rtt_us = Some(rtt_us);
+        self
+    }
+}
+
+/// The document of ways, as their observer publishes it.
+pub fn path_report(to: Peer, ways: &[Way]) -> PathReport {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    let mut routes = Vec::new();
+    for way in ways {
+        let mut route = way.route.clone();
+        for hop in &way.hops {
+            route.hops.push(hop.map_or(0, |hop| {
+                let at = addresses.iter().position(|known| *known == hop);
+                let at = at.unwrap_or_else(|| {
+                    addresses.push(hop);
+                    addresses.len() - 1
+                });
+                u8::try_from(at + 1).unwrap()
+            }));
+        }
+        routes.push(route);
+    }
+    PathReport {
+        to,
+        traced_at: BREAK,
+        addresses,
+        routes,
+        silent_from: Vec::new(),
+        arriving_from: Vec::new(),
+    }
+}
+
+impl Scenario {
+    /// The ways from one node to another, and the link's state with them. Dead flows are told
+    /// by the far end where it tells of ways itself ([`Scenario::tells`]).
+    pub fn ways(mut self, from: &str, to: &str, ways: &[Way]) -> Self {
+        let (from_key, to_key) = (self.key(from), self.key(to));
+        let slice = self.slice(from_key);
+        slice.paths.retain(|path| path.to != Peer::Node(to_key));
+        slice.paths.push(path_report(Peer::Node(to_key), ways));
+        let count = |of: fn(&Way) -> usize| ways.iter().map(of).sum::<usize>();
+        let total = count(|way| way.route.flows.len());
+        let dead = count(|way| way.route.dead.len());
+        let at = self.at;
+        self.report(from, to, |report| {
+            report.flows.total = total as u16;
+            report.flows.ok = (total - dead) as u16;
+            if dead > 0 {
+                report.reason = Some(LinkReason::Loss);
+                report.since = at;
+                report.state = if dead == total {
+                    LinkState::Down
+                } else {
+                    LinkState::Partial
+                };
+            }
+        })
+    }
+
+    /// `far` says which flows of `from`, as just described, no longer arrive, and which do.
+    pub fn tells(mut self, far: &str, from: &str, ways: &[Way]) -> Self {
+        let (far_key, from_key) = (self.key(far), self.key(from));
+        let ports = |there: bool| {
+            let ways = ways.iter().filter(move |way| way.there == there);
+            ways.flat_map(|way| way.route.dead.clone())
+                .collect::<Vec<u16>>()
+        };
+        let (silent, arriving) = (ports(true), ports(false));
+        let paths = &mut self.slice(far_key).paths;
+        let to = Peer::Node(from_key);
+        if !paths.iter().any(|path| path.to == to) {
+            paths.push(path_report(to.clone(), &[]));
+        }
+        let path = paths.iter_mut().find(|path| path.to == to).unwrap();
+        (path.silent_from, path.arriving_from) = (silent, arriving);
+        self
+    }
 }
