@@ -13,7 +13,7 @@ pub const MENDED: &str = "andon.mended";
 pub const SAID_TS: &str = "andon.said_ts";
 
 /// An event in the making.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Record {
     event: Event,
     received: Timestamp,
@@ -36,6 +36,15 @@ impl Record {
         let attributes = attributes.min(ATTRIBUTES_MAX);
         record.event.attributes.reserve_exact(attributes);
         record
+    }
+
+    /// An event that is to be changed further.
+    pub fn from_event(event: Event, received: Timestamp) -> Self {
+        Self {
+            event,
+            received,
+            mends: 0,
+        }
     }
 
     /// How many attributes it has.
