@@ -1,9 +1,39 @@
 //! Events on one machine: taken in without loss, kept in columns, asked in a tenth of a second.
 //!
-//! Read in this order: [`plan`] (what is asked).
+//! What it never knows: who sends events and in which format (`ingest`), how questions are
+//! written (`query`), who may ask (`api`). Its calls block; callers bring threads.
+//!
+//! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
+//! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
+//! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
+//! forgetting). How bytes are saved is in `coding`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
+mod batch;
+mod coding;
+mod column;
+mod commit;
+mod error;
+mod hash;
+mod head;
+mod open;
+mod options;
 pub mod plan;
+mod seal;
+mod segment;
+mod series;
+mod store;
+mod tail;
+mod tidy;
+mod wal;
 
+pub use batch::{Batch, BatchCounters, COLUMNS_MAX};
+pub use column::ColumnType;
+pub use error::{ScanError, StoreError};
+pub use options::{Background, DATASETS_MAX, Options, Retention};
 pub use plan::{Condition, Direction, Lookup, LookupRow, Order, ResolvedQuery, Test, calc_name};
+pub use segment::SegmentError;
+pub use store::{BATCH_ROWS_MAX, Receipt, Store, StoreStats};
+pub use tail::{TAILS_MAX, Tail, Tailed};
+pub use wal::{Origin, SOURCE_BYTES_MAX};
