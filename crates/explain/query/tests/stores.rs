@@ -1,0 +1,209 @@
+//! Asking one or several stores: slices, joins, comparisons, limits, failures.
+
+#![allow(clippy::unwrap_used)]
+
+mod oracle;
+
+use andon_model::event::Value;
+use andon_model::query::{Answer, Cell};
+use andon_model::time::{Instant, Timestamp};
+use andon_query::run::{Early, Limits, RunError, Silent, Stores, Watch, run};
+use andon_query::{parse, resolve::resolve};
+use oracle::*;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+fn now() -> Timestamp {
+    Timestamp(START + 60 * MINUTE)
+}
+
+fn ask(text: &str, stores: &[&Naive]) -> Result<Answer, RunError> {
+    let plan = resolve(&parse(text).unwrap(), now()).unwrap();
+    run(
+        &plan,
+        &Stores::new(stores.to_vec()),
+        &Limits::default(),
+        &Silent,
+    )
+}
+
+#[test]
+fn two_stores_answer_as_one_that_holds_all() {
+    let all = requests(4_000, 1);
+    let (left, right) = all.split_at(1_500);
+    let whole = Naive::new([("requests", all.clone()), ("hosts", hosts(2))]);
+    let first = Naive::new([("requests", left.to_vec()), ("hosts", hosts(2))]);
+    let second = Naive::new([("requests", right.to_vec())]);
+    for text in questions(60, 3) {
+        let plan = resolve(&parse(&text).unwrap(), now()).unwrap();
+        let one = ask(&text, &[&whole]).unwrap();
+        let two = ask(&text, &[&first, &second]).unwrap();
+        same(&plan.query, &one, &two).unwrap_or_else(|why| panic!("{text}\n{why}"));
+        assert!(!two.partial, "{text}: {:?}", two.notes);
+    }
+}
+
+#[test]
+fn a_join_takes_the_last_row_not_after_the_event_else_the_first() {
+    let at = |minute: i64| Timestamp(START + minute * MINUTE);
+    let event = |minute| andon_model::event::Event::new(at(minute)).with("host", "a");
+    let host = |minute, kernel: &str| event(minute).with("kernel", kernel);
+    let store = Naive::new([
+        ("requests", vec![event(5), event(15), event(25)]),
+        ("hosts", vec![host(20, "6.2"), host(10, "6.1")]),
+    ]);
+    let text = "requests | join hosts on host take kernel | by kernel | count | last 1h";
+    let answer = ask(text, &[&store]).unwrap();
+    let rows = format!("{:?}", answer.rows);
+    assert!(
+        rows.contains("[Value(Text(\"6.1\")), Value(Integer(2))]"),
+        "{rows}"
+    );
+    assert!(
+        rows.contains("[Value(Text(\"6.2\")), Value(Integer(1))]"),
+        "{rows}"
+    );
+}
+
+#[test]
+fn a_comparison_shows_before_change_and_what_has_vanished() {
+    let at = |minute: i64, zone: &str| {
+        andon_model::event::Event::new(Timestamp(START + minute * MINUTE)).with("zone", zone)
+    };
+    let mut events = vec![
+        at(50, "a"),
+        at(51, "a"),
+        at(52, "b"),
+        at(20, "a"),
+        at(21, "gone"),
+    ];
+    events.push(at(53, "a"));
+    let store = Naive::new([("requests", events)]);
+    let answer = ask(
+        "requests | by zone | count | last 30m | compare -30m | order zone",
+        &[&store],
+    )
+    .unwrap();
+    let names: Vec<&str> = answer
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    assert_eq!(names, ["zone", "count", "count.before", "count.change"]);
+    let text = |cell: &Cell| match cell {
+        Cell::Value(value) => value.to_string(),
+        _ => "-".to_owned(),
+    };
+    let rows: Vec<String> = answer
+        .rows
+        .iter()
+        .map(|row| row.iter().map(text).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(rows, ["a 3 1 200", "b 1 - -", "gone - 1 -"]);
+    let top = ask(
+        "requests | by zone, 10m | count | last 30m | compare -30m | top 1 by count.change",
+        &[&store],
+    )
+    .unwrap();
+    assert_eq!(top.rows.len(), 1);
+    assert_eq!(top.rows[0][4], Cell::Value(Value::Float(200.0)));
+}
+
+#[test]
+fn a_store_that_fails_is_noted_and_only_if_all_fail_is_it_an_error() {
+    let good = Naive::new([("requests", requests(100, 1))]);
+    let mut bad = Naive::new([]);
+    bad.broken = true;
+    bad.name = "keeper-2".into();
+    let answer = ask("requests | count", &[&good, &bad]).unwrap();
+    assert!(answer.partial);
+    assert_eq!(answer.notes, ["keeper-2 is missing: its disk is gone"]);
+    let error = ask("requests | count", &[&bad]).unwrap_err();
+    assert!(matches!(error, RunError::Failed { help, .. } if help == "replace it"));
+    assert_eq!(ask("requests | count", &[]).unwrap_err(), RunError::Nobody);
+}
+
+#[test]
+fn raw_events_come_newest_first_and_no_more_than_asked_for() {
+    let store = Naive::new([("requests", requests(1_000, 1))]);
+    let answer = ask("requests | top 10", &[&store]).unwrap();
+    assert_eq!(answer.rows.len(), 10);
+    assert!(
+        answer.notes[0].contains("first 10 rows"),
+        "{:?}",
+        answer.notes
+    );
+    let times: Vec<String> = answer
+        .rows
+        .iter()
+        .map(|row| format!("{:?}", row[0]))
+        .collect();
+    assert!(times.is_sorted_by(|a, b| a >= b));
+    let oldest = ask("requests | order time | top 10", &[&store]).unwrap();
+    assert!(format!("{:?}", oldest.rows[0][0]) < times[9]);
+}
+
+/// Time passes by so much with each look at the clock.
+struct Slow {
+    clock: AtomicU64,
+    step_us: u64,
+    cancel_at: u64,
+    told: Mutex<Vec<f64>>,
+}
+
+impl Watch for Slow {
+    fn now(&self) -> Instant {
+        Instant(self.clock.fetch_add(self.step_us, Ordering::Relaxed))
+    }
+    fn is_cancelled(&self) -> bool {
+        self.clock.load(Ordering::Relaxed) > self.cancel_at
+    }
+    fn tell(&self, early: Early) {
+        assert!(early.answer.partial);
+        self.told.lock().unwrap().push(early.share);
+    }
+}
+
+#[test]
+fn a_long_question_tells_how_far_it_is_and_stops_at_its_limit_or_when_called_off() {
+    let store = Naive::new([("requests", requests(2_000, 1))]);
+    let plan = resolve(&parse("requests | count | last 1h").unwrap(), now()).unwrap();
+    let ask = |time_max, cancel_at| {
+        let watch = Slow {
+            clock: AtomicU64::new(0),
+            step_us: 200_000,
+            cancel_at,
+            told: Mutex::new(Vec::new()),
+        };
+        let limits = Limits {
+            time_max,
+            ..Limits::default()
+        };
+        let answer = run(&plan, &Stores::new(vec![&store]), &limits, &watch);
+        (answer, watch.told.into_inner().unwrap())
+    };
+    let (answer, told) = ask(Duration::from_secs(3_600), u64::MAX);
+    let answer = answer.unwrap();
+    assert_eq!(answer.rows[0][0], Cell::Value(Value::Integer(2_000)));
+    assert!(!answer.partial);
+    assert!(
+        told.len() > 3 && told.is_sorted() && told.iter().all(|share| *share <= 1.0),
+        "{told:?}"
+    );
+
+    let (answer, _) = ask(Duration::from_secs(8), u64::MAX);
+    let answer = answer.unwrap();
+    assert!(
+        answer.partial && answer.notes[0].contains("stopped after 8s"),
+        "{:?}",
+        answer.notes
+    );
+    let Cell::Value(Value::Integer(count)) = answer.rows[0][0] else {
+        panic!()
+    };
+    assert!(count > 0 && count < 2_000, "{count}");
+
+    let (answer, _) = ask(Duration::from_secs(3_600), 5_000_000);
+    assert_eq!(answer.unwrap_err(), RunError::Cancelled);
+}
