@@ -1,7 +1,7 @@
 //! Some events as columns: what is appended at once, what the head is made of, what a block
 //! of a segment reads back as.
 
-use crate::column::{Column, ColumnType, DictRef, Texts, Values};
+use crate::column::{Column, ColumnType, DictRef, Values};
 use crate::hash::MixState;
 use andon_model::event::{ATTRIBUTES_MAX, Event, KEY_BYTES_MAX, TEXT_BYTES_MAX, Value};
 use andon_model::time::Timestamp;
@@ -258,6 +258,11 @@ impl Batch {
         place
     }
 
+    /// Places of the columns of one name.
+    pub(crate) fn places(&self, name: &str) -> &[u32] {
+        self.places.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// The columns of one name, each of another type.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &Column> {
         let places = self.places.get(name).into_iter().flatten();
@@ -422,12 +427,4 @@ pub(crate) fn read_rest(text: &str) -> Vec<(String, Value)> {
         value => (name, value),
     });
     attributes.collect()
-}
-
-/// Texts of a column, whichever way it holds them, for those who look at each.
-pub(crate) fn texts_of(values: &Values) -> Option<&Texts> {
-    match values {
-        Values::Text(texts) => Some(texts),
-        _ => None,
-    }
 }

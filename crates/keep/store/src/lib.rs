@@ -6,10 +6,11 @@
 //! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
 //! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
 //! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
-//! forgetting). How bytes are saved is in `coding`.
+//! forgetting); then `scan` (asking) and `answer` (what comes back). How bytes are saved is in `coding`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
+mod answer;
 mod batch;
 mod coding;
 mod column;
@@ -20,20 +21,27 @@ mod head;
 mod open;
 mod options;
 pub mod plan;
+mod scan;
 mod seal;
 mod segment;
 mod series;
+mod sketch;
 mod store;
 mod tail;
 mod tidy;
 mod wal;
 
+pub use answer::{ExemplarRow, GroupKey, GroupState, PartialAnswer};
 pub use batch::{Batch, BatchCounters, COLUMNS_MAX};
 pub use column::ColumnType;
 pub use error::{ScanError, StoreError};
 pub use options::{Background, DATASETS_MAX, Options, Retention};
 pub use plan::{Condition, Direction, Lookup, LookupRow, Order, ResolvedQuery, Test, calc_name};
+pub use scan::keys::KeyValue;
+pub use scan::measure::{KeyState, Numbers};
+pub use scan::{Budget, Cancel, Progress};
 pub use segment::SegmentError;
+pub use sketch::{Distinct, Histogram};
 pub use store::{BATCH_ROWS_MAX, Receipt, Store, StoreStats};
 pub use tail::{TAILS_MAX, Tail, Tailed};
 pub use wal::{Origin, SOURCE_BYTES_MAX};

@@ -10,7 +10,6 @@ pub(crate) mod footer;
 pub(crate) mod read;
 pub(crate) mod write;
 
-pub(crate) use footer::RowOrder;
 pub(crate) use read::Segment;
 
 pub(crate) const MAGIC: &[u8; 8] = b"andseg1\n";

@@ -112,21 +112,24 @@ impl Segment {
     /// Opens it for reading.
     pub(crate) fn reader(&self) -> Result<Reader, SegmentError> {
         let file = File::open(&self.path).map_err(|source| disk(&self.path, source))?;
-        let mut known = self.footer.lock().unwrap_or_else(PoisonError::into_inner);
-        let footer = match &*known {
-            Some(footer) => footer.clone(),
-            None => {
-                let footer = Arc::new(read_footer(&self.path, &file, self.bytes)?);
-                *known = Some(footer.clone());
-                footer
-            }
-        };
         Ok(Reader {
             path: self.path.clone(),
             file,
-            footer,
+            footer: self.footer()?,
             bytes_read: AtomicU64::new(0),
         })
+    }
+
+    /// What it says of itself.
+    pub(crate) fn footer(&self) -> Result<Arc<Footer>, SegmentError> {
+        let mut known = self.footer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(footer) = &*known {
+            return Ok(footer.clone());
+        }
+        let file = File::open(&self.path).map_err(|source| disk(&self.path, source))?;
+        let footer = Arc::new(read_footer(&self.path, &file, self.bytes)?);
+        *known = Some(footer.clone());
+        Ok(footer)
     }
 }
 

@@ -1,0 +1,383 @@
+//! The events benchmark: generates the same events each time, takes them in, and asks the five
+//! questions of a debugging hour. `bench/events/peers.py` asks the same of other engines.
+//!
+//! ```text
+//! events ingest DIR ROWS     take in generated events, durable, and seal them
+//! events write FILE ROWS     the same events as NDJSON, and FILE.hosts.csv
+//! events ask DIR             the five questions, five times each, as JSON lines
+//! events metrics DIR         what a metric sample takes on disk
+//! ```
+
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+
+use andon_model::event::Value;
+use andon_model::query::{Answer, Calc, CalcOp};
+use andon_model::time::Timestamp;
+use andon_store::{
+    Background, Batch, Budget, Cancel, Condition, Direction, Lookup, LookupRow, Options, Order,
+    ResolvedQuery, Store, Test,
+};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// 2026-11-20T00:00:00Z.
+const BEGIN_US: i64 = 1_795_132_800_000_000;
+const HOUR_US: i64 = 3_600_000_000;
+const HOSTS: u64 = 1_000;
+const ROWS_A_BATCH: u64 = 8_192;
+const KERNELS: [&str; 6] = ["5.15.160", "6.1.90", "6.1.112", "6.6.30", "6.8.9", "6.9.3"];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["ingest", dir, rows] => ingest(Path::new(dir), rows.parse().unwrap()),
+        ["write", file, rows] => write(Path::new(file), rows.parse().unwrap()),
+        ["ask", dir] => ask(Path::new(dir)),
+        ["metrics", dir] => metrics(Path::new(dir)),
+        _ => eprintln!("events ingest DIR ROWS | write FILE ROWS | ask DIR | metrics DIR"),
+    }
+}
+
+/// One generated event; the same number is always the same event.
+struct Made {
+    at: i64,
+    host: u64,
+    service: u64,
+    endpoint: u64,
+    status: i64,
+    duration_ms: f64,
+    trace: u64,
+}
+
+fn random(seed: u64) -> u64 {
+    let mut word = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+fn share(word: u64) -> f64 {
+    (word >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn zone_of(host: u64) -> u64 {
+    host % 15
+}
+
+fn kernel_of(host: u64) -> usize {
+    (random(host ^ 0xfeed) % 6) as usize
+}
+
+fn make(number: u64, rows: u64) -> Made {
+    let mut seed = random(number);
+    let mut next = || {
+        seed = random(seed);
+        seed
+    };
+    let at = (number as f64 / rows as f64 * HOUR_US as f64) as i64 / 1_000 * 1_000;
+    let host = next() % HOSTS;
+    let service = next() % 20;
+    let endpoint = service * 10 + next() % 10;
+    // Sum of uniforms: near enough to a bell for a log-normal duration.
+    let bell: f64 = (0..6).map(|_| share(next())).sum::<f64>() - 3.0;
+    let mut duration = 20.0 * (bell * 1.1).exp() * (1.0 + service as f64 / 20.0);
+    if kernel_of(host) == 2 {
+        duration *= 2.5;
+    }
+    if zone_of(host) == 7 && at > HOUR_US / 2 {
+        duration *= 4.0;
+    }
+    let failed = next() % 1_000 < if kernel_of(host) == 2 { 30 } else { 8 };
+    let status = match (failed, next() % 50) {
+        (true, 0..20) => 503,
+        (true, _) => 500,
+        (false, 0) => 404,
+        (false, _) => 200,
+    };
+    Made {
+        at: BEGIN_US + at,
+        host,
+        service,
+        endpoint,
+        status,
+        duration_ms: (duration * 1_000.0).round() / 1_000.0,
+        trace: next(),
+    }
+}
+
+struct Names {
+    region: Vec<String>,
+    zone: Vec<String>,
+    host: Vec<String>,
+    service: Vec<String>,
+    endpoint: Vec<String>,
+}
+
+fn names() -> Names {
+    let all = |count: u64, name: &dyn Fn(u64) -> String| (0..count).map(name).collect();
+    Names {
+        region: all(5, &|number| format!("region-{number}")),
+        zone: all(15, &|zone| {
+            format!(
+                "region-{}-{}",
+                zone / 3,
+                ["a", "b", "c"][(zone % 3) as usize]
+            )
+        }),
+        host: all(HOSTS, &|number| format!("host-{number:04}")),
+        service: all(20, &|number| format!("service-{number:02}")),
+        endpoint: all(200, &|number| format!("/api/v1/endpoint-{number:03}")),
+    }
+}
+
+fn fill(batch: &mut Batch, names: &Names, made: &Made) {
+    let zone = zone_of(made.host);
+    batch.begin(Timestamp(made.at));
+    batch.set_text("region", &names.region[(zone / 3) as usize]);
+    batch.set_text("zone", &names.zone[zone as usize]);
+    batch.set_text("host.name", &names.host[made.host as usize]);
+    batch.set_text("service.name", &names.service[made.service as usize]);
+    batch.set_text("endpoint", &names.endpoint[made.endpoint as usize]);
+    batch.set_integer("status", made.status);
+    batch.set_float("duration_ms", made.duration_ms);
+    batch.set_text("kernel", KERNELS[kernel_of(made.host)]);
+    let mut digits = [0u8; 16];
+    for (place, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(made.trace >> (60 - place * 4) & 15) as usize];
+    }
+    batch.set_text("trace_id", std::str::from_utf8(&digits).unwrap());
+}
+
+/// Highest memory of this process, MB.
+fn memory_peak_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap_or_default();
+    let kb: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kb| kb.parse().ok())
+        .unwrap_or(0);
+    kb / 1024
+}
+
+fn options() -> Options {
+    Options {
+        background: Background::Caller,
+        ..Options::default()
+    }
+}
+
+fn ingest(dir: &Path, rows: u64) {
+    let store = Store::open(dir, options()).unwrap();
+    let names = names();
+    let next = AtomicU64::new(0);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let from = next.fetch_add(ROWS_A_BATCH, Ordering::Relaxed);
+                    if from >= rows {
+                        return;
+                    }
+                    let mut batch = Batch::new();
+                    for number in from..(from + ROWS_A_BATCH).min(rows) {
+                        fill(&mut batch, &names, &make(number, rows));
+                    }
+                    store.append_batch("events", batch).unwrap();
+                }
+            });
+        }
+    });
+    let durable = started.elapsed().as_secs_f64();
+    store.seal().unwrap();
+    let sealed = started.elapsed().as_secs_f64();
+    let stats = store.stats();
+    println!(
+        "{}",
+        serde_json::json!({
+            "engine": "andon", "rows": rows,
+            "durable_rows_per_s": (rows as f64 / durable) as u64,
+            "sealed_rows_per_s": (rows as f64 / sealed) as u64,
+            "bytes_per_row": (stats.bytes_sealed as f64 / rows as f64 * 100.0).round() / 100.0,
+            "segments": stats.segments,
+            "memory_peak_mb": memory_peak_mb(),
+        })
+    );
+}
+
+fn write(file: &Path, rows: u64) {
+    let names = names();
+    let mut out = BufWriter::with_capacity(1 << 20, std::fs::File::create(file).unwrap());
+    for number in 0..rows {
+        let made = make(number, rows);
+        let zone = zone_of(made.host) as usize;
+        writeln!(
+            out,
+            r#"{{"ts":{},"region":"{}","zone":"{}","host.name":"{}","service.name":"{}","endpoint":"{}","status":{},"duration_ms":{},"kernel":"{}","trace_id":"{:016x}"}}"#,
+            made.at / 1_000,
+            names.region[zone / 3],
+            names.zone[zone],
+            names.host[made.host as usize],
+            names.service[made.service as usize],
+            names.endpoint[made.endpoint as usize],
+            made.status,
+            made.duration_ms,
+            KERNELS[kernel_of(made.host)],
+            made.trace,
+        )
+        .unwrap();
+    }
+    out.flush().unwrap();
+    let hosts = file.with_extension("hosts.csv");
+    let mut out = BufWriter::new(std::fs::File::create(hosts).unwrap());
+    writeln!(out, "host,kernel_version").unwrap();
+    for host in 0..HOSTS {
+        writeln!(
+            out,
+            "{},{}",
+            names.host[host as usize],
+            KERNELS[kernel_of(host)]
+        )
+        .unwrap();
+    }
+    out.flush().unwrap();
+}
+
+fn calc(op: CalcOp, key: &str) -> Calc {
+    let key = (!key.is_empty()).then(|| key.to_owned());
+    Calc { op, key }
+}
+
+fn questions() -> Vec<(&'static str, ResolvedQuery)> {
+    let base = || ResolvedQuery::new("events", Timestamp(BEGIN_US), Timestamp(BEGIN_US + HOUR_US));
+    let mut by_region = base();
+    by_region.group_by = vec!["region".into()];
+    by_region.calcs = vec![
+        calc(CalcOp::Count, ""),
+        calc(CalcOp::ErrorShare, ""),
+        calc(CalcOp::P50, "duration_ms"),
+        calc(CalcOp::P99, "duration_ms"),
+    ];
+    let mut top_hosts = base();
+    top_hosts.filters = vec![Condition {
+        key: "zone".into(),
+        test: Test::Equal(Value::from("region-2-b")),
+    }];
+    top_hosts.group_by = vec!["host.name".into()];
+    top_hosts.calcs = vec![calc(CalcOp::P99, "duration_ms")];
+    top_hosts.limit = 20;
+    top_hosts.order_by = vec![Order {
+        column: "p99(duration_ms)".into(),
+        direction: Direction::Descending,
+    }];
+    let mut heatmap = base();
+    heatmap.bucket = Some(Duration::from_secs(60));
+    heatmap.calcs = vec![calc(CalcOp::Heatmap, "duration_ms")];
+    let mut join = base();
+    let names = names();
+    let row = |host: u64| LookupRow {
+        at: Timestamp(BEGIN_US - 1),
+        values: vec![Some(Value::from(KERNELS[kernel_of(host)]))],
+    };
+    let rows = (0..HOSTS).map(|host| (names.host[host as usize].clone(), vec![row(host)]));
+    join.lookup = Some(Lookup {
+        dataset: "hosts".into(),
+        on: "host.name".into(),
+        take: vec!["kernel_version".into()],
+        rows: rows.collect::<BTreeMap<_, _>>(),
+    });
+    join.group_by = vec!["hosts.kernel_version".into()];
+    join.calcs = vec![calc(CalcOp::P99, "duration_ms")];
+    let mut exemplars = base();
+    exemplars.calcs = vec![calc(CalcOp::P999, "duration_ms")];
+    exemplars.exemplars = 10;
+    vec![
+        ("q1 count, error share, p50, p99 by region", by_region),
+        ("q2 one zone, top 20 hosts by p99", top_hosts),
+        ("q3 heatmap 60 x 40", heatmap),
+        ("q4 join, p99 by kernel version", join),
+        ("q5 10 exemplars of the slowest 0.1 %", exemplars),
+    ]
+}
+
+fn ask(dir: &Path) {
+    let store = Store::open(dir, options()).unwrap();
+    let mut recorded = serde_json::Map::new();
+    for (name, query) in questions() {
+        let mut times = Vec::new();
+        let mut answer = Answer::default();
+        for _ in 0..5 {
+            let started = Instant::now();
+            let partial = store
+                .scan(&query, &Cancel::new(), &Budget::default())
+                .unwrap();
+            answer = partial.finish(&query);
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
+        assert!(!answer.partial, "{:?}", answer.notes);
+        times.sort_by(f64::total_cmp);
+        recorded.insert(
+            name[..2].to_owned(),
+            serde_json::json!({"name": name, "best_ms": times[0], "median_ms": times[2], "answer": answer}),
+        );
+    }
+    recorded.insert("memory_peak_mb".into(), memory_peak_mb().into());
+    println!("{}", serde_json::Value::Object(recorded));
+}
+
+/// Two thousand series, a sample each 15 seconds for two hours: counters, gauges with two
+/// decimals, and shares that hardly move.
+fn metrics(dir: &Path) {
+    let store = Store::open(dir, options()).unwrap();
+    let mut rows = 0u64;
+    let mut values = vec![0.0f64; 2_000];
+    for step in 0..480 {
+        let mut batch = Batch::new();
+        for (series, value) in values.iter_mut().enumerate() {
+            let word = random((step * 2_000 + series) as u64);
+            let (name, told) = match series % 4 {
+                0 => {
+                    *value += (word % 500) as f64;
+                    ("http.server.requests", *value)
+                }
+                1 => {
+                    *value = (*value + share(word) - 0.5).clamp(0.0, 100.0);
+                    ("system.cpu.utilization", (*value * 100.0).round() / 100.0)
+                }
+                2 => {
+                    *value += if word.is_multiple_of(50) {
+                        4_096.0
+                    } else {
+                        0.0
+                    };
+                    ("process.memory.usage", *value)
+                }
+                _ => ("up", 1.0),
+            };
+            let jitter = (random(word) % 3) as i64 * 1_000;
+            batch.begin(Timestamp(BEGIN_US + step as i64 * 15_000_000 + jitter));
+            batch.set_text("kind", "metric");
+            batch.set_text("name", name);
+            batch.set_text("host.name", &format!("host-{:04}", series / 4));
+            batch.set_text("service.name", &format!("service-{:02}", series / 4 % 20));
+            batch.set_float("value", told);
+            rows += 1;
+        }
+        store.append_batch("metrics", batch).unwrap();
+    }
+    store.seal().unwrap();
+    store.maintain(Timestamp(BEGIN_US + HOUR_US)).unwrap();
+    let bytes = store.stats().bytes_sealed as f64 / rows as f64;
+    println!(
+        "{}",
+        serde_json::json!({"samples": rows, "bytes_per_sample": bytes})
+    );
+}

@@ -1,0 +1,193 @@
+//! Raw events that stand for others: the slowest, those that failed, and typical ones. While
+//! rows go by only their places are noted; the few that are picked are read at the end.
+
+use super::measure::failed_rows;
+use super::unit::View;
+use crate::column::Values;
+use crate::plan::EXEMPLAR_KEY;
+use crate::segment::SegmentError;
+use crate::sketch::histogram::{Histograms, bin_of};
+use std::cmp::Ordering;
+
+/// Where a row is, and why it might be picked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Candidate {
+    /// Larger is picked first.
+    pub(crate) weight: f64,
+    pub(crate) at: i64,
+    pub(crate) unit: usize,
+    pub(crate) row: u32,
+}
+
+impl Candidate {
+    /// The one to pick first comes first, whoever found it.
+    fn order(&self, other: &Self) -> Ordering {
+        let weight = other.weight.total_cmp(&self.weight);
+        let at = other.at.cmp(&self.at);
+        let place = (self.unit, self.row).cmp(&(other.unit, other.row));
+        weight.then(at).then(place)
+    }
+}
+
+/// The best so many.
+#[derive(Debug, Default)]
+pub(crate) struct Picked {
+    count: usize,
+    picked: Vec<Candidate>,
+    /// What a candidate must reach, once there are enough.
+    threshold: f64,
+}
+
+impl Picked {
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            count,
+            picked: Vec::new(),
+            threshold: f64::NEG_INFINITY,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, candidate: Candidate) {
+        self.picked.push(candidate);
+        if self.picked.len() >= self.count * 2 + 64 {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        self.picked.sort_unstable_by(Candidate::order);
+        self.picked.truncate(self.count);
+        if let Some(last) = self
+            .picked
+            .last()
+            .filter(|_| self.picked.len() == self.count)
+        {
+            self.threshold = last.weight;
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.picked.len() >= self.count
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.picked.extend(other.picked);
+        self.trim();
+    }
+
+    pub(crate) fn take(mut self) -> Vec<Candidate> {
+        self.trim();
+        self.picked
+    }
+
+    /// Adds the rows whose size is in one step, until there are enough.
+    pub(crate) fn add_in_bin(
+        &mut self,
+        unit: usize,
+        view: &mut View<'_>,
+        rows: &[u32],
+        bin: i32,
+    ) -> Result<(), SegmentError> {
+        let mut found = Vec::new();
+        for lane in view.lanes(EXEMPLAR_KEY)?.iter() {
+            let size = |place: usize| match lane.values() {
+                Values::Integer(values) => values[place] as f64,
+                Values::Float(values) => values[place],
+                _ => f64::NAN,
+            };
+            let fits = |row: u32| {
+                lane.place(row)
+                    .is_some_and(|place| bin_of(size(place)) == bin)
+            };
+            let room = self.count.saturating_sub(self.picked.len() + found.len());
+            found.extend(rows.iter().copied().filter(|&row| fits(row)).take(room));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let at = view.at()?;
+        self.picked.extend(found.into_iter().map(|row| Candidate {
+            weight: 0.0,
+            at: at[row as usize],
+            unit,
+            row,
+        }));
+        Ok(())
+    }
+}
+
+/// What was noted while rows went by.
+pub(crate) struct Candidates {
+    count: usize,
+    pub(crate) slowest: Picked,
+    pub(crate) failed: Picked,
+    /// Sizes of all, to know what is typical.
+    pub(crate) sizes: Histograms,
+}
+
+impl Candidates {
+    pub(crate) fn new(count: usize) -> Self {
+        let mut sizes = Histograms::default();
+        sizes.grow(usize::from(count > 0));
+        Self {
+            count,
+            slowest: Picked::new(count),
+            failed: Picked::new(count),
+            sizes,
+        }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        unit: usize,
+        view: &mut View<'_>,
+        rows: &[u32],
+    ) -> Result<(), SegmentError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let lanes = view.lanes(EXEMPLAR_KEY)?;
+        let failed = failed_rows(view)?;
+        let at = view.at()?;
+        for lane in lanes.iter() {
+            let size = |place: usize| match lane.values() {
+                Values::Integer(values) => values[place] as f64,
+                Values::Float(values) => values[place],
+                _ => f64::NAN,
+            };
+            for &row in rows {
+                let Some(place) = lane.place(row) else {
+                    continue;
+                };
+                let weight = size(place);
+                self.sizes.add(0, weight);
+                if weight >= self.slowest.threshold {
+                    let at = at[row as usize];
+                    self.slowest.add(Candidate {
+                        weight,
+                        at,
+                        unit,
+                        row,
+                    });
+                }
+            }
+        }
+        for &row in rows {
+            if failed[row as usize] {
+                let at = at[row as usize];
+                // The newest first, so that its surroundings can still be looked at.
+                let weight = at as f64;
+                if weight >= self.failed.threshold {
+                    self.failed.add(Candidate {
+                        weight,
+                        at,
+                        unit,
+                        row,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,359 @@
+//! What is worked out for each group while rows go by: plain arrays, one place a group.
+
+use super::unit::{Lane, Lanes, View};
+use crate::column::Values;
+use crate::hash::{hash_bytes, mix};
+use crate::plan::ResolvedQuery;
+use crate::segment::SegmentError;
+use crate::sketch::histogram::Histograms;
+use crate::sketch::{Distinct, Histogram};
+use andon_model::event::key;
+use andon_model::query::CalcOp;
+use serde::{Deserialize, Serialize};
+
+/// What is needed of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) key: String,
+    pub(crate) present: bool,
+    pub(crate) numbers: bool,
+    pub(crate) histogram: bool,
+    pub(crate) distinct: bool,
+}
+
+/// What a question needs of each key, each key once.
+pub(crate) fn needs(query: &ResolvedQuery) -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for calc in &query.calcs {
+        let Some(key) = &calc.key else { continue };
+        let place = match needs.iter().position(|need| need.key == *key) {
+            Some(place) => place,
+            None => {
+                needs.push(Need {
+                    key: key.clone(),
+                    present: false,
+                    numbers: false,
+                    histogram: false,
+                    distinct: false,
+                });
+                needs.len() - 1
+            }
+        };
+        let need = &mut needs[place];
+        match calc.op {
+            CalcOp::Count | CalcOp::Rate => need.present = true,
+            CalcOp::Sum | CalcOp::Avg | CalcOp::Min | CalcOp::Max | CalcOp::Percent => {
+                need.numbers = true;
+            }
+            CalcOp::P50 | CalcOp::P90 | CalcOp::P95 | CalcOp::P99 | CalcOp::P999 => {
+                need.histogram = true;
+                // For the ends: no quantile lies beyond them.
+                need.numbers = true;
+            }
+            CalcOp::Heatmap => need.histogram = true,
+            CalcOp::Distinct => need.distinct = true,
+            CalcOp::ErrorShare => {}
+        }
+    }
+    needs
+}
+
+/// Sum and ends of some numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// How many.
+    pub count: u64,
+    /// All together.
+    pub sum: f64,
+    /// The smallest; infinite if there is none.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl Numbers {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.min = if value < self.min { value } else { self.min };
+        self.max = if value > self.max { value } else { self.max };
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+}
+
+/// One key's results in one group.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct KeyState {
+    /// Events that have it.
+    pub present: u64,
+    /// Its numbers.
+    pub numbers: Numbers,
+    /// Its numbers by size.
+    pub histogram: Option<Histogram>,
+    /// Its different values.
+    pub distinct: Option<Distinct>,
+}
+
+struct KeyMeasure {
+    need: Need,
+    present: Vec<u64>,
+    numbers: Vec<Numbers>,
+    histograms: Histograms,
+    distinct: Vec<Distinct>,
+}
+
+/// All results of all groups, as one thread sees them.
+pub(crate) struct Measures {
+    pub(crate) counts: Vec<u64>,
+    pub(crate) errors: Vec<u64>,
+    wants_errors: bool,
+    keys: Vec<KeyMeasure>,
+}
+
+impl Measures {
+    pub(crate) fn new(query: &ResolvedQuery) -> Self {
+        let measure = |need| KeyMeasure {
+            need,
+            present: Vec::new(),
+            numbers: Vec::new(),
+            histograms: Histograms::default(),
+            distinct: Vec::new(),
+        };
+        let mut calcs = query.calcs.iter();
+        Self {
+            counts: Vec::new(),
+            errors: Vec::new(),
+            wants_errors: calcs.any(|calc| calc.op == CalcOp::ErrorShare),
+            keys: needs(query).into_iter().map(measure).collect(),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let keys = self.keys.iter().map(|key| {
+            let distinct: usize = key.distinct.iter().map(Distinct::bytes).sum();
+            key.present.len() * 8 + key.numbers.len() * 32 + key.histograms.bytes() + distinct
+        });
+        self.counts.len() * 16 + keys.sum::<usize>()
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.counts.resize(groups, 0);
+        self.errors.resize(groups, 0);
+        for key in &mut self.keys {
+            key.present.resize(groups, 0);
+            if key.need.numbers {
+                key.numbers.resize(groups, Numbers::default());
+            }
+            if key.need.histogram {
+                key.histograms.grow(groups);
+            }
+            if key.need.distinct {
+                key.distinct.resize(groups, Distinct::default());
+            }
+        }
+    }
+
+    /// Adds rows to their groups, of which there are so many.
+    pub(crate) fn add(
+        &mut self,
+        view: &mut View<'_>,
+        rows: &[u32],
+        groups: &[u32],
+        count: usize,
+    ) -> Result<(), SegmentError> {
+        // All that can fail comes first: a unit counts as a whole or not at all.
+        let mut lanes = Vec::new();
+        for key in &self.keys {
+            lanes.push(view.lanes(&key.need.key)?);
+        }
+        let failed = match self.wants_errors {
+            true => Some(failed_rows(view)?),
+            false => None,
+        };
+        self.grow(count);
+        for &group in groups {
+            self.counts[group as usize] += 1;
+        }
+        if let Some(failed) = failed {
+            for (&row, &group) in rows.iter().zip(groups) {
+                self.errors[group as usize] += u64::from(failed[row as usize]);
+            }
+        }
+        for (key, lanes) in self.keys.iter_mut().zip(&lanes) {
+            for lane in lanes.iter() {
+                key.add(lane, rows, groups);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn state(&self, group: u32) -> Vec<KeyState> {
+        let place = group as usize;
+        let states = self.keys.iter().map(|key| KeyState {
+            present: key.present[place],
+            numbers: key.numbers.get(place).copied().unwrap_or_default(),
+            histogram: key.need.histogram.then(|| key.histograms.get(group)),
+            distinct: key.distinct.get(place).cloned(),
+        });
+        states.collect()
+    }
+}
+
+impl KeyMeasure {
+    fn add(&mut self, lane: &Lane, rows: &[u32], groups: &[u32]) {
+        if self.need.present {
+            for (&row, &group) in rows.iter().zip(groups) {
+                self.present[group as usize] += u64::from(lane.place(row).is_some());
+            }
+        }
+        if self.need.numbers || self.need.histogram {
+            match lane.values() {
+                Values::Integer(values) => {
+                    self.add_numbers(lane, rows, groups, |place| values[place] as f64);
+                }
+                Values::Float(values) => {
+                    self.add_numbers(lane, rows, groups, |place| values[place]);
+                }
+                _ => {}
+            }
+        }
+        if self.need.distinct {
+            self.add_distinct(lane, rows, groups);
+        }
+    }
+
+    fn add_numbers(
+        &mut self,
+        lane: &Lane,
+        rows: &[u32],
+        groups: &[u32],
+        value: impl Fn(usize) -> f64,
+    ) {
+        let (numbers, histogram) = (self.need.numbers, self.need.histogram);
+        for (&row, &group) in rows.iter().zip(groups) {
+            let Some(place) = lane.place(row) else {
+                continue;
+            };
+            let value = value(place);
+            if value.is_nan() {
+                continue;
+            }
+            if numbers {
+                self.numbers[group as usize].add(value);
+            }
+            if histogram {
+                self.histograms.add(group, value);
+            }
+        }
+    }
+
+    fn add_distinct(&mut self, lane: &Lane, rows: &[u32], groups: &[u32]) {
+        let by_code: Vec<u64> = match lane.values() {
+            Values::Codes { dict, .. } => dict.texts().iter().map(hash_text).collect(),
+            _ => Vec::new(),
+        };
+        // Rows of one group and code follow each other often enough to remember the last.
+        let mut last = (u32::MAX, u64::MAX);
+        for (&row, &group) in rows.iter().zip(groups) {
+            let Some(place) = lane.place(row) else {
+                continue;
+            };
+            let hash = match lane.values() {
+                Values::Codes { codes, .. } => by_code[usize::from(codes[place])],
+                Values::Text(texts) => hash_text(texts.get(place)),
+                Values::Bool(values) => mix(u64::from(values[place]) ^ 0xb001),
+                Values::Integer(values) => hash_number(values[place] as f64, values[place]),
+                Values::Float(values) => hash_number(values[place], values[place] as i64),
+            };
+            if (group, hash) != last {
+                self.distinct[group as usize].add(hash);
+                last = (group, hash);
+            }
+        }
+    }
+}
+
+fn hash_text(text: &str) -> u64 {
+    mix(hash_bytes(text.as_bytes()) ^ 0x7e87)
+}
+
+/// The same for a number whichever of both types it has.
+fn hash_number(value: f64, whole: i64) -> u64 {
+    if whole as f64 == value {
+        mix(whole as u64 ^ 0x1417)
+    } else {
+        mix(value.to_bits() ^ 0xf10a)
+    }
+}
+
+/// Which rows failed: `status` is `error` or a number from 500 on, or `severity_text` is
+/// `error` or `fatal`, or `error` is true.
+pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Vec<bool>, SegmentError> {
+    let mut failed = vec![false; view.rows];
+    type Tests = (fn(&str) -> bool, fn(f64) -> bool, fn(bool) -> bool);
+    let tests: [(&str, Tests); 3] = [
+        (
+            key::STATUS,
+            (
+                |text| text.eq_ignore_ascii_case("error"),
+                |number| number >= 500.0,
+                |_| false,
+            ),
+        ),
+        (
+            key::SEVERITY,
+            (
+                |text| text.eq_ignore_ascii_case("error") || text.eq_ignore_ascii_case("fatal"),
+                |_| false,
+                |_| false,
+            ),
+        ),
+        ("error", (|_| false, |_| false, |value| value)),
+    ];
+    for (name, (text, number, truth)) in tests {
+        let lanes: Lanes = view.lanes(name)?;
+        for lane in lanes.iter() {
+            let mut each = |test: &dyn Fn(usize) -> bool| {
+                for (row, failed) in failed.iter_mut().enumerate() {
+                    *failed |= lane.place(row as u32).is_some_and(test);
+                }
+            };
+            match lane.values() {
+                Values::Bool(values) => each(&|place| truth(values[place])),
+                Values::Integer(values) if lane.index.is_none() => {
+                    for (failed, &value) in failed.iter_mut().zip(values) {
+                        *failed |= number(value as f64);
+                    }
+                }
+                Values::Integer(values) => each(&|place| number(values[place] as f64)),
+                Values::Float(values) => each(&|place| number(values[place])),
+                Values::Codes { codes, dict } => {
+                    let table: Vec<bool> = dict.texts().iter().map(text).collect();
+                    if table.contains(&true) {
+                        each(&|place| table[usize::from(codes[place])]);
+                    }
+                }
+                Values::Text(texts) => each(&|place| text(texts.get(place))),
+            }
+        }
+    }
+    Ok(failed)
+}

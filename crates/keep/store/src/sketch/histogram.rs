@@ -1,0 +1,216 @@
+//! How often which size of number occurs: 64 steps in each doubling, so that the middle of a
+//! step is within 0.8 % of every number in it, and two histograms add up without a loss.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Steps within one doubling.
+pub(crate) const STEPS: usize = 64;
+const STEP_BITS: u32 = STEPS.ilog2();
+const SHIFT: u32 = f64::MANTISSA_DIGITS - 1 - STEP_BITS;
+
+/// The step that a number is in: zero for zero, below it for negative ones. A float's own
+/// bits count doublings and steps.
+#[inline]
+pub(crate) fn bin_of(value: f64) -> i32 {
+    let magnitude = ((value.to_bits() & (u64::MAX >> 1)) >> SHIFT) as i32;
+    if value < 0.0 { -magnitude } else { magnitude }
+}
+
+/// Where a step begins, seen from zero.
+pub(crate) fn bound_of(bin: i32) -> f64 {
+    let magnitude = f64::from_bits(u64::from(bin.unsigned_abs()) << SHIFT);
+    if bin < 0 { -magnitude } else { magnitude }
+}
+
+/// A number within 0.8 % of all in a step.
+pub(crate) fn middle_of(bin: i32) -> f64 {
+    let (near, far) = (bound_of(bin), bound_of(bin + bin.signum()));
+    if bin == 0 || !far.is_finite() {
+        near
+    } else {
+        near + (far - near) / 2.0
+    }
+}
+
+/// Counts of numbers by size.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Histogram {
+    /// By step, lowest first; only steps that have some.
+    pub(crate) bins: BTreeMap<i32, u64>,
+}
+
+impl Histogram {
+    /// Counts one number; what is none is left out.
+    pub fn add(&mut self, value: f64) {
+        if !value.is_nan() {
+            *self.bins.entry(bin_of(value)).or_default() += 1;
+        }
+    }
+
+    /// Counts all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        for (&bin, count) in &other.bins {
+            *self.bins.entry(bin).or_default() += count;
+        }
+    }
+
+    /// Numbers counted.
+    pub fn count(&self) -> u64 {
+        self.bins.values().sum()
+    }
+
+    /// The number below which a share of all is, within 0.8 %.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let count = self.count();
+        let last = count.checked_sub(1)?;
+        let rank = (share * last as f64).round() as u64;
+        let mut before = 0;
+        for (&bin, count) in &self.bins {
+            before += count;
+            if before > rank {
+                return Some(middle_of(bin));
+            }
+        }
+        None
+    }
+
+    /// Lower bound and count of each bin, with so many steps a doubling (a power of two up to
+    /// 64). Bins have the same bounds in every histogram.
+    pub fn bins(&self, steps: usize) -> Vec<(f64, u64)> {
+        let width = (STEPS / steps.clamp(1, STEPS)) as i32;
+        let mut bins: Vec<(f64, u64)> = Vec::new();
+        for (&bin, &count) in &self.bins {
+            // Towards minus infinity for both signs: a bin's bound is its lowest number.
+            let low = match bin {
+                0.. => bin / width * width,
+                _ => -((-bin) / width + 1) * width,
+            };
+            let bound = bound_of(low);
+            match bins.last_mut() {
+                Some((last, sum)) if *last == bound => *sum += count,
+                _ => bins.push((bound, count)),
+            }
+        }
+        bins
+    }
+
+    /// The first and last step that has some.
+    pub(crate) fn ends(&self) -> Option<(i32, i32)> {
+        let (&first, _) = self.bins.first_key_value()?;
+        let (&last, _) = self.bins.last_key_value()?;
+        Some((first, last))
+    }
+}
+
+/// Doublings that have a place of their own: from a millionth to ten trillion.
+const OCTAVES: usize = 64;
+const OCTAVE_FIRST: i32 = (1023 - 20) * STEPS as i32;
+
+/// One histogram for each of many groups, filled row by row. A group takes a page of counters
+/// for each doubling that occurs in it.
+#[derive(Debug, Default)]
+pub(crate) struct Histograms {
+    /// By group and doubling: which page, zero for none yet.
+    table: Vec<u32>,
+    pages: Vec<[u32; STEPS]>,
+    /// Numbers outside of the doublings that have a place.
+    beyond: BTreeMap<(u32, i32), u64>,
+}
+
+impl Histograms {
+    pub(crate) fn grow(&mut self, groups: usize) {
+        if self.pages.is_empty() {
+            self.pages.push([0; STEPS]);
+        }
+        self.table.resize(groups * OCTAVES, 0);
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, group: u32, value: f64) {
+        let bin = bin_of(value);
+        let place = bin.wrapping_sub(OCTAVE_FIRST) as usize;
+        if place >= OCTAVES * STEPS {
+            if !value.is_nan() {
+                *self.beyond.entry((group, bin)).or_default() += 1;
+            }
+            return;
+        }
+        let slot = &mut self.table[group as usize * OCTAVES + place / STEPS];
+        if *slot == 0 {
+            *slot = self.pages.len() as u32;
+            self.pages.push([0; STEPS]);
+        }
+        let counter = &mut self.pages[*slot as usize][place % STEPS];
+        *counter = counter.saturating_add(1);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.len() * 4 + self.pages.len() * 4 * STEPS + self.beyond.len() * 40
+    }
+
+    /// One group's, on its own.
+    pub(crate) fn get(&self, group: u32) -> Histogram {
+        let mut bins = BTreeMap::new();
+        let table = &self.table[group as usize * OCTAVES..][..OCTAVES];
+        for (octave, &page) in table.iter().enumerate() {
+            if page == 0 {
+                continue;
+            }
+            for (step, &count) in self.pages[page as usize].iter().enumerate() {
+                if count > 0 {
+                    let bin = OCTAVE_FIRST + (octave * STEPS + step) as i32;
+                    bins.insert(bin, u64::from(count));
+                }
+            }
+        }
+        let beyond = self.beyond.range((group, i32::MIN)..=(group, i32::MAX));
+        bins.extend(beyond.map(|(&(_, bin), &count)| (bin, count)));
+        Histogram { bins }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_step_is_within_the_promised_share_of_every_number_in_it() {
+        let mut value = 1e-9;
+        while value < 1e15 {
+            for value in [value, -value] {
+                let told = middle_of(bin_of(value));
+                assert!(
+                    ((told - value) / value).abs() <= 0.008,
+                    "{value} told as {told}"
+                );
+            }
+            value *= 1.0007;
+        }
+    }
+
+    #[test]
+    fn many_histograms_at_once_count_like_one_by_one() {
+        let values = [0.0, -3.5, 1e-12, 17.0, 17.1, 4e18, f64::NAN, f64::INFINITY];
+        let mut many = Histograms::default();
+        many.grow(3);
+        let mut one = Histogram::default();
+        for value in values {
+            many.add(1, value);
+            one.add(value);
+        }
+        assert_eq!(many.get(1), one);
+        assert_eq!(one.count(), 7);
+        assert_eq!(many.get(2).count(), 0);
+    }
+
+    #[test]
+    fn coarse_bins_keep_every_count_and_begin_at_round_numbers() {
+        let mut histogram = Histogram::default();
+        for value in [1.0, 1.2, 1.9, 2.0, 3.9, 4.0, -1.5] {
+            histogram.add(value);
+        }
+        let bins = histogram.bins(1);
+        assert_eq!(bins, [(-2.0, 1), (1.0, 3), (2.0, 2), (4.0, 1)]);
+    }
+}
