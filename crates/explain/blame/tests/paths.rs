@@ -54,9 +54,6 @@ fn half_of_the_flows_die_behind_one_router() {
     let back = [way(BACK_A, 0..4), way(BACK_A, 4..8).dead(3).back()];
     let view = two_ways(there, back).seen_by("web");
     insta::assert_snapshot!(lines(&view));
-    for (number, evidence) in view.verdicts[0].evidence.iter().enumerate() {
-        println!("{number} {evidence:?}");
-    }
     assert_eq!(view.verdicts[0].links, ["fulfilment→web", "web→fulfilment"]);
     assert_eq!(
         (
@@ -72,7 +69,9 @@ fn a_router_dead_both_ways_is_one_verdict() {
     let there = [way(VIA_A, 0..9), way(VIA_B, 9..16).dead(1)];
     let back = [way(BACK_A, 0..8), way(BACK_B, 8..16).dead(1)];
     let view = two_ways(there, back).seen_by("fulfilment");
-    insta::assert_snapshot!(lines(&view));
+    assert_eq!(view.verdicts.len(), 1, "{}", lines(&view));
+    let hops = &view.verdicts[0].hops;
+    assert!(hops.iter().any(|hop| hop == "10.0.2.1"), "{hops:?}");
 }
 
 #[test]

@@ -208,6 +208,7 @@ impl Table {
         let mut routers = Vec::new();
         let groups = routers::groups(
             &adjacent,
+            &shared(sightings, &adjacent),
             |point| sightings.addresses.get(point),
             |point| sightings.end_of(point),
         );
@@ -336,6 +337,41 @@ impl Table {
         }
         (begin, lists)
     }
+}
+
+/// Points that follow several ways out of one point, healthy ways looked at too; sorted.
+fn shared(sightings: &Sightings, adjacent: &[(Point, Point)]) -> Vec<Point> {
+    let mut follows = vec![false; sightings.points_total()];
+    for (_, next) in adjacent {
+        follows[*next as usize] = true;
+    }
+    // (next, from, between), `NONE` where no failing way passes.
+    let mut forks: Vec<(Point, Point, Point)> = Vec::new();
+    for sighting in &sightings.all {
+        let mut steps = sightings.steps(sighting);
+        let (Some(mut from), Some(mut between)) = (steps.next(), steps.next()) else {
+            continue;
+        };
+        for next in steps {
+            if let (Some(from), Some(next_point)) = (from.point, next.point)
+                && follows[next_point as usize]
+                && !between.after_gap
+                && !next.after_gap
+            {
+                forks.push((next_point, from, between.point.unwrap_or(NONE)));
+            }
+            (from, between) = (between, next);
+        }
+    }
+    forks.sort_unstable();
+    forks.dedup();
+    let mut shared: Vec<Point> = forks
+        .windows(2)
+        .filter(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1))
+        .map(|pair| pair[0].0)
+        .collect();
+    shared.dedup();
+    shared
 }
 
 /// Each stretch once, those left out that are few of all that lead to one point: a way traced

@@ -466,6 +466,21 @@ struct Named {
     is_behind: bool,
 }
 
+/// The point that all elements begin at, where several stretches do: a router that loses what
+/// it sends on, to one that answers by several addresses.
+fn fork(kept: &[Element]) -> Option<Point> {
+    let begin = |element: &Element| match element {
+        Element::Hop(point) | Element::Stretch(point, _) => Some(*point),
+        Element::Router(_) => None,
+    };
+    let first = begin(kept.first()?)?;
+    let stretches = kept
+        .iter()
+        .filter(|element| matches!(element, Element::Stretch(..)));
+    let is_fork = stretches.count() > 1 && kept.iter().all(|element| begin(element) == Some(first));
+    is_fork.then_some(first)
+}
+
 impl Named {
     fn of(sightings: &Sightings, failing: &[u32], kept: &[Element]) -> Self {
         let places = Places::of(sightings, failing);
@@ -482,6 +497,9 @@ impl Named {
             }
         }
         core.retain(|point| !sightings.is_end(*point));
+        if let Some(fork) = fork(kept).filter(|fork| !sightings.is_end(*fork)) {
+            core.insert(fork);
+        }
         let alone = core.clone();
         for element in kept {
             if let Element::Stretch(a, b) = element

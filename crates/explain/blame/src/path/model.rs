@@ -14,6 +14,8 @@ pub const CAUSE_COST: f64 = 8.0;
 /// Share of routes that are not what they are said to be: traced before the network changed.
 /// No route speaks louder against a cause than this.
 const STALE: f64 = 0.02;
+/// From so many flows on, two traces must have been wrong.
+const STALE_TWICE_FLOWS: u16 = 4;
 /// Weight of what speaks against a class when the next cause is picked.
 const CONTRADICTION: f64 = 3.0;
 /// Share of ways with holes that pass a cause which may be in the hole.
@@ -65,8 +67,8 @@ impl Usual {
     }
 
     /// How much likelier these counts are with the causes than without, in nats; less than
-    /// `ln STALE` against them never.
-    fn weigh(self, counts: Counts, hit: Exposure) -> f64 {
+    /// what [`doubt`] allows against them never. `flows`: how many were traced this way.
+    fn weigh(self, counts: Counts, hit: Exposure, flows: u16) -> f64 {
         let mut nats = 0.0;
         if counts.good > 0 {
             nats += f64::from(counts.good) * ((1.0 - hit.there) * (1.0 - hit.astray)).ln();
@@ -77,7 +79,7 @@ impl Usual {
         if counts.open > 0 {
             nats += f64::from(counts.open) * (self.open(hit) / self.open).ln();
         }
-        doubt(nats * self.weight)
+        doubt(nats * self.weight, flows)
     }
 
     /// How much `bad` of `total` exceed what is usual, in nats, by what failed and (a negative
@@ -148,15 +150,21 @@ impl Exposure {
     }
 }
 
-/// The route may be another than it is said to be.
-fn doubt(nats: f64) -> f64 {
+/// The route may be another than it is said to be; less likely so if several flows were traced
+/// that way, each by itself.
+fn doubt(nats: f64, flows: u16) -> f64 {
+    let stale = if flows < STALE_TWICE_FLOWS {
+        STALE
+    } else {
+        STALE * STALE
+    };
     if nats > 20.0 {
-        return nats - STALE; // ln(1 - x) is about -x.
+        return nats - stale; // ln(1 - x) is about -x.
     }
     if nats < -20.0 {
-        return STALE.ln();
+        return stale.ln();
     }
-    ((1.0 - STALE) * nats.exp() + STALE).ln()
+    ((1.0 - stale) * nats.exp() + stale).ln()
 }
 
 /// A class taken for a cause, and the share of what passes it that it fails.
@@ -315,7 +323,7 @@ impl<'e> Model<'e> {
         self.worked(touched.len());
         for sighting in &touched {
             let hit = self.exposure(*sighting);
-            self.weights[*sighting as usize] = self.usual.weigh(self.counts(*sighting), hit);
+            self.weights[*sighting as usize] = self.weigh(*sighting, hit);
         }
         self.touched = touched;
     }
@@ -410,7 +418,12 @@ impl<'e> Model<'e> {
     /// What one more cause on its way adds to the weight of a sighting.
     pub fn added_weight(&self, sighting: u32, share: f64) -> f64 {
         let hit = self.exposure(sighting).with(share);
-        self.usual.weigh(self.counts(sighting), hit) - self.weights[sighting as usize]
+        self.weigh(sighting, hit) - self.weights[sighting as usize]
+    }
+
+    fn weigh(&self, sighting: u32, hit: Exposure) -> f64 {
+        let flows = self.sightings.all[sighting as usize].flows;
+        self.usual.weigh(self.counts(sighting), hit, flows)
     }
 
     /// How many of the failed ones the chosen causes account for.

@@ -13,7 +13,7 @@ use crate::targets::Target;
 use crate::verdicts::{confidence, evidence, verdict};
 use crate::words::{count, list, milliseconds, percent};
 use andon_model::{Evidence, FlowHits, LinkState, PathEffect, Timestamp, Verdict, VerdictKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Links listed with a verdict, as the model promises.
 const LINKS_MAX: usize = 200;
@@ -91,11 +91,17 @@ impl Phrasing<'_, '_> {
             Ailment::Mtu => PathEffect::Mtu,
             Ailment::Latency => PathEffect::Latency,
         });
-        verdict.flows = Some(FlowHits {
+        let mut flows = FlowHits {
             failed: hits.values().map(|hit| hit.failed).sum(),
             total: hits.keys().map(|link| self.flows_of(*link)).sum(),
-        });
-        let ends: Vec<(u32, u32)> = hits.keys().map(|link| self.ends(*link)).collect();
+        };
+        let mut ends: Vec<(u32, u32)> = hits.keys().map(|link| self.ends(*link)).collect();
+        for (from, to, back) in self.hit_on_the_way_back(cause, &hits) {
+            ends.push((from, to));
+            flows.failed += back.failed;
+            flows.total += back.total;
+        }
+        verdict.flows = Some(flows);
         verdict.services = services(self.roster, self.targets, &ends);
         verdict.links = ends
             .iter()
@@ -130,6 +136,37 @@ impl Phrasing<'_, '_> {
             }
         }
         hits
+    }
+
+    /// Opposite links whose flows arrive and whose answers die, where no sighting tells of them.
+    fn hit_on_the_way_back(
+        &self,
+        cause: &PathCause,
+        hits: &BTreeMap<u32, Hit>,
+    ) -> Vec<(u32, u32, FlowHits)> {
+        if cause.ailment != Ailment::Blackhole {
+            return Vec::new();
+        }
+        let known: BTreeSet<(u32, u32)> = hits.keys().map(|link| self.ends(*link)).collect();
+        let direct = hits.iter().filter(|(_, hit)| hit.direct);
+        let back = |(link, _): (&u32, &Hit)| {
+            let (to, from) = self.ends(*link);
+            if known.contains(&(from, to)) {
+                return None;
+            }
+            let report = self.reports.find(from, to)?;
+            let routes = self.sightings.of_report(self.roster, self.reports, report);
+            let flows = FlowHits {
+                failed: routes.iter().map(|route| route.dead_otherwise).sum(),
+                total: report
+                    .routes()
+                    .iter()
+                    .map(|route| route.flows.len() as u32)
+                    .sum(),
+            };
+            (flows.failed > 0).then_some((from, to, flows))
+        };
+        direct.filter_map(back).collect()
     }
 
     /// Dead flows of a link that is hit whose ways no trace shows: what is known to be at fault

@@ -23,14 +23,17 @@ const BETWEEN_ROUNDS: usize = 6;
 /// Groups of points that may be one router: by hops that follow them alone, and by far ends as
 /// well. A far end with two gateways joins what is not one, so both are tried.
 ///
-/// `host`: the member or target whose way out or in a point is.
+/// `shared`: points that follow several ways out of one point, sorted: a router that answers by
+/// the address nearest to the asker shows it behind each of its neighbours, and what leads to
+/// it is not one router. `host`: the member or target whose way out or in a point is.
 pub fn groups(
     stretches: &[(Point, Point)],
+    shared: &[Point],
     address: impl Fn(Point) -> Option<IpAddr>,
     host: impl Fn(Point) -> Option<u32>,
 ) -> Vec<Vec<Point>> {
-    let mut groups = joined(stretches, &address, &host, false);
-    for group in joined(stretches, &address, &host, true) {
+    let mut groups = joined(stretches, shared, &address, &host, false);
+    for group in joined(stretches, shared, &address, &host, true) {
         if !groups.contains(&group) {
             groups.push(group);
         }
@@ -40,6 +43,7 @@ pub fn groups(
 
 fn joined(
     stretches: &[(Point, Point)],
+    shared: &[Point],
     address: &impl Fn(Point) -> Option<IpAddr>,
     host: &impl Fn(Point) -> Option<u32>,
     ends_too: bool,
@@ -49,6 +53,7 @@ fn joined(
     let mut by_next: Vec<(Point, Point)> = stretches
         .iter()
         .filter(|(this, next)| address(*this).is_some() && address(*next).is_some())
+        .filter(|(_, next)| shared.binary_search(next).is_err())
         .map(|(this, next)| (*next, *this))
         .collect();
     by_next.sort_unstable();
@@ -237,6 +242,11 @@ mod tests {
     /// Stretches written `10.0.1.1>10.0.2.1`, groups as the tests' expectation writes them.
     #[track_caller]
     fn check(stretches: &str, expected: &str) {
+        check_shared(stretches, "", expected);
+    }
+
+    #[track_caller]
+    fn check_shared(stretches: &str, shared: &str, expected: &str) {
         let mut names: Vec<&str> = stretches.split([' ', '>']).collect();
         names.sort_unstable();
         names.dedup();
@@ -246,8 +256,15 @@ mod tests {
             .map(|pair| pair.split_once('>').unwrap())
             .map(|(this, next)| (point(this), point(next)))
             .collect();
+        let mut shared: Vec<Point> = shared
+            .split(' ')
+            .filter(|n| !n.is_empty())
+            .map(point)
+            .collect();
+        shared.sort_unstable();
         let groups = groups(
             &pairs,
+            &shared,
             |point| names[point as usize].parse().ok(),
             |point| names[point as usize].strip_prefix(['+', '-'])?.parse().ok(),
         );
@@ -271,6 +288,7 @@ mod tests {
             "10.0.1.1>+7 10.0.2.1>+7 -7>10.0.3.1",
             "10.0.1.1 10.0.2.1 10.0.3.1",
         );
+        check_shared("10.0.1.1>10.0.3.1 10.0.2.1>10.0.3.1", "10.0.3.1", "");
         check("10.0.1.1>+7 -8>10.0.3.1", "");
         check("10.0.1.1>10.0.3.1 10.0.2.1>10.0.4.1", "");
     }

@@ -8,6 +8,7 @@ use super::reports::{LinkPaths, Reports};
 use crate::roster::Roster;
 use andon_model::path::{PATH_HOPS_MAX, PathReport, Route};
 use andon_model::{LinkReason, LinkState};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Most routes that one judgement weighs. Beyond it whole links are left out, the same ones on
@@ -263,7 +264,9 @@ impl Sightings {
         let link = self.links.len() as u32;
         for (number, route) in report.routes().iter().enumerate() {
             let way = Way::of(report, route);
-            let known = way.hops.iter().any(|place| *place != 0);
+            let first = self.fills.first(report.observer);
+            let known = way.hops.iter().any(|place| *place != 0)
+                || (first.is_some() && !way.hops.is_empty());
             let touches = |place: &u8| {
                 let at = usize::from(*place).wrapping_sub(1);
                 places.get(at).is_some_and(|point| *point != ELSEWHERE)
@@ -273,7 +276,7 @@ impl Sightings {
                 continue;
             }
             flows_known += flows(route).len() as u32;
-            if !scope.ends && !way.hops.iter().any(touches) {
+            if !scope.ends && first.is_none() && !way.hops.iter().any(touches) {
                 continue;
             }
             let mut counts = gauge.counts(route);
@@ -356,7 +359,7 @@ impl Sightings {
         let (out, into) = (self.way_out(report.observer), self.way_in(report.far));
         self.points.push(out);
         let (mut before, mut count, mut stop) = (Some(out), 0, 0);
-        let mut holes = 0;
+        let (mut holes, mut elsewhere_gap) = (0, 0);
         let gap = |holes: usize, position: usize| match holes {
             0 => 0,
             1 => GAP,
@@ -364,7 +367,11 @@ impl Sightings {
             _ => GAP,
         };
         for (position, place) in way.hops.iter().enumerate() {
-            let point = known(place).or_else(|| {
+            let first = || {
+                let first = self.fills.first(report.observer)?;
+                (position == 0 && *place == 0).then_some(first)
+            };
+            let point = known(place).or_else(first).or_else(|| {
                 // What another way shows between the same two, or from there to the same end.
                 let after = match way.hops.get(position + 1) {
                     Some(next) => known(next),
@@ -383,8 +390,12 @@ impl Sightings {
             };
             count += 1;
             // Of hops that no failing way passes one stands for all in a row.
-            if point != ELSEWHERE || self.points.last() != Some(&ELSEWHERE) {
-                self.points.push(point | gap(holes, position));
+            let in_a_row = point == ELSEWHERE && self.points.last() == Some(&ELSEWHERE);
+            if in_a_row {
+                elsewhere_gap = GAP;
+            } else {
+                let gap = gap(holes, position) | std::mem::take(&mut elsewhere_gap);
+                self.points.push(point | gap);
             }
             holes = 0;
             if position < way.answered {
@@ -392,7 +403,8 @@ impl Sightings {
             }
         }
         if !way.ends_open {
-            self.points.push(into | gap(holes, way.hops.len()));
+            self.points
+                .push(into | gap(holes, way.hops.len()) | elsewhere_gap);
         }
         (!way.reached).then_some(stop)
     }
@@ -546,14 +558,18 @@ fn is_vague(report: &LinkPaths<'_>, way: &Way<'_>, from: usize, upto: usize) -> 
 struct Fills {
     /// Before, after (the next known hop, or the far end), and what is between; sorted.
     between: Vec<(Point, Point, Point)>,
+    /// The first hop of all ways of an observer, where all that show it show the same.
+    first: BTreeMap<u32, Option<Point>>,
 }
 
 impl Fills {
     /// From the links with failing ways: they are traced most.
     fn of(sightings: &Sightings, reports: &Reports<'_>, suspects: &[u32]) -> Self {
         let mut holes: Vec<(Point, Point)> = Vec::new();
+        let mut first = BTreeMap::new();
         for number in suspects {
             let report = &reports.all[*number as usize];
+            note_first(sightings, report, &mut first);
             triples(sightings, report, |before, via, after, far| {
                 if via.is_none() {
                     holes.extend(after.map(|after| (before, after)));
@@ -594,7 +610,12 @@ impl Fills {
             .filter(|same| is_miss(same))
             .map(|same| same[0])
             .collect();
-        Self { between }
+        Self { between, first }
+    }
+
+    /// The first hop of all ways of an observer, if it has but one.
+    fn first(&self, observer: u32) -> Option<Point> {
+        self.first.get(&observer).copied().flatten()
     }
 
     fn between(&self, before: Point, after: Point) -> Option<Point> {
@@ -603,6 +624,27 @@ impl Fills {
             .binary_search_by_key(&(before, after), |entry| (entry.0, entry.1))
             .ok()?;
         Some(self.between[at].2)
+    }
+}
+
+/// Notes the first hops of a link's ways; `None` stands for several.
+fn note_first(
+    sightings: &Sightings,
+    report: &LinkPaths<'_>,
+    first: &mut BTreeMap<u32, Option<Point>>,
+) {
+    for route in report.routes() {
+        let place = route.hops.first().map_or(0, |place| usize::from(*place));
+        let address = place
+            .checked_sub(1)
+            .and_then(|at| report.path.addresses.get(at));
+        if let Some(address) = address {
+            let point = sightings.addresses.find(*address);
+            let known = first.entry(report.observer).or_insert(point);
+            if *known != point {
+                *known = None;
+            }
+        }
     }
 }
 
@@ -676,24 +718,28 @@ impl<'a> Way<'a> {
     }
 
     /// Goes on as the link's other dead routes do that begin the same way, as far as they agree:
-    /// they share the fault. Those that live tell nothing of where this one would have gone.
+    /// they share the fault. Where none is known to its end, those known farther show the way. Those that live tell nothing of where this one would have gone.
     fn complete(&mut self, report: &LinkPaths<'a>) {
+        let is_whole =
+            |other: &Route| other.reached || usize::from(other.answered) < other.hops.len();
         let follows = |other: &&Route| {
-            let whole = other.reached || usize::from(other.answered) < other.hops.len();
             let alike = self
                 .hops
                 .iter()
                 .zip(&other.hops)
                 .all(|(a, b)| a == b || *a == 0 || *b == 0);
-            whole && !dead(other).is_empty() && other.hops.len() > self.hops.len() && alike
+            !dead(other).is_empty() && other.hops.len() > self.hops.len() && alike
         };
         let mut agreed: Option<&'a [u8]> = None;
         let mut ends_open = true;
-        for other in report.routes().iter().filter(follows) {
+        let mut others: Vec<&Route> = report.routes().iter().filter(follows).collect();
+        let prefixes_only = others.iter().all(|other| !is_whole(other));
+        others.retain(|other| prefixes_only || is_whole(other));
+        for other in others {
             let hops = &other.hops[..other.hops.len().min(PATH_HOPS_MAX)];
             agreed = Some(match agreed {
                 None => {
-                    ends_open = false;
+                    ends_open = prefixes_only;
                     hops
                 }
                 Some(agreed) => {
