@@ -49,6 +49,16 @@ impl ImportFormat {
     }
 }
 
+/// How what is read is cut into batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pieces {
+    /// Full ones, however slowly bytes arrive: equal input makes equal batches, so that a
+    /// batch sent twice is known.
+    Full,
+    /// What is there when a reader says [`io::ErrorKind::WouldBlock`]: nothing waits for more.
+    AsTheyCome,
+}
+
 /// How far reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
@@ -58,13 +68,14 @@ pub struct Progress {
     pub batches: u64,
 }
 
-/// Reads all of `reader`, and gives what it says in pieces of about [`BATCH_EVENTS_MAX`]
+/// Reads all of `reader`, which may say `WouldBlock` while nothing is there, and gives what it says in pieces of about [`BATCH_EVENTS_MAX`]
 /// events, until `each` breaks off. `clock` says when bytes came in.
 ///
 /// Errors are the reader's own; what was read before them has been given.
 pub fn import(
     mut reader: impl Read,
     decoder: &mut dyn StreamDecoder,
+    pieces: Pieces,
     clock: impl Fn() -> Timestamp,
     mut each: impl FnMut(Decoded, Progress) -> ControlFlow<()>,
 ) -> io::Result<()> {
@@ -72,15 +83,21 @@ pub fn import(
     let mut out = Decoded::default();
     let mut progress = Progress::default();
     let failed = loop {
-        // Full pieces, whatever the reader gives, so that equal input makes equal batches.
-        let (filled, failed) = fill(&mut reader, &mut buffer);
+        let (filled, end) = fill(&mut reader, &mut buffer, pieces);
         progress.bytes += filled as u64;
         decoder.push(&buffer[..filled], clock(), &mut out);
-        let is_last = failed.is_some() || filled < buffer.len();
-        if is_last {
+        let is_paused = matches!(end, End::Pause);
+        let (is_last, failed) = match end {
+            End::Full | End::Pause => (false, None),
+            End::Last => (true, None),
+            End::Failed(error) => (true, Some(error)),
+        };
+        // A record cut in two by a broken reader is no record.
+        if is_last && failed.is_none() {
             decoder.finish(clock(), &mut out);
         }
-        if out.events.len() >= BATCH_EVENTS_MAX || is_last {
+        let is_pause = is_paused && !out.events.is_empty();
+        if out.events.len() >= BATCH_EVENTS_MAX || is_last || is_pause {
             progress.batches += 1;
             if each(std::mem::take(&mut out), progress).is_break() {
                 return Ok(());
@@ -93,17 +110,31 @@ pub fn import(
     failed.map_or(Ok(()), Err)
 }
 
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
+/// Why filling ended.
+enum End {
+    Full,
+    Pause,
+    Last,
+    Failed(io::Error),
+}
+
+fn fill(reader: &mut impl Read, buffer: &mut [u8], pieces: Pieces) -> (usize, End) {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
+            Ok(0) => return (filled, End::Last),
             Ok(bytes) => filled += bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (filled, Some(error)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock if pieces == Pieces::AsTheyCome => {
+                    return (filled, End::Pause);
+                }
+                io::ErrorKind::WouldBlock => {}
+                _ => return (filled, End::Failed(error)),
+            },
         }
     }
-    (filled, None)
+    (filled, End::Full)
 }
 
 #[cfg(test)]
@@ -132,6 +163,7 @@ mod tests {
             import(
                 reader,
                 decoder.as_mut(),
+                Pieces::Full,
                 Timestamp::default,
                 |decoded, progress| {
                     sizes.push((decoded.events.len(), progress));

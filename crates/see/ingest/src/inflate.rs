@@ -2,9 +2,9 @@
 //! refused long before.
 
 use crate::limits::{INFLATE_FREE_BYTES, INFLATE_RATIO_MAX};
-use std::cell::Cell;
 use std::io::{self, BufReader, Read};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum InflateError {
 /// Reads unpacked bytes out of packed ones. A bomb is an error that holds [`InflateError::Bomb`].
 pub struct Inflate<R: Read> {
     unpacked: u64,
-    packed: Rc<Cell<u64>>,
+    packed: Arc<AtomicU64>,
     inner: Inner<Counted<R>>,
 }
 
@@ -76,13 +76,13 @@ enum Inner<R: Read> {
 
 struct Counted<R> {
     reader: R,
-    bytes: Rc<Cell<u64>>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.reader.read(buffer)?;
-        self.bytes.set(self.bytes.get() + bytes as u64);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
         Ok(bytes)
     }
 }
@@ -90,7 +90,7 @@ impl<R: Read> Read for Counted<R> {
 impl<R: Read> Inflate<R> {
     /// Bytes of `reader`, unpacked.
     pub fn new(encoding: Encoding, reader: R) -> io::Result<Self> {
-        let packed = Rc::new(Cell::new(0));
+        let packed = Arc::new(AtomicU64::new(0));
         let reader = Counted {
             reader,
             bytes: packed.clone(),
@@ -115,7 +115,7 @@ impl<R: Read> Inflate<R> {
 
     /// Bytes read so far, packed.
     pub fn packed_bytes(&self) -> u64 {
-        self.packed.get()
+        self.packed.load(Relaxed)
     }
 }
 
@@ -128,7 +128,7 @@ impl<R: Read> Read for Inflate<R> {
             Inner::Zstd(reader) => reader.read(buffer)?,
         };
         self.unpacked += bytes as u64;
-        let packed = self.packed.get();
+        let packed = self.packed.load(Relaxed);
         if self.unpacked > INFLATE_FREE_BYTES + packed.saturating_mul(INFLATE_RATIO_MAX) {
             let unpacked = self.unpacked;
             return Err(io::Error::other(InflateError::Bomb { packed, unpacked }));

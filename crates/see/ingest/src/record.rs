@@ -12,12 +12,17 @@ pub const MENDED: &str = "andon.mended";
 /// The attribute that tells which time was said where an absurd one was.
 pub const SAID_TS: &str = "andon.said_ts";
 
+/// What is put before a foreign name that Andon gives another meaning to.
+pub const LABEL: &str = "label.";
+
 /// An event in the making.
 #[derive(Debug, Clone)]
 pub struct Record {
     event: Event,
     received: Timestamp,
     mends: u8,
+    /// So many attributes at the beginning keep their meaning.
+    protected: usize,
 }
 
 impl Record {
@@ -27,6 +32,7 @@ impl Record {
             event: Event::new(received),
             received,
             mends: 0,
+            protected: 0,
         }
     }
 
@@ -44,7 +50,14 @@ impl Record {
             event,
             received,
             mends: 0,
+            protected: 0,
         }
+    }
+
+    /// From here on, whoever puts something under a name that is taken (a label called `name`)
+    /// puts it under [`LABEL`] and the name.
+    pub fn protect(&mut self) {
+        self.protected = self.event.attributes.len();
     }
 
     /// How many attributes it has.
@@ -179,8 +192,11 @@ impl Record {
             self.mend(Mend::Attributes);
             return;
         }
-        match attributes.iter_mut().find(|(name, _)| name == key) {
-            Some((_, old)) => *old = value,
+        match attributes.iter().position(|(name, _)| name == key) {
+            Some(place) if place < self.protected && !key.starts_with(LABEL) => {
+                self.place(&format!("{LABEL}{key}"), value);
+            }
+            Some(place) => attributes[place].1 = value,
             None => attributes.push((key.to_owned(), value)),
         }
     }

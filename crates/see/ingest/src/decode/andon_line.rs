@@ -109,6 +109,7 @@ pub fn parse(line: &str, record: &mut Record, transactions: &mut Transactions) -
     if let Some(id) = naming.id {
         record.put("id", id);
     }
+    record.protect();
     for (name, text) in &said.others {
         put_usual(record, name, text);
     }

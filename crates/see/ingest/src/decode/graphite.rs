@@ -22,6 +22,7 @@ pub fn decode(line: &[u8], number: u64, received: Timestamp, out: &mut Decoded) 
     let mut parts = path.split(';');
     record.put_text(key::NAME, parts.next().unwrap_or_default());
     record.put(key::VALUE, Value::Float(value));
+    record.protect();
     for tag in parts {
         if let Some((name, value)) = tag.split_once('=') {
             record.put(name, infer(name, value));

@@ -9,7 +9,7 @@ use super::words::{put_usual, severity, usual_key};
 use super::{StreamDecoder, access, andon_line, syslog};
 use crate::limits::LINE_BYTES_MAX;
 use crate::lines::LineSplitter;
-use crate::record::Record;
+use crate::record::{LABEL, Record};
 use crate::reject::{Decoded, Mend};
 use crate::when;
 use andon_model::event::{Event, Value, key};
@@ -18,6 +18,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use super::multiline::{Joiner, Multiline, MultilineError};
+
+/// What a line's own `kind` may say, so that it is taken for one of Andon's events.
+const KINDS: [&str; 9] = [
+    "log",
+    "metric",
+    "begin",
+    "end",
+    "atomic",
+    "event",
+    "heartbeat",
+    "span",
+    "exemplar",
+];
 
 /// How the lines of a log are written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,6 +102,19 @@ impl LineDecoder {
         if cut_bytes > 0 {
             record.mend(Mend::Cut);
             record.put("andon.cut_bytes", Value::Integer(cut_bytes as i64));
+        }
+        // A line may be an event of Andon's own; else its word is a label.
+        let is_kind =
+            |value: &Value| matches!(value, Value::Text(text) if KINDS.contains(&text.as_str()));
+        match record.get(key::KIND) {
+            Some(value) if is_kind(value) => {}
+            Some(_) => {
+                record = record.renamed(|name, value| match name {
+                    key::KIND => (format!("{LABEL}{name}"), value),
+                    name => (name.to_owned(), value),
+                })
+            }
+            None => {}
         }
         record.put_absent(key::KIND, "log");
         let event = record.finish(&mut out.mends);
@@ -293,6 +319,11 @@ impl LineStream {
         self.joiner.is_holding()
     }
 
+    /// Bytes of what has begun and not ended.
+    pub fn held_bytes(&self) -> usize {
+        self.joiner.held_bytes() + self.splitter.begun_bytes().min(LINE_BYTES_MAX as u64) as usize
+    }
+
     /// Lets go of a record that is held, but not of a line without its end.
     pub fn flush(&mut self, received: Timestamp, out: &mut Decoded) {
         let decoder = &mut self.decoder;
@@ -436,6 +467,14 @@ mod tests {
             "2026-11-20T03:20:00.123Z"
         );
         check("{not json}", &[("body", "{not json}")]);
+        check(
+            "kind=Pod level=info",
+            &[("kind", "log"), ("label.kind", "Pod")],
+        );
+        check(
+            r#"{"kind":"heartbeat","name":"x"}"#,
+            &[("kind", "heartbeat")],
+        );
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Joiner {
         self.lines > 0
     }
 
+    /// Bytes that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// One more line; `each` gets a record that it ends, with the bytes that were cut off it.
     pub fn push(&mut self, line: &[u8], cut_bytes: u64, mut each: impl FnMut(&[u8], u64)) {
         if matches!(self.rule, Rule::Off) {

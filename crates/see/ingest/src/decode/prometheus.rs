@@ -108,8 +108,12 @@ impl Sample {
     ) {
         let mut record =
             Record::with_capacity(received, 6 + self.series.labels.len() + extra.len());
-        put_series(&mut record, "metric", &self.series);
-        record.put(key::VALUE, number(self.value));
+        put_series(
+            &mut record,
+            "metric",
+            &self.series,
+            Some(number(self.value)),
+        );
         if let Some((kind, unit)) = family {
             for (name, word) in [("metric.type", kind), ("unit", unit)] {
                 if !word.is_empty() {
@@ -126,8 +130,7 @@ impl Sample {
             return;
         };
         let mut record = Record::new(received);
-        put_series(&mut record, "exemplar", &self.series);
-        record.put(key::VALUE, number(value));
+        put_series(&mut record, "exemplar", &self.series, Some(number(value)));
         put_exemplar_labels(&mut record, &labels);
         put_extra(&mut record, extra);
         if let Some(micros) = at {
@@ -137,9 +140,14 @@ impl Sample {
     }
 }
 
-fn put_series(record: &mut Record, kind: &str, series: &Series) {
+fn put_series(record: &mut Record, kind: &str, series: &Series, value: Option<Value>) {
     record.put(key::KIND, kind);
     record.put_text(key::NAME, &series.name);
+    match value {
+        Some(value) => record.put(key::VALUE, value),
+        None => record.put("stale", Value::Bool(true)),
+    }
+    record.protect();
     for (name, value) in &series.labels {
         record.put_text(name, value);
     }
@@ -333,12 +341,14 @@ fn time_series(bytes: &[u8], received: Timestamp, out: &mut Decoded) -> Result<(
         let mut record = Record::with_capacity(received, series.labels.len() + 4);
         match kind {
             2 => {
-                put_series(&mut record, "metric", &series);
-                remote_sample(bytes, (1, 2), &mut record)?;
+                let (value, at) = remote_sample(bytes, (1, 2))?;
+                put_series(&mut record, "metric", &series, value);
+                record.happened(at);
             }
             3 => {
-                put_series(&mut record, "exemplar", &series);
-                remote_sample(bytes, (2, 3), &mut record)?;
+                let (value, at) = remote_sample(bytes, (2, 3))?;
+                put_series(&mut record, "exemplar", &series, value);
+                record.happened(at);
                 let mut labels = Vec::new();
                 for field in Fields::new(bytes) {
                     if let (1, Wire::Bytes(bytes)) = field? {
@@ -347,26 +357,7 @@ fn time_series(bytes: &[u8], received: Timestamp, out: &mut Decoded) -> Result<(
                 }
                 put_exemplar_labels(&mut record, &labels);
             }
-            // A native histogram: its count and sum.
-            4 => {
-                put_series(&mut record, "metric", &series);
-                record.put("metric.type", "histogram");
-                for field in Fields::new(bytes) {
-                    match field? {
-                        (1, value @ Wire::Varint(_)) => {
-                            record.put("count", Value::Integer(value.signed()));
-                        }
-                        (2, value @ Wire::Fixed64(_)) => {
-                            record.put("count", Value::Float(value.float()))
-                        }
-                        (3, value) => record.put("sum", Value::Float(value.float())),
-                        (15, value) => {
-                            record.happened(Timestamp(value.signed().saturating_mul(1000)))
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            4 => native_histogram(bytes, &series, &mut record)?,
             _ => continue,
         }
         put_extra(&mut record, &[]);
@@ -375,11 +366,32 @@ fn time_series(bytes: &[u8], received: Timestamp, out: &mut Decoded) -> Result<(
     Ok(())
 }
 
+/// A native histogram: its count, its sum and their mean; its buckets are not read.
+fn native_histogram(bytes: &[u8], series: &Series, record: &mut Record) -> Result<(), WireError> {
+    let (mut count, mut sum, mut millis) = (0.0, 0.0, 0);
+    for field in Fields::new(bytes) {
+        match field? {
+            (1, value @ Wire::Varint(_)) => count = value.number() as f64,
+            (2, value @ Wire::Fixed64(_)) => count = value.float(),
+            (3, value) => sum = value.float(),
+            (15, value) => millis = value.signed(),
+            _ => {}
+        }
+    }
+    let mean = if count > 0.0 { sum / count } else { 0.0 };
+    put_series(record, "metric", series, Some(Value::Float(mean)));
+    record.put("metric.type", "histogram");
+    record.put("count", number(count));
+    record.put("sum", Value::Float(sum));
+    record.happened(Timestamp(millis.saturating_mul(1000)));
+    Ok(())
+}
+
+/// A sample's value, none where its series became stale, and its time.
 fn remote_sample(
     bytes: &[u8],
     (value_at, time_at): (u32, u32),
-    record: &mut Record,
-) -> Result<(), WireError> {
+) -> Result<(Option<Value>, Timestamp), WireError> {
     // Zeros are left out on the wire.
     let mut value = Wire::Fixed64(0);
     let mut millis = 0;
@@ -390,13 +402,8 @@ fn remote_sample(
             _ => {}
         }
     }
-    if value.number() == STALE {
-        record.put("stale", Value::Bool(true));
-    } else {
-        record.put(key::VALUE, number(value.float()));
-    }
-    record.happened(Timestamp(millis.saturating_mul(1000)));
-    Ok(())
+    let value = (value.number() != STALE).then(|| number(value.float()));
+    Ok((value, Timestamp(millis.saturating_mul(1000))))
 }
 
 fn label(bytes: &[u8]) -> Result<(String, String), WireError> {
@@ -423,7 +430,7 @@ mod tests {
     #[test]
     fn scraped_text_becomes_samples_and_exemplars() {
         let body = "# HELP http_requests_total Requests\n# TYPE http_requests_total counter\n\
-            http_requests_total{method=\"post\",path=\"C:\\\\a \\\"b\\\"\\n\"} 1027 1763604000125\n\
+            http_requests_total{method=\"post\",kind=\"k\",path=\"C:\\\\a \\\"b\\\"\\n\"} 1027 1763604000125\n\
             # TYPE took histogram\n# UNIT took seconds\n\
             took_bucket{le=\"+Inf\"} 3 # {trace_id=\"abc\"} 0.67 1763604000.5\n\
             temp -Inf\nbroken{a=\"b\nno_value\nx 1 2 3\n{\"utf8.name\",a=\"b\"} 1.5\n# EOF\n";
@@ -449,6 +456,8 @@ mod tests {
         assert_eq!(first.get("value"), Some(&Value::Integer(1027)));
         assert_eq!(first.get("service.name"), Some(&"web".into()));
         assert_eq!(first.get("metric.type"), Some(&"counter".into()));
+        assert_eq!(first.get("label.kind"), Some(&"k".into()));
+        assert_eq!(first.get("kind"), Some(&"metric".into()));
         assert_eq!(out.events[1].get("unit"), Some(&"seconds".into()));
         assert_eq!(out.events[2].get("kind"), Some(&"exemplar".into()));
         assert_eq!(out.events[2].get("trace_id"), Some(&"abc".into()));

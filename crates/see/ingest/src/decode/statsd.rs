@@ -49,6 +49,7 @@ fn metric(line: &str, received: Timestamp, out: &mut Decoded) -> Result<(), &'st
     }
     template.put_text(key::NAME, name);
     template.put("metric.type", kind);
+    template.protect();
     for tag in name_tags {
         put_tag(&mut template, tag, '=');
     }

@@ -143,6 +143,7 @@ pub fn message(bytes: &[u8], number: u32) -> Result<Option<&[u8]>, WireError> {
 
 /// Puts the `KeyValue`s of a repeated field.
 pub fn attributes(bytes: &[u8], number: u32, record: &mut Record) -> Result<(), WireError> {
+    record.protect();
     for field in Fields::new(bytes) {
         match field? {
             (found, Wire::Bytes(pair)) if found == number => key_value(pair, "", 0, record)?,
