@@ -29,6 +29,6 @@ pub use check::{Problem, check};
 pub use json::from_json;
 pub use predicate::Predicate;
 pub use resolve::{Plan, resolve};
-pub use run::{Limits, Source, Stores, Watch, run};
+pub use run::{Asking, Limits, Source, Stores, run};
 pub use text::{TextError, parse, print};
 pub use waterfall::Waterfall;

@@ -96,26 +96,31 @@ pub fn groups(
     query: &ResolvedQuery,
     totals: Option<&Totals>,
 ) -> Vec<Vec<Cell>> {
+    let steps: Vec<usize> = select
+        .outputs
+        .iter()
+        .map(|(_, column)| heatmap_steps(rows, *column))
+        .collect();
     let mut out = Vec::with_capacity(rows.data.len());
     for row in &rows.data {
         let mut part = 0;
-        let cells = select.outputs.iter().map(|(output, column)| {
+        let outputs = select.outputs.iter().zip(&steps);
+        let cells = outputs.map(|((output, column), steps)| {
             let json = row.get(*column).unwrap_or(&Json::Null);
             match output {
                 Output::Time => Cell::Value(Value::Text(Timestamp(integer(json)).to_string())),
                 Output::Key => typed(text(json)).map_or(Cell::Null, Cell::Value),
                 Output::Whole => Cell::Value(Value::Integer(integer(json))),
                 Output::Number => float(number(json)),
-                Output::Per(seconds) => float(number(json) / seconds),
                 Output::Quantile { place } => {
                     let bin = list(json).get(*place).map_or(f64::NAN, number);
-                    // The average of no values is none, whatever the server's default.
                     float(bins::middle(bin))
                 }
-                Output::Bins => bins_of(json),
+                Output::Bins => bins_of(json, *steps),
                 Output::Part => {
                     let bucket = query.bucket.and(row.first()).map_or(0, integer);
                     let whole = totals.and_then(|totals| totals.get(bucket, part));
+                    let whole = whole.filter(|whole| *whole != 0.0);
                     part += 1;
                     float(whole.map_or(f64::NAN, |whole| number(json) * 100.0 / whole))
                 }
@@ -133,17 +138,36 @@ fn float(number: f64) -> Cell {
     }
 }
 
-fn bins_of(json: &Json) -> Cell {
+/// Bins of a cell and their counts, lowest first.
+fn pairs(json: &Json) -> Vec<(f64, u64)> {
     let both = list(json);
     let (Some(bins), Some(counts)) = (both.first(), both.get(1)) else {
-        return Cell::Null;
+        return Vec::new();
     };
     let pairs = list(bins).iter().zip(list(counts));
-    let pairs = pairs.map(|(bin, count)| {
-        let count = u64::try_from(integer(count)).unwrap_or(0);
-        (bins::lower(number(bin)), count)
-    });
-    Cell::Bins(pairs.collect())
+    let count = |json: &Json| u64::try_from(integer(json)).unwrap_or(0);
+    let mut pairs: Vec<(f64, u64)> = pairs.map(|(bin, n)| (number(bin), count(n))).collect();
+    pairs.sort_by(|left, right| left.0.total_cmp(&right.0));
+    pairs
+}
+
+/// Steps a doubling with which all rows' bins together are few enough.
+fn heatmap_steps(rows: &Rows, column: usize) -> usize {
+    let cells = rows.data.iter().filter_map(|row| row.get(column));
+    let all: Vec<f64> = cells.flat_map(pairs).map(|(bin, _)| bin).collect();
+    bins::steps(&all)
+}
+
+fn bins_of(json: &Json, steps: usize) -> Cell {
+    let mut coarse: Vec<(f64, u64)> = Vec::new();
+    for (bin, count) in pairs(json) {
+        let bound = bins::lower(bin, steps);
+        match coarse.last_mut() {
+            Some((last, sum)) if *last == bound => *sum += count,
+            _ => coarse.push((bound, count)),
+        }
+    }
+    Cell::Bins(coarse)
 }
 
 /// The wholes that parts are parts of, by bucket.
@@ -173,7 +197,6 @@ pub fn empty_row(query: &ResolvedQuery) -> Vec<Cell> {
     let cell = |calc: &Calc| match calc.op {
         CalcOp::Count | CalcOp::Distinct => Cell::Value(Value::Integer(0)),
         CalcOp::Rate => Cell::Value(Value::Float(0.0)),
-        CalcOp::Heatmap => Cell::Bins(Vec::new()),
         _ => Cell::Null,
     };
     query.calcs.iter().map(cell).collect()

@@ -78,9 +78,12 @@ impl ClickHouse {
         cancel: &CancellationToken,
     ) -> Result<Answer, ClickHouseError> {
         let (events, stats) = self.events(query, cancel).await?;
-        let keys: BTreeSet<&String> = events
-            .iter()
-            .flat_map(|event| event.attributes.iter().map(|(key, _)| key))
+        // In the order in which they first occur, as the embedded store has them.
+        let mut seen = BTreeSet::new();
+        let all = events.iter().flat_map(|event| &event.attributes);
+        let keys: Vec<&String> = all
+            .map(|(key, _)| key)
+            .filter(|key| seen.insert(*key))
             .collect();
         let mut columns = vec![Column {
             name: TIME_COLUMN.to_owned(),

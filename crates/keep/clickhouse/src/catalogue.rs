@@ -41,8 +41,7 @@ impl ClickHouse {
             };
             format!("if({has}, [{}], emptyArrayString())", literal::text(name))
         });
-        let arrays = ["text", "number", "bool"]
-            .map(|kind| format!("arrayMap(k -> toString(k), {kind}_keys)"));
+        let arrays = ["text", "number", "bool"].map(|kind| format!("{kind}_keys"));
         let sql = format!(
             "SELECT DISTINCT arrayJoin(arrayConcat({})) AS name FROM (SELECT * FROM {} WHERE {} LIMIT {SAMPLE_ROWS}) AS e ORDER BY name LIMIT {KEYS_MAX}",
             list(hot.chain(arrays)),

@@ -33,8 +33,10 @@ pub fn condition(
             }
         }
         Test::Matches(pattern) => {
-            // In ClickHouse the dot is also an end of line unless it is told.
-            let pattern = literal::text(&format!("(?-s){pattern}"));
+            // In ClickHouse the dot is also an end of line unless it is told. The oldest
+            // servers look for plain letters of a pattern first, in their case and whatever
+            // `(?i)` says, but not within brackets.
+            let pattern = literal::text(&format!("(?-s)(?:{pattern})"));
             format!("({} AND match({}, {pattern}))", key.has_text, key.text)
         }
     })

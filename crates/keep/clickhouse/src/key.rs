@@ -21,6 +21,9 @@ pub struct Key {
     pub has_truth: String,
     /// All in one text: `t` and the text, `i` or `f` and the number, `b0`, `b1`; empty if absent.
     pub typed: String,
+    /// As `typed`, but numbers that are the same are one, whether they came as whole ones or
+    /// not: what groups are told apart by.
+    pub grouped: String,
 }
 
 impl Key {
@@ -38,8 +41,8 @@ impl Key {
         if lookup.is_qualified(name) {
             return Self::of_typed(&joined);
         }
-        let own = Self::own(name);
-        Self::of_typed(&format!("if({}, {}, {joined})", own.present, own.typed))
+        // The join brings its own side's value along, so that it is written once.
+        Self::of_typed(&format!("if(o_{index} != '', o_{index}, {joined})"))
     }
 
     /// The event's own key.
@@ -80,7 +83,17 @@ impl Key {
         let typed = format!(
             "multiIf({has_text}, concat('t', {text}), {has_number}, {digits}, {has_truth}, if({truth} = 1, 'b1', 'b0'), '')"
         );
+        let is_whole = format!("abs({number}) < {EXACT_MAX} AND floor({number}) = {number}");
+        let same = format!(
+            "multiIf({}, concat('i', toString({})), {is_whole}, concat('i', toString(toInt64({small}))), concat('f', toString({number})))",
+            has("exact"),
+            at("exact"),
+        );
+        let grouped = format!(
+            "multiIf({has_text}, concat('t', {text}), {has_number}, {same}, {has_truth}, if({truth} = 1, 'b1', 'b0'), '')"
+        );
         Self {
+            grouped,
             present: format!("({has_text} OR {has_number} OR {has_truth})"),
             text,
             has_text,
@@ -95,7 +108,12 @@ impl Key {
     fn of_typed(typed: &str) -> Self {
         let kind = format!("substring({typed}, 1, 1)");
         let rest = format!("substring({typed}, 2)");
+        let float = format!("toFloat64OrZero({rest})");
+        let small = format!("if(abs({float}) <= {EXACT_MAX}, {float}, 0)");
         Self {
+            grouped: format!(
+                "if({kind} = 'f' AND abs({float}) < {EXACT_MAX} AND floor({float}) = {float}, concat('i', toString(toInt64({small}))), {typed})"
+            ),
             present: format!("({typed} != '')"),
             text: format!("if({kind} = 't', {rest}, '')"),
             has_text: format!("({kind} = 't')"),

@@ -20,6 +20,13 @@ struct Names {
     database: String,
 }
 
+/// The statement that makes the table of one server's events.
+pub fn create_table(database: &str) -> String {
+    create_events(&Names {
+        database: literal::name(database),
+    })
+}
+
 fn create_events(names: &Names) -> String {
     let columns = columns();
     let columns = columns

@@ -6,7 +6,7 @@ use crate::condition::{condition, failed};
 use crate::encode::hour;
 use crate::error::ClickHouseError;
 use crate::key::Key;
-use crate::layout::columns;
+use crate::layout::{Hot, columns, hot};
 use crate::literal::{self, list};
 use andon_model::query::{Calc, CalcOp};
 use andon_model::time::Timestamp;
@@ -44,8 +44,6 @@ pub enum Output {
     Whole,
     /// A number; not a number where there is nothing.
     Number,
-    /// A number to divide by this.
-    Per(f64),
     /// One of the bins of a column with several of them.
     Quantile {
         /// Which of them.
@@ -106,7 +104,10 @@ fn rows(query: &ResolvedQuery, from: &Tables) -> Result<Rows, ClickHouseError> {
     }
     // The oldest servers look for this column only where it stands outside of a lambda.
     joined.push(format!("at_us >= {}", literal::integer(query.from.0)));
-    let all = list(columns().iter().map(|(name, _)| literal::name(name)));
+    let all = columns().into_iter().map(|(name, _)| literal::name(&name));
+    let own_typed = lookup.take.iter().enumerate();
+    let own_typed = own_typed.map(|(index, key)| format!("{} AS o_{index}", Key::own(key).typed));
+    let all = list(all.chain(own_typed));
     let source = format!(
         "(SELECT {all}, {} AS j_on FROM {} WHERE {}) AS e ANY LEFT JOIN ({}) AS j USING j_on",
         Key::displayed(&lookup.on),
@@ -165,8 +166,8 @@ pub fn groups(query: &ResolvedQuery, from: &Tables) -> Result<Select, ClickHouse
         group_by.push("t".to_owned());
     }
     for (index, key) in query.group_by.iter().enumerate() {
-        let typed = Key::named(key, lookup).typed;
-        writer.column(format!("{typed} AS g{index}"), Output::Key);
+        let grouped = Key::named(key, lookup).grouped;
+        writer.column(format!("{grouped} AS g{index}"), Output::Key);
         group_by.push(format!("g{index}"));
     }
     for calc in &query.calcs {
@@ -202,13 +203,17 @@ fn bucket_of(query: &ResolvedQuery, width_us: u128) -> String {
     format!("intDiv({moment}, {width}) * {width}")
 }
 
-/// Seconds that a rate is over.
-fn seconds(query: &ResolvedQuery) -> f64 {
+/// Seconds that a rate is over: of the bucket as far as it is asked for, or of the whole time.
+fn seconds(query: &ResolvedQuery) -> String {
+    let (from, to) = (literal::integer(query.from.0), literal::integer(query.to.0));
     let span = match query.bucket {
-        Some(bucket) => bucket,
-        None => query.to.since(query.from),
+        None => format!("{to} - {from}"),
+        Some(bucket) => {
+            let width = literal::integer(i64::try_from(bucket.as_micros()).unwrap_or(i64::MAX));
+            format!("least(t + {width}, {to}) - greatest(t, {from})")
+        }
     };
-    span.as_secs_f64().max(1e-6)
+    format!("(({span}) / 1000000)")
 }
 
 #[derive(Default)]
@@ -234,16 +239,16 @@ impl Writer {
         let (sql, output) = match (calc.op, &key) {
             (CalcOp::Count, None) => ("count()".to_owned(), Output::Whole),
             (CalcOp::Count, Some(key)) => (format!("countIf({})", key.present), Output::Whole),
-            (CalcOp::Rate, None) => ("count()".to_owned(), Output::Per(seconds(query))),
+            (CalcOp::Rate, None) => (format!("count() / {}", seconds(query)), Output::Number),
             (CalcOp::Rate, Some(key)) => (
-                format!("countIf({})", key.present),
-                Output::Per(seconds(query)),
+                format!("countIf({}) / {}", key.present, seconds(query)),
+                Output::Number,
             ),
             (CalcOp::ErrorShare, _) => (format!("countIf({}) / count()", failed()), Output::Number),
             (CalcOp::Percent, None) => ("toFloat64(count())".to_owned(), Output::Part),
-            (CalcOp::Percent, Some(key)) => (filled("sum", &key.number), Output::Part),
+            (CalcOp::Percent, Some(key)) => (added(&key.number), Output::Part),
             (CalcOp::Distinct, Some(key)) => (
-                format!("uniqCombinedIf({}, {})", key.typed, key.present),
+                format!("uniqCombinedIf({}, {})", key.grouped, key.present),
                 Output::Whole,
             ),
             (CalcOp::Sum, Some(key)) => (filled("sum", &key.number), Output::Number),
@@ -314,6 +319,11 @@ fn levels(key: Option<&str>, query: &ResolvedQuery) -> Vec<(CalcOp, f64)> {
     all.into_iter().filter(|(op, _)| asked(*op)).collect()
 }
 
+/// The sum of numbers; zero where there are none.
+fn added(number: &str) -> String {
+    format!("toFloat64(sumIf({number}, NOT isNaN({number})))")
+}
+
 /// An aggregate of numbers that is not a number where there are none.
 fn filled(aggregate: &str, number: &str) -> String {
     let valid = format!("NOT isNaN({number})");
@@ -351,7 +361,12 @@ fn order(query: &ResolvedQuery, calc_sql: &[String]) -> Vec<String> {
             let found = calcs.position(|calc| andon_store::calc_name(calc) == order.column);
             let sql = found.and_then(|index| calc_sql.get(index));
             if let Some(sql) = sql.filter(|sql| !sql.is_empty()) {
-                terms.push(format!("isNaN(toFloat64({sql})), {sql} {way}"));
+                // Quantiles of nothing are zero, which no number's bin is.
+                let none = match sql.ends_with(']') {
+                    true => format!("({sql} = 0 OR isNaN({sql}))"),
+                    false => format!("isNaN(toFloat64({sql}))"),
+                };
+                terms.push(format!("{none}, {sql} {way}"));
             }
         }
     }
@@ -400,7 +415,7 @@ pub fn totals(query: &ResolvedQuery, from: &Tables) -> Result<Option<String>, Cl
             None => format!("toFloat64(count()) AS w{index}"),
             Some(name) => {
                 let number = Key::named(name, lookup).number;
-                format!("{} AS w{index}", filled("sum", &number))
+                format!("{} AS w{index}", added(&number))
             }
         });
     }
@@ -454,10 +469,7 @@ pub fn events(
             )
         }
     };
-    let mut select: Vec<String> = event_columns()
-        .iter()
-        .map(|name| literal::name(name))
-        .collect();
+    let mut select: Vec<String> = event_columns().iter().map(|name| exact(name)).collect();
     if let Some(lookup) = &query.lookup {
         for (index, take) in lookup.take.iter().enumerate() {
             let qualified = format!("{}.{take}", lookup.dataset);
@@ -471,6 +483,16 @@ pub fn events(
         rows.source,
         conditions.join(" AND ")
     ))
+}
+
+/// A column as it is read: floats as texts, of which no reader of JSON rounds the last digit.
+fn exact(name: &str) -> String {
+    let column = literal::name(name);
+    match hot(name) {
+        Some(Hot::Number) => format!("toString({column})"),
+        _ if name == "number_values" => format!("arrayMap(x -> toString(x), {column})"),
+        _ => column,
+    }
 }
 
 /// The columns that make up an event, in their order.

@@ -2,12 +2,13 @@
 //! of their own, which wait for it here.
 
 use super::Source;
-use super::watch::{Limits, RunError, Watch};
+use super::asking::{Asking, RunError};
 use andon_clickhouse::{ClickHouse, ClickHouseError};
 use andon_model::query::Answer;
 use andon_store::ResolvedQuery;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked whether the question is still wanted.
@@ -24,41 +25,47 @@ pub struct ClickHouseSource<'c> {
 }
 
 impl Source for ClickHouseSource<'_> {
-    fn answer(
-        &self,
-        query: &ResolvedQuery,
-        limits: &Limits,
-        watch: &dyn Watch,
-    ) -> Result<Answer, RunError> {
-        let started = watch.now();
-        let outcome = self.runtime.block_on(async {
-            let cancel = CancellationToken::new();
-            let asked = self.clickhouse.ask(query, &cancel);
-            tokio::pin!(asked);
-            loop {
-                tokio::select! {
-                    done = &mut asked => break done,
-                    () = tokio::time::sleep(LOOK_EVERY) => {
-                        let late = watch.now().since(started) >= limits.time_max;
-                        if watch.is_cancelled() || late {
-                            cancel.cancel();
-                        }
+    fn answer(&self, query: &ResolvedQuery, asking: &Asking<'_>) -> Result<Answer, RunError> {
+        self.runtime.block_on(self.wait(query, asking))
+    }
+}
+
+impl ClickHouseSource<'_> {
+    async fn wait(&self, query: &ResolvedQuery, asking: &Asking<'_>) -> Result<Answer, RunError> {
+        let started = Instant::now();
+        let deadline = started + asking.limits.time_max;
+        let stop = CancellationToken::new();
+        let asked = self.clickhouse.ask(query, &stop);
+        tokio::pin!(asked);
+        let outcome = loop {
+            let look = (Instant::now() + LOOK_EVERY).min(deadline);
+            tokio::select! {
+                done = &mut asked => break done,
+                () = tokio::time::sleep_until(look), if !stop.is_cancelled() => {
+                    if asking.cancel.is_cancelled() || Instant::now() >= deadline {
+                        stop.cancel();
                     }
                 }
             }
-        });
-        outcome.map_err(|error| match error {
-            ClickHouseError::Cancelled if watch.is_cancelled() => RunError::Cancelled,
-            ClickHouseError::Cancelled => RunError::Failed {
-                label: "ClickHouse".to_owned(),
-                reason: format!("no answer within {:?}", limits.time_max),
-                help: "ask for a shorter time, or allow more".to_owned(),
-            },
-            error => RunError::Failed {
-                label: "ClickHouse".to_owned(),
-                reason: error.to_string(),
-                help: error.help().to_owned(),
-            },
-        })
+        };
+        let failed = |reason: String, help: &str| RunError::Failed {
+            label: "ClickHouse".to_owned(),
+            reason,
+            help: help.to_owned(),
+        };
+        match outcome {
+            Ok(mut answer) => {
+                answer.stats.elapsed_ms = started.elapsed().as_secs_f64() * 1_000.0;
+                Ok(answer)
+            }
+            Err(ClickHouseError::Cancelled) if asking.cancel.is_cancelled() => {
+                Err(RunError::Cancelled)
+            }
+            Err(ClickHouseError::Cancelled) => Err(failed(
+                format!("no answer within {:?}", asking.limits.time_max),
+                "ask for a shorter time, or allow more",
+            )),
+            Err(error) => Err(failed(error.to_string(), error.help())),
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! how many percent it changed.
 
 use super::Source;
-use super::watch::{Limits, RunError, Watch};
+use super::asking::{Asking, RunError};
 use crate::resolve::Plan;
 use andon_model::event::Value;
 use andon_model::query::{Answer, Cell, Column, ColumnKind, LIMIT_MAX};
@@ -18,18 +18,17 @@ pub(super) fn run(
     plan: &Plan,
     before: Duration,
     source: &dyn Source,
-    limits: &Limits,
-    watch: &dyn Watch,
+    asking: &Asking<'_>,
 ) -> Result<Answer, RunError> {
     let limit = plan.query.limit;
     let mut query = plan.query.clone();
     // Which rows come first may depend on both times, so neither is cut before they meet.
     query.limit = LIMIT_MAX;
-    let now = source.answer(&query, limits, watch)?;
+    let now = source.answer(&query, asking)?;
     query.from = query.from - before;
     query.to = query.to - before;
     query.exemplars = 0;
-    let earlier = source.answer(&query, limits, watch)?;
+    let earlier = source.answer(&query, &asking.besides(now.stats.elapsed_ms))?;
     let mut answer = beside(now, earlier, before);
     let order = match plan.compare_order.is_empty() {
         true => &plan.query.order_by,
@@ -96,6 +95,7 @@ fn beside(now: Answer, earlier: Answer, before: Duration) -> Answer {
     let mut stats = now.stats;
     stats.rows_scanned += earlier.stats.rows_scanned;
     stats.bytes_scanned += earlier.stats.bytes_scanned;
+    stats.elapsed_ms += earlier.stats.elapsed_ms;
     Answer {
         columns,
         rows,

@@ -1,29 +1,28 @@
 //! What a store must be able to do to be asked together with others.
 
+use super::asking::Limits;
 use andon_model::event::Event;
 use andon_model::query::Answer;
-use andon_store::ResolvedQuery;
+use andon_store::{Cancel, ResolvedQuery};
 
 /// What one store found out, in a form that adds up.
-pub trait Partial: Sized + Send {
-    /// Takes in what another store, or the same one for another stretch of time, found out.
-    /// Returns whether all of it found room.
-    fn merge(&mut self, other: Self, query: &ResolvedQuery) -> bool;
-    /// The answer as it stands: ordered, limited, shares and rates worked out over all of the
-    /// time that `query` asks for.
-    fn answer(&self, query: &ResolvedQuery) -> Answer;
+pub trait Partial: Clone + Send {
+    /// Takes in what another store found out.
+    fn merge(&mut self, other: Self);
+    /// The answer as it stands: ordered, limited, shares worked out.
+    fn answer(self, query: &ResolvedQuery) -> Answer;
     /// Raw events that were found, where the question asks for them.
-    fn events(&self) -> Vec<Event>;
-    /// How many raw events were found.
-    fn event_count(&self) -> usize;
+    fn events_mut(&mut self) -> &mut Vec<Event>;
+    /// Milliseconds that it took.
+    fn elapsed_ms(&self) -> f64;
 }
 
 /// Why a store did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScanError {
-    /// It was told to stop.
-    #[error("stopped")]
-    Stopped,
+pub enum DatasetError {
+    /// It was called off.
+    #[error("called off")]
+    Cancelled,
     /// It could not.
     #[error("{reason}")]
     Failed {
@@ -34,18 +33,22 @@ pub enum ScanError {
     },
 }
 
-/// A store that can be asked in parts.
+/// Hears what a store has found so far, and which share of its work that is.
+pub type OnEarly<'a, P> = &'a mut dyn FnMut(&P, f64);
+
+/// A store that can be asked together with others.
 pub trait Dataset: Sync {
     /// Its kind of partial answer.
     type Partial: Partial;
     /// What people know it as: the keeper's name.
     fn label(&self) -> String;
-    /// Looks through the events between `query.from` and `query.to`, holding at most
-    /// `bytes_max` bytes of what it finds, and looks now and then whether to go on.
+    /// Looks through the events that a question is about, within the limits; what a limit
+    /// leaves out makes the answer partial.
     fn scan(
         &self,
         query: &ResolvedQuery,
-        bytes_max: u64,
-        go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Self::Partial, ScanError>;
+        limits: &Limits,
+        cancel: &Cancel,
+        early: Option<OnEarly<'_, Self::Partial>>,
+    ) -> Result<Self::Partial, DatasetError>;
 }

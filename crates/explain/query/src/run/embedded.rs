@@ -1,1 +1,74 @@
-//! The embedded store as one to ask.
+//! The embedded store of a keeper as one to ask.
+
+use super::asking::Limits;
+use super::dataset::{Dataset, DatasetError, OnEarly, Partial};
+use andon_model::event::Event;
+use andon_model::query::Answer;
+use andon_store::{Budget, Cancel, PartialAnswer, ResolvedQuery, ScanError, Store};
+use std::time::Duration;
+
+/// Time between two early answers.
+const EARLY_EVERY: Duration = Duration::from_millis(500);
+
+/// A store and the name of the keeper that has it.
+pub struct Embedded<'s> {
+    /// The keeper's name.
+    pub label: String,
+    /// Its store.
+    pub store: &'s Store,
+}
+
+impl Partial for PartialAnswer {
+    fn merge(&mut self, other: Self) {
+        PartialAnswer::merge(self, other);
+    }
+    fn answer(self, query: &ResolvedQuery) -> Answer {
+        self.finish(query)
+    }
+    fn events_mut(&mut self) -> &mut Vec<Event> {
+        &mut self.events
+    }
+    fn elapsed_ms(&self) -> f64 {
+        self.stats.elapsed_ms
+    }
+}
+
+impl Dataset for Embedded<'_> {
+    type Partial = PartialAnswer;
+
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn scan(
+        &self,
+        query: &ResolvedQuery,
+        limits: &Limits,
+        cancel: &Cancel,
+        early: Option<OnEarly<'_, PartialAnswer>>,
+    ) -> Result<PartialAnswer, DatasetError> {
+        let budget = Budget {
+            time: limits.time_max,
+            memory_bytes: limits.bytes_max,
+            threads: limits.threads,
+            progress_every: EARLY_EVERY,
+        };
+        let outcome = match early {
+            None => self.store.scan(query, cancel, &budget),
+            Some(early) => {
+                self.store
+                    .scan_with(query, cancel, &budget, &mut |partial, progress| {
+                        let share = progress.done as f64 / progress.total.max(1) as f64;
+                        early(partial, share);
+                    })
+            }
+        };
+        outcome.map_err(|error| match error {
+            ScanError::Cancelled => DatasetError::Cancelled,
+            error => DatasetError::Failed {
+                reason: error.to_string(),
+                help: "ask for less at once".to_owned(),
+            },
+        })
+    }
+}

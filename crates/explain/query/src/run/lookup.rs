@@ -1,74 +1,131 @@
-//! What a join looks up: the other dataset's rows, read before the question itself.
+//! What a join looks up: the other dataset's rows, read before the question itself, newest
+//! first, page by page.
 
+use super::asking::{Asking, RunError};
 use super::dataset::{Dataset, Partial};
 use super::stores::Stores;
-use super::watch::{Limits, RunError};
-use andon_model::event::Event;
+use andon_model::event::{Event, Value};
+use andon_model::query::LIMIT_MAX;
 use andon_model::time::Timestamp;
-use andon_store::{Condition, LookupRow, ResolvedQuery, Test};
+use andon_store::{Condition, Lookup, LookupRow, ResolvedQuery, Test};
 use std::collections::BTreeMap;
 
-/// Rows of the other dataset that are read, newest first. Twice as many would be some 100 MB.
-pub const LOOKUP_ROWS_MAX: usize = 200_000;
+/// Pages of the other dataset that are read, of [`LIMIT_MAX`] rows each: a million rows.
+const PAGES_MAX: usize = 10;
+/// Rows that are kept at most, after those that say nothing new are left out; some 50 MB.
+pub const LOOKUP_ROWS_MAX: usize = 250_000;
 
-/// Fills in the rows of a question's lookup. Says what is missing, if anything is.
+/// A lookup with its rows.
+pub(super) struct Filled {
+    pub lookup: Lookup,
+    pub notes: Vec<String>,
+    pub elapsed_ms: f64,
+}
+
+type Rows = BTreeMap<String, Vec<LookupRow>>;
+
+/// Reads the rows of a lookup. However long ago it was said what kernel a host runs, it holds
+/// until something else is; so all of the time before `to` counts.
 pub(super) fn fill<D: Dataset>(
-    query: &mut ResolvedQuery,
+    lookup: &Lookup,
+    to: Timestamp,
     stores: &Stores<'_, D>,
-    limits: &Limits,
-    go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<String>, RunError> {
-    let Some(lookup) = &mut query.lookup else {
-        return Ok(Vec::new());
+    asking: &Asking<'_>,
+) -> Result<Filled, RunError> {
+    let mut filled = Filled {
+        lookup: lookup.clone(),
+        notes: Vec::new(),
+        elapsed_ms: 0.0,
     };
-    // However long ago it was said what kernel a host runs, it holds until something else is.
-    let mut other = ResolvedQuery::new(&lookup.dataset, Timestamp(i64::MIN), query.to);
-    other.limit = LOOKUP_ROWS_MAX;
-    other.filters = vec![Condition {
+    let mut query = ResolvedQuery::new(&lookup.dataset, Timestamp(i64::MIN), to);
+    query.limit = LIMIT_MAX;
+    query.filters = vec![Condition {
         key: lookup.on.clone(),
         test: Test::Exists,
     }];
-    let scanned = stores.scan(&other, limits, go_on)?;
-    let mut notes = scanned.notes;
-    let events = scanned
-        .partial
-        .map(|partial| partial.events())
-        .unwrap_or_default();
-    if events.len() >= LOOKUP_ROWS_MAX {
-        let oldest = events
-            .iter()
-            .map(|event| event.at)
-            .min()
-            .unwrap_or_default();
-        notes.push(format!(
-            "only the newest {LOOKUP_ROWS_MAX} rows of {}, since {oldest}, were looked up",
-            lookup.dataset
-        ));
+    let mut all = Rows::new();
+    for page in 1.. {
+        let besides = asking.besides(filled.elapsed_ms);
+        let (mut partial, missing) = stores.scan(&query, &besides)?;
+        filled.elapsed_ms += partial.elapsed_ms();
+        for note in missing {
+            if !filled.notes.contains(&note) {
+                filled.notes.push(note);
+            }
+        }
+        let events = std::mem::take(partial.events_mut());
+        let count = events.len();
+        let oldest = events.iter().map(|event| event.at).min();
+        all = before(rows(events, &lookup.on, &lookup.take), all);
+        let Some(oldest) = oldest.filter(|_| count >= LIMIT_MAX) else {
+            break;
+        };
+        let kept: usize = all.values().map(Vec::len).sum();
+        let stuck = oldest.0 + 1 >= query.to.0;
+        if page >= PAGES_MAX || kept >= LOOKUP_ROWS_MAX || stuck {
+            filled.notes.push(format!(
+                "only rows of {} since {oldest} were looked up; there are more",
+                lookup.dataset
+            ));
+            break;
+        }
+        query.to = Timestamp(oldest.0 + 1);
     }
-    if scanned.stopped {
-        notes.push(format!("{} was not read to its end", lookup.dataset));
+    filled.lookup.rows = all;
+    Ok(filled)
+}
+
+/// Rows of an older stretch of time put before those of a newer one.
+fn before(mut older: Rows, newer: Rows) -> Rows {
+    for (name, rows) in newer {
+        let known = older.entry(name).or_default();
+        for row in rows {
+            add(known, row);
+        }
     }
-    lookup.rows = rows(events, &lookup.on, &lookup.take);
-    Ok(notes)
+    older
 }
 
 /// Rows by the displayed value of `on`, oldest first; one that says the same as the one
 /// before it is left out.
-pub fn rows(mut events: Vec<Event>, on: &str, take: &[String]) -> BTreeMap<String, Vec<LookupRow>> {
+pub fn rows(mut events: Vec<Event>, on: &str, take: &[String]) -> Rows {
     events.sort_by_key(|event| event.at);
-    let mut rows: BTreeMap<String, Vec<LookupRow>> = BTreeMap::new();
+    let mut rows = Rows::new();
     for event in events {
         let Some(value) = event.get(on) else { continue };
         let row = LookupRow {
             at: event.at,
             values: take.iter().map(|key| event.get(key).cloned()).collect(),
         };
-        let known = rows.entry(value.to_string()).or_default();
-        if known.last().is_none_or(|last| last.values != row.values) {
-            known.push(row);
-        }
+        add(rows.entry(value.to_string()).or_default(), row);
     }
     rows
+}
+
+/// Gives an event what the join brings: `<dataset>.<key>`, and `<key>` where it has none of
+/// that name.
+pub fn widen(event: &mut Event, lookup: &Lookup) {
+    let on = event.get(&lookup.on).map(Value::to_string);
+    let Some(rows) = on.and_then(|on| lookup.rows.get(&on)) else {
+        return;
+    };
+    let last = rows.iter().rev().find(|row| row.at <= event.at);
+    let Some(row) = last.or(rows.first()) else {
+        return;
+    };
+    for (key, value) in lookup.take.iter().zip(&row.values) {
+        let Some(value) = value else { continue };
+        if event.get(key).is_none() {
+            event.set(key, value.clone());
+        }
+        event.set(&format!("{}.{key}", lookup.dataset), value.clone());
+    }
+}
+
+fn add(known: &mut Vec<LookupRow>, row: LookupRow) {
+    if known.last().is_none_or(|last| last.values != row.values) {
+        known.push(row);
+    }
 }
 
 #[cfg(test)]
@@ -76,20 +133,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_changes_are_kept_oldest_first() {
+    fn only_changes_are_kept_oldest_first_also_over_pages() {
         let host = |at: i64, kernel: &str| {
             Event::new(Timestamp(at))
                 .with("host", "a")
                 .with("kernel", kernel)
         };
-        let events = vec![
+        let read = |events: Vec<Event>| rows(events, "host", &["kernel".to_owned()]);
+        let newer = vec![
             host(30, "6.2"),
             host(10, "6.1"),
             host(20, "6.1"),
             Event::new(Timestamp(5)),
         ];
-        let rows = rows(events, "host", &["kernel".to_owned()]);
-        let at: Vec<i64> = rows["a"].iter().map(|row| row.at.0).collect();
-        assert_eq!(at, [10, 30]);
+        let all = before(read(vec![host(1, "6.0"), host(2, "6.1")]), read(newer));
+        let at: Vec<i64> = all["a"].iter().map(|row| row.at.0).collect();
+        assert_eq!(at, [1, 2, 30]);
     }
 }

@@ -8,9 +8,10 @@ use andon_model::query::*;
 use andon_model::time::Timestamp;
 use andon_query::predicate::Predicate;
 use andon_query::run::compare::sort;
-use andon_query::run::{Dataset, Partial, ScanError};
+use andon_query::run::dataset::OnEarly;
+use andon_query::run::{Dataset, DatasetError, Limits, Partial};
 use andon_query::waterfall::failed;
-use andon_store::{Direction, Lookup, Order, ResolvedQuery};
+use andon_store::{Cancel, Direction, Lookup, Order, ResolvedQuery};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,17 +48,15 @@ impl Dataset for Naive {
     fn scan(
         &self,
         query: &ResolvedQuery,
-        _: u64,
-        go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Found, ScanError> {
+        _: &Limits,
+        cancel: &Cancel,
+        mut early: Option<OnEarly<'_, Found>>,
+    ) -> Result<Found, DatasetError> {
         if self.broken {
-            return Err(ScanError::Failed {
+            return Err(DatasetError::Failed {
                 reason: "its disk is gone".into(),
                 help: "replace it".into(),
             });
-        }
-        if !go_on() {
-            return Err(ScanError::Stopped);
         }
         let predicate = Predicate::new(&query.filters).unwrap();
         let events = self
@@ -65,14 +64,30 @@ impl Dataset for Naive {
             .get(&query.dataset)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let in_time = events
-            .iter()
-            .filter(|event| query.from <= event.at && event.at < query.to);
-        let joined = in_time.map(|event| (event, joined(event, query.lookup.as_ref())));
-        let matching = joined.filter(|(_, wide)| predicate.matches(wide));
-        Ok(Found {
-            events: matching.map(|(_, wide)| wide).collect(),
-        })
+        let mut found = Found { events: Vec::new() };
+        let part = events.len().div_ceil(4).max(1);
+        for (index, part) in events.chunks(part).enumerate() {
+            if cancel.is_cancelled() {
+                return Err(DatasetError::Cancelled);
+            }
+            let in_time = part
+                .iter()
+                .filter(|event| query.from <= event.at && event.at < query.to);
+            for event in in_time {
+                let wide = joined(event, query.lookup.as_ref());
+                if predicate.matches(&wide) {
+                    found.events.push(if query.wants_events() {
+                        event.clone()
+                    } else {
+                        wide
+                    });
+                }
+            }
+            if let Some(early) = &mut early {
+                early(&found, (index + 1) as f64 / 4.0);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -100,17 +115,16 @@ fn joined(event: &Event, lookup: Option<&Lookup>) -> Event {
 }
 
 impl Partial for Found {
-    fn merge(&mut self, other: Self, _: &ResolvedQuery) -> bool {
+    fn merge(&mut self, other: Self) {
         self.events.extend(other.events);
-        true
     }
-    fn event_count(&self) -> usize {
-        self.events.len()
+    fn elapsed_ms(&self) -> f64 {
+        0.0
     }
-    fn events(&self) -> Vec<Event> {
-        self.events.clone()
+    fn events_mut(&mut self) -> &mut Vec<Event> {
+        &mut self.events
     }
-    fn answer(&self, query: &ResolvedQuery) -> Answer {
+    fn answer(self, query: &ResolvedQuery) -> Answer {
         if query.wants_events() {
             return raw(&self.events, query);
         }
@@ -126,7 +140,7 @@ impl Partial for Found {
                 cells.push(Cell::Value(Value::Text(Timestamp(begin).to_string())));
             }
             cells.extend(query.group_by.iter().map(|key| match event.get(key) {
-                Some(value) => Cell::Value(value.clone()),
+                Some(value) => Cell::Value(grouped(value)),
                 None => Cell::Null,
             }));
             let name = cells.iter().map(|cell| format!("{cell:?}")).collect();
@@ -151,7 +165,14 @@ impl Partial for Found {
                     CalcOp::Percent => self.events.iter().filter(same_bucket).collect(),
                     _ => Vec::new(),
                 };
-                row.push(work_out(calc, events, &whole, query));
+                let begin = match (query.bucket, events.first()) {
+                    (Some(bucket), Some(event)) => {
+                        let width = bucket.as_micros() as i64;
+                        Some(event.at.0.div_euclid(width) * width)
+                    }
+                    _ => None,
+                };
+                row.push(work_out(calc, events, &whole, (query, begin)));
             }
             rows.push(row);
         }
@@ -191,6 +212,16 @@ impl Partial for Found {
     }
 }
 
+/// Numbers that are the same are one group, whatever their type.
+fn grouped(value: &Value) -> Value {
+    match value {
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            Value::Integer(*number as i64)
+        }
+        other => other.clone(),
+    }
+}
+
 fn raw(events: &[Event], query: &ResolvedQuery) -> Answer {
     let mut events: Vec<&Event> = events.iter().collect();
     events.sort_by_key(|event| event.at);
@@ -227,7 +258,12 @@ fn raw(events: &[Event], query: &ResolvedQuery) -> Answer {
     }
 }
 
-fn work_out(calc: &Calc, events: &[&Event], whole: &[&Event], query: &ResolvedQuery) -> Cell {
+fn work_out(
+    calc: &Calc,
+    events: &[&Event],
+    whole: &[&Event],
+    (query, begin): (&ResolvedQuery, Option<i64>),
+) -> Cell {
     let values = |events: &[&Event]| -> Vec<Value> {
         let key = calc.key.as_deref();
         let found = events.iter().filter_map(|event| event.get(key?).cloned());
@@ -251,15 +287,25 @@ fn work_out(calc: &Calc, events: &[&Event], whole: &[&Event], query: &ResolvedQu
     };
     let own = numbers(events);
     let sum = |numbers: &[f64]| (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>());
+    // Between which two numbers it lies: which rank a share of a whole is, is a matter of taste.
     let quantile = |share: f64| {
-        let rank = (share * own.len() as f64).ceil().max(1.0) as usize;
-        number(own.get(rank - 1).copied())
+        let last = own.len().checked_sub(1);
+        let Some(last) = last else { return Cell::Null };
+        let low = (share * last as f64).floor() as usize;
+        let high = (share * own.len() as f64).ceil() as usize;
+        Cell::Bins(vec![(own[low.min(last)], 0), (own[high.min(last)], 0)])
     };
     match calc.op {
         CalcOp::Count => whole_number(count),
         CalcOp::Rate => {
-            let span = query.bucket.unwrap_or_else(|| query.to.since(query.from));
-            number(Some(count as f64 / span.as_secs_f64()))
+            let (from, to) = match (begin, query.bucket) {
+                (Some(begin), Some(width)) => (
+                    begin.max(query.from.0),
+                    (begin + width.as_micros() as i64).min(query.to.0),
+                ),
+                _ => (query.from.0, query.to.0),
+            };
+            number(Some(count as f64 / ((to - from) as f64 / 1e6)))
         }
         CalcOp::Sum => number(sum(&own)),
         CalcOp::Avg => number(sum(&own).map(|sum| sum / own.len() as f64)),
@@ -282,19 +328,12 @@ fn work_out(calc: &Calc, events: &[&Event], whole: &[&Event], query: &ResolvedQu
             whole_number(distinct.len())
         }
         CalcOp::Percent => {
-            let part = match calc.key {
-                None => Some(events.len() as f64),
-                Some(_) => sum(&own),
+            let amount = |events: &[&Event]| match calc.key {
+                None => events.len() as f64,
+                Some(_) => sum(&numbers(events)).unwrap_or(0.0),
             };
-            let whole = match calc.key {
-                None => Some(whole.len() as f64),
-                Some(_) => sum(&numbers(whole)),
-            };
-            number(
-                part.zip(whole)
-                    .filter(|(_, whole)| *whole != 0.0)
-                    .map(|(part, whole)| part * 100.0 / whole),
-            )
+            let whole = amount(whole);
+            number((whole != 0.0).then(|| amount(events) * 100.0 / whole))
         }
         CalcOp::Heatmap => {
             let finite = own.iter().filter(|x| x.is_finite()).count();
@@ -361,7 +400,13 @@ fn alike(op: CalcOp, left: &Cell, right: &Cell) -> bool {
         _ => None,
     };
     match (left, right) {
-        (Cell::Null, Cell::Null) => true,
+        (left, right) if left == right => true,
+        (Cell::Bins(bounds), Cell::Value(value)) => {
+            let number = value.number().unwrap_or(f64::NAN);
+            let (low, high) = (bounds[0].0, bounds[1].0);
+            let slack = |bound: f64| bound.abs() * 0.01 + 1e-9;
+            low - slack(low) <= number && number <= high + slack(high)
+        }
         (Cell::Bins(left), Cell::Bins(right)) => {
             let sum = |bins: &[(f64, u64)]| bins.iter().map(|(_, count)| count).sum::<u64>();
             sum(left) == sum(right)
@@ -372,7 +417,6 @@ fn alike(op: CalcOp, left: &Cell, right: &Cell) -> bool {
                 let most = match op {
                     CalcOp::Count => 0.0,
                     CalcOp::Distinct => 0.02,
-                    CalcOp::P50 | CalcOp::P90 | CalcOp::P95 | CalcOp::P99 | CalcOp::P999 => 0.01,
                     _ => 1e-6,
                 };
                 (left - right).abs() <= most * left.abs().max(1e-9)
