@@ -264,7 +264,13 @@ impl Sightings {
         let link = self.links.len() as u32;
         for (number, route) in report.routes().iter().enumerate() {
             let way = Way::of(report, route);
-            let first = self.fills.first(report.observer);
+            // One that works clears the first hop, which it must have passed; one that fails
+            // would accuse it of what happened anywhere.
+            let works = dead(route).is_empty()
+                && route.large_lost.is_empty()
+                && route.lost_forward == 0
+                && gauge.is_slow(route) != Some(true);
+            let first = self.fills.first(report.observer).filter(|_| works);
             let known = way.hops.iter().any(|place| *place != 0)
                 || (first.is_some() && !way.hops.is_empty());
             let touches = |place: &u8| {
