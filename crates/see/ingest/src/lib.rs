@@ -34,4 +34,4 @@ pub use inputs::{Inputs, InputsConfig, InputsError, RunningInputs, metrics_text}
 pub use listen::http::HttpIntake;
 pub use record::Record;
 pub use reject::{Decoded, Mend, Reason, Reject};
-pub use sink::{Batch, BatchId, Gate, Patience, Sink, SinkError};
+pub use sink::{Accepting, Batch, BatchId, Gate, Patience, Sink, SinkError};

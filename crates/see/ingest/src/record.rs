@@ -133,6 +133,20 @@ impl Record {
         self
     }
 
+    /// Takes over what another record says, but for names in `kept` that this one has. Its time
+    /// counts if it says one.
+    pub fn absorb(&mut self, other: Record, kept: &[&str]) {
+        self.mends |= other.mends;
+        if other.event.at != other.received {
+            self.event.at = other.event.at;
+        }
+        for (name, value) in other.event.attributes {
+            if !(kept.contains(&name.as_str()) && self.event.get(&name).is_some()) {
+                self.place(&name, value);
+            }
+        }
+    }
+
     /// When it happened, as it says. An absurd time (before 2000, or more than a day ahead)
     /// is told in [`SAID_TS`], and the time it was received counts.
     pub fn happened(&mut self, said: Timestamp) {

@@ -126,7 +126,7 @@ impl LineDecoder {
         let text = record.text(line).into_owned();
         let text = text.trim_start_matches('\u{feff}');
         let is_read = match &self.format {
-            LineFormat::Auto => match self.find(text, line, received, &mut record) {
+            LineFormat::Auto => match self.find(text, line, received, &mut record, false) {
                 Some(found) => return found,
                 None => {
                     plain(text, &mut record);
@@ -150,7 +150,7 @@ impl LineDecoder {
             }
             LineFormat::Syslog => {
                 syslog::parse(line, &mut record, when::local_offset(received));
-                true
+                return self.refine(record);
             }
             LineFormat::Pattern(_) | LineFormat::Regex { .. } => {
                 let pattern = self.pattern.as_ref();
@@ -164,14 +164,31 @@ impl LineDecoder {
         record
     }
 
+    /// Reads what the body of a record says that came in a wrapping of its own (syslog, the
+    /// journal, Fluent): what the wrapping says about the sender stays.
+    #[must_use]
+    pub fn refine(&mut self, mut record: Record) -> Record {
+        let Some(Value::Text(body)) = record.get(key::BODY).cloned() else {
+            return record;
+        };
+        let received = record.received();
+        let mut inner = Record::new(received);
+        let Some(inner) = self.find(&body, body.as_bytes(), received, &mut inner, true) else {
+            return record;
+        };
+        record.absorb(inner, &[key::HOST, key::SERVICE, "process.pid"]);
+        record
+    }
+
     /// The format that a line seems to be of. Looks at its beginning first, so that most
-    /// formats cost nothing where they are not used.
+    /// formats cost nothing where they are not used. `is_inside` a wrapping there is no other one.
     fn find(
         &mut self,
         text: &str,
         line: &[u8],
         received: Timestamp,
         record: &mut Record,
+        is_inside: bool,
     ) -> Option<Record> {
         if text.starts_with('{') && text.ends_with('}') {
             return json_record(line, received);
@@ -193,9 +210,10 @@ impl LineDecoder {
             return Some(take(record));
         }
         let is_old_syslog = when::rfc3164_prefix(text.as_bytes(), received, offset).is_some();
-        if syslog::has_priority(line) || is_old_syslog {
+        if !is_inside && (syslog::has_priority(line) || is_old_syslog) {
             syslog::parse(line, record, offset);
-            return Some(take(record));
+            let record = take(record);
+            return Some(self.refine(record));
         }
         None
     }
@@ -236,11 +254,13 @@ fn severity_of(value: &Value) -> Option<&'static str> {
 
 /// Puts the pairs of a line. Returns whether there is one.
 fn pairs(text: &str, record: &mut Record, is_prose: bool) -> bool {
-    let mut has_pair = false;
+    let has_pair = words(text).any(|word| matches!(word, Word::Pair(..)));
+    if !has_pair {
+        return false;
+    }
     for word in words(text) {
         match word {
             Word::Pair(name, value) => {
-                has_pair = true;
                 let is_time = json::TIME_KEYS.contains(&name) || name == "t";
                 match when::parse(&value).filter(|_| is_time) {
                     Some(at) => record.happened(at),
@@ -251,11 +271,11 @@ fn pairs(text: &str, record: &mut Record, is_prose: bool) -> bool {
             Word::Bare(_) => {}
         }
     }
-    if is_prose && has_pair {
+    if is_prose {
         record.put_text(key::BODY, text);
         leading_time(text, record);
     }
-    has_pair
+    true
 }
 
 /// The whole line as the body, with the time at its beginning and the level near it.

@@ -3,6 +3,7 @@
 
 use super::protocols::syslog_record;
 use super::{Outlet, wall_clock};
+use crate::decode::line::LineDecoder;
 use crate::decode::{graphite, statsd};
 use crate::reject::{Decoded, Reason};
 use crate::sink::Patience;
@@ -27,9 +28,9 @@ pub enum Datagrams {
 }
 
 impl Datagrams {
-    fn decode(self, bytes: &[u8], received: Timestamp, out: &mut Decoded) {
+    fn decode(self, inner: &mut LineDecoder, bytes: &[u8], received: Timestamp, out: &mut Decoded) {
         match self {
-            Self::Syslog => syslog_record(bytes, 0, received, out),
+            Self::Syslog => syslog_record(inner, bytes, 0, received, out),
             Self::Statsd => statsd::decode(bytes, received, out),
             Self::Graphite => {
                 for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -43,6 +44,7 @@ impl Datagrams {
 /// Reads datagrams until it is cancelled.
 pub async fn serve(socket: UdpSocket, kind: Datagrams, outlet: Outlet) {
     let port = socket.local_addr().map_or(0, |address| address.port());
+    let mut inner = LineDecoder::default();
     let mut buffer = vec![0; 65_536];
     let mut dropped = dropped_by_kernel(port);
     let mut drops = tokio::time::interval(DROPS_EVERY);
@@ -64,7 +66,7 @@ pub async fn serve(socket: UdpSocket, kind: Datagrams, outlet: Outlet) {
         // An error here is an ICMP answer to something sent, which we never do.
         while let Ok(bytes) = next {
             outlet.counters.read(bytes);
-            kind.decode(&buffer[..bytes], received, &mut out);
+            kind.decode(&mut inner, &buffer[..bytes], received, &mut out);
             datagrams += 1;
             if datagrams >= DATAGRAMS_MAX {
                 break;

@@ -1,7 +1,7 @@
 //! What connections carry: lines, syslog's two framings, Fluent's messages.
 
 use super::connection::Protocol;
-use crate::decode::line::LineStream;
+use crate::decode::line::{LineDecoder, LineStream};
 use crate::decode::{StreamDecoder, fluent, graphite, statsd, syslog};
 use crate::limits::{BODY_BYTES_MAX, LINE_BYTES_MAX};
 use crate::lines::LineSplitter;
@@ -19,6 +19,7 @@ pub struct SyslogStream {
     /// Bytes of a record that is too long, still to be passed over.
     skip: usize,
     splitter: LineSplitter,
+    inner: LineDecoder,
 }
 
 impl Default for SyslogStream {
@@ -26,13 +27,20 @@ impl Default for SyslogStream {
         Self {
             held: Vec::new(),
             skip: 0,
+            inner: LineDecoder::default(),
             splitter: LineSplitter::new(LINE_BYTES_MAX),
         }
     }
 }
 
-/// Reads one syslog record.
-pub fn syslog_record(bytes: &[u8], cut_bytes: u64, received: Timestamp, out: &mut Decoded) {
+/// Reads one syslog record, and what its message says in turn.
+pub fn syslog_record(
+    inner: &mut LineDecoder,
+    bytes: &[u8],
+    cut_bytes: u64,
+    received: Timestamp,
+    out: &mut Decoded,
+) {
     if bytes.is_empty() {
         return;
     }
@@ -42,7 +50,7 @@ pub fn syslog_record(bytes: &[u8], cut_bytes: u64, received: Timestamp, out: &mu
         record.mend(Mend::Cut);
         record.put("andon.cut_bytes", Value::Integer(cut_bytes as i64));
     }
-    out.events.push(record.finish(&mut out.mends));
+    out.events.push(inner.refine(record).finish(&mut out.mends));
 }
 
 impl SyslogStream {
@@ -68,7 +76,13 @@ impl SyslogStream {
                     return false;
                 }
                 let cut = length - kept;
-                syslog_record(&bytes[start..start + kept], cut as u64, received, out);
+                syslog_record(
+                    &mut self.inner,
+                    &bytes[start..start + kept],
+                    cut as u64,
+                    received,
+                    out,
+                );
                 *bytes = &bytes[start + kept..];
                 self.skip = cut;
                 return true;
@@ -85,8 +99,10 @@ impl SyslogStream {
         *bytes = &bytes[taken..];
         self.splitter.push(line, |_| {});
         if end.is_some() {
-            self.splitter
-                .finish(|line| syslog_record(line.bytes, line.cut_bytes, received, out));
+            let inner = &mut self.inner;
+            self.splitter.finish(|line| {
+                syslog_record(inner, line.bytes, line.cut_bytes, received, out);
+            });
         }
         end.is_some()
     }
@@ -117,8 +133,10 @@ impl Protocol for SyslogStream {
     }
 
     fn finish(&mut self, received: Timestamp, out: &mut Decoded) {
-        self.splitter
-            .finish(|line| syslog_record(line.bytes, line.cut_bytes, received, out));
+        let inner = &mut self.inner;
+        self.splitter.finish(|line| {
+            syslog_record(inner, line.bytes, line.cut_bytes, received, out);
+        });
         if !self.held.is_empty() {
             out.reject(0, Reason::Malformed, "the connection ended within a record");
         }
