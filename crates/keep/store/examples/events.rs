@@ -167,6 +167,14 @@ fn memory_peak_mb() -> u64 {
     kb / 1024
 }
 
+/// Processor time of all threads so far.
+fn cpu_ms() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let ms =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3;
+    ms(usage.user_time()) + ms(usage.system_time())
+}
+
 fn options() -> Options {
     Options {
         background: Background::Caller,
@@ -313,20 +321,23 @@ fn ask(dir: &Path) {
     let mut recorded = serde_json::Map::new();
     for (name, query) in questions() {
         let mut times = Vec::new();
+        let mut cpu_times = Vec::new();
         let mut answer = Answer::default();
         for _ in 0..5 {
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_ms());
             let partial = store
                 .scan(&query, &Cancel::new(), &Budget::default())
                 .unwrap();
             answer = partial.finish(&query);
             times.push(started.elapsed().as_secs_f64() * 1e3);
+            cpu_times.push(cpu_ms() - cpu);
         }
         assert!(!answer.partial, "{:?}", answer.notes);
         times.sort_by(f64::total_cmp);
+        cpu_times.sort_by(f64::total_cmp);
         recorded.insert(
             name[..2].to_owned(),
-            serde_json::json!({"name": name, "best_ms": times[0], "median_ms": times[2], "answer": answer}),
+            serde_json::json!({"name": name, "best_ms": times[0], "median_ms": times[2], "cpu_ms": cpu_times[0], "answer": answer}),
         );
     }
     recorded.insert("memory_peak_mb".into(), memory_peak_mb().into());

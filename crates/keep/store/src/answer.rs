@@ -15,8 +15,8 @@ use andon_model::time::Timestamp;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bins of a heatmap at most: what a screen shows.
-const HEATMAP_BINS: i32 = 40;
+/// Bins of a heatmap at most: about what a screen shows, with room for a few outliers.
+const HEATMAP_BINS: i32 = 64;
 
 /// What a group is called.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,12 +239,7 @@ fn cell(op: CalcOp, state: &GroupState, key: Option<&KeyState>) -> Cell {
     let numbers = key
         .map(|key| &key.numbers)
         .filter(|numbers| numbers.count > 0);
-    let quantile = |share| {
-        let value = key?.histogram.as_ref()?.quantile(share)?;
-        // A step's middle may lie beyond the ends, which are known exactly.
-        let numbers = numbers?;
-        Some(value.max(numbers.min).min(numbers.max))
-    };
+    let quantile = |share| key?.histogram.as_ref()?.quantile(share);
     match op {
         CalcOp::Count => whole_number(amount(state, key)),
         CalcOp::Sum => number(numbers.map(|numbers| numbers.sum)),

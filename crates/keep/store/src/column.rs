@@ -65,10 +65,6 @@ impl Rows {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) fn grow(&mut self, len: usize) {
         self.words.resize(len.div_ceil(64), 0);
         self.len = len;

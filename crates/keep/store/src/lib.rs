@@ -6,12 +6,14 @@
 //! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
 //! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
 //! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
-//! forgetting); then `scan` (asking) and `answer` (what comes back). How bytes are saved is in `coding`.
+//! forgetting); `check` (looking after the files); then `scan` (asking), `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved is in `coding`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
 mod answer;
 mod batch;
+mod catalogue;
+mod check;
 mod coding;
 mod column;
 mod commit;
@@ -21,6 +23,7 @@ mod head;
 mod open;
 mod options;
 pub mod plan;
+mod pool;
 mod scan;
 mod seal;
 mod segment;
@@ -33,6 +36,8 @@ mod wal;
 
 pub use answer::{ExemplarRow, GroupKey, GroupState, PartialAnswer};
 pub use batch::{Batch, BatchCounters, COLUMNS_MAX};
+pub use catalogue::{DatasetInfo, KEYS_MAX, KeyInfo, KeyType, VALUES_MAX};
+pub use check::{CheckReport, Damage, ExportReport, RepairReport};
 pub use column::ColumnType;
 pub use error::{ScanError, StoreError};
 pub use options::{Background, DATASETS_MAX, Options, Retention};

@@ -4,13 +4,18 @@ use crate::batch::Batch;
 use crate::column::{ColumnType, Values};
 use crate::hash::{hash_bytes, mix};
 use crate::segment::write::{Stretch, join};
+use andon_model::event::key;
 use std::sync::Arc;
 
 /// For each row the series it is of. Two series with one number are as unlikely as a hash's
 /// collision, and would only compress worse.
 pub(crate) fn series_of(batch: &Batch) -> Vec<u64> {
+    hashes_of(batch, |_| true)
+}
+
+fn hashes_of(batch: &Batch, counts: impl Fn(&str) -> bool) -> Vec<u64> {
     let mut series = vec![0u64; batch.len()];
-    for named in &batch.columns {
+    for named in batch.columns.iter().filter(|named| counts(&named.name)) {
         let column = &named.column;
         let name = hash_bytes(named.name.as_bytes());
         let hashes: Vec<u64> = match &column.values {
@@ -47,10 +52,13 @@ pub(crate) fn series_of(batch: &Batch) -> Vec<u64> {
 
 /// All rows, series by series, each oldest first.
 pub(crate) fn by_series(batches: &[Arc<Batch>], keep: impl Fn(i64) -> bool) -> Vec<Stretch> {
-    let mut rows: Vec<(u64, i64, u32, u32)> = Vec::new();
+    let mut rows: Vec<((u64, u64), i64, u32, u32)> = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
         let series = series_of(batch);
-        for (row, (&at, series)) in batch.at.iter().zip(series).enumerate() {
+        // By metric first: what is measured alike has values alike.
+        let metrics = hashes_of(batch, |name| name == key::NAME);
+        let both = batch.at.iter().zip(metrics.into_iter().zip(series));
+        for (row, (&at, series)) in both.enumerate() {
             if keep(at) {
                 rows.push((series, at, index as u32, row as u32));
             }

@@ -4,7 +4,9 @@
 use super::bytes::{Bytes, put_bytes, put_u64};
 use super::{BLOCK_ROWS_MAX, BLOCK_TEXT_BYTES_MAX, Damaged, floats, ints, text};
 use crate::column::{Column, DICT_MAX, Dict, DictRef, Rows, Texts, Values};
+use crate::pool;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 const BOOL: u8 = 0;
@@ -224,8 +226,7 @@ pub(crate) fn unseal(sealed: &[u8]) -> Result<Cow<'_, [u8]>, Damaged> {
         STORED => Ok(Cow::Borrowed(bytes.rest())),
         ZSTD => {
             let length = bytes.count(RAW_BYTES_MAX)?;
-            let raw = zstd::bulk::decompress(bytes.rest(), length);
-            let raw = raw.map_err(|_| Damaged("bytes that do not decompress"))?;
+            let raw = decompress(bytes.rest(), length)?;
             if raw.len() != length {
                 return Err(Damaged("another length than was written"));
             }
@@ -233,4 +234,23 @@ pub(crate) fn unseal(sealed: &[u8]) -> Result<Cow<'_, [u8]>, Damaged> {
         }
         _ => Err(Damaged("an unknown way of compression")),
     }
+}
+
+thread_local! {
+    /// Making one costs as much as a small block.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
+}
+
+fn decompress(bytes: &[u8], length: usize) -> Result<Vec<u8>, Damaged> {
+    let mut raw = pool::take(length);
+    let done = DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(bytes, &mut raw)
+    });
+    done.map_err(|_| Damaged("bytes that do not decompress"))?;
+    Ok(raw)
 }

@@ -5,6 +5,7 @@
 use super::Damaged;
 use super::bytes::{Bytes, put_u64};
 use super::ints;
+use crate::pool;
 
 const BITS: u8 = 0xff;
 /// Fractions longer than this are measured, not written.
@@ -52,10 +53,9 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<f64>, Da
     }
     let scale = scale(digits);
     let whole = ints::decode(bytes, count)?;
-    let mut values: Vec<f64> = whole
-        .into_iter()
-        .map(|whole| whole as f64 / scale)
-        .collect();
+    let mut values: Vec<f64> = pool::take(count);
+    values.extend(whole.iter().map(|&whole| whole as f64 / scale));
+    pool::give(whole);
     for (index, value) in exceptions {
         values[index] = value;
     }

@@ -5,6 +5,7 @@
 use super::Damaged;
 use super::bits::{PACK, pack, packed_bytes, unpack, width};
 use super::bytes::{Bytes, put_i64, put_u64};
+use crate::pool;
 
 const PLAIN: u8 = 0;
 const DELTA: u8 = 1;
@@ -39,7 +40,11 @@ pub(crate) fn encode(out: &mut Vec<u8>, values: &[i64]) {
             steps[index] = steps[index].wrapping_sub(steps[index - 1]);
         }
     }
-    encode_packs(out, &steps);
+    let effort = match mode {
+        PLAIN => Effort::Some,
+        _ => Effort::Much,
+    };
+    encode_packs(out, &steps, effort);
 }
 
 /// Reads `count` numbers.
@@ -53,7 +58,18 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<i64>, Da
     }
     let base = bytes.i64()?;
     let unit = bytes.i64()?;
-    let mut values = Vec::with_capacity(count);
+    let mut values = pool::take(count);
+    if mode == PLAIN {
+        decode_packs(bytes, count, |low, pack| {
+            let low = low.wrapping_mul(unit).wrapping_add(base);
+            let value = |&value: &u64| low.wrapping_add((value as i64).wrapping_mul(unit));
+            match unit {
+                1 => values.extend(pack.iter().map(|&value| low.wrapping_add(value as i64))),
+                _ => values.extend(pack.iter().map(value)),
+            }
+        })?;
+        return Ok(values);
+    }
     decode_packs(bytes, count, |low, pack| {
         values.extend(pack.iter().map(|&value| low.wrapping_add(value as i64)));
     })?;
@@ -79,7 +95,7 @@ pub(crate) fn encode_codes(out: &mut Vec<u8>, codes: &[u16]) {
         return encode_runs(out, &wide);
     }
     out.push(PLAIN);
-    encode_packs(out, &wide);
+    encode_packs(out, &wide, Effort::Little);
 }
 
 /// Reads codes, all of which must be below `limit`.
@@ -88,7 +104,7 @@ pub(crate) fn decode_codes(
     count: usize,
     limit: usize,
 ) -> Result<Vec<u16>, Damaged> {
-    let mut codes = Vec::with_capacity(count);
+    let mut codes = pool::take(count);
     match bytes.u8()? {
         PLAIN => decode_packs(bytes, count, |low, pack| {
             codes.extend(
@@ -129,8 +145,8 @@ fn encode_runs(out: &mut Vec<u8>, values: &[i64]) {
     }
     put_u64(out, heads.len() as u64);
     // Packs, not `encode`: runs of runs would nest without a bound.
-    encode_packs(out, &heads);
-    encode_packs(out, &lengths);
+    encode_packs(out, &heads, Effort::Some);
+    encode_packs(out, &lengths, Effort::Some);
 }
 
 fn decode_runs(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<i64>, Damaged> {
@@ -217,19 +233,143 @@ fn choose(steps: &[i64]) -> u8 {
     }
 }
 
-fn encode_packs(out: &mut Vec<u8>, values: &[i64]) {
+/// Marks a pack with more than a width: a unit of its own, and numbers too large for it.
+const EXTRAS: u8 = 0x80;
+/// Numbers of one pack that may be too large for its width: a series' first step among small
+/// ones, a slow request among quick ones.
+const OUTLIERS_MAX: usize = 12;
+
+/// How a pack is written.
+struct Layout {
+    low: i64,
+    unit: i64,
+    width: u32,
+    bits: usize,
+}
+
+fn encode_packs(out: &mut Vec<u8>, values: &[i64], effort: Effort) {
     let mut apart = [0u64; PACK];
     for values in values.chunks(PACK) {
-        let low = values.iter().copied().min().unwrap_or(0);
+        let layout = layout(values, effort);
         let apart = &mut apart[..values.len()];
-        for (apart, value) in apart.iter_mut().zip(values) {
-            *apart = value.wrapping_sub(low) as u64;
+        spread(apart, values, layout.low, layout.unit);
+        let too_large = |value: u64| layout.width < 64 && value >> layout.width > 0;
+        let outliers = apart.iter().filter(|&&value| too_large(value)).count();
+        let plain = layout.unit == 1 && outliers == 0;
+        out.push(layout.width as u8 | if plain { 0 } else { EXTRAS });
+        put_i64(out, layout.low);
+        if !plain {
+            put_i64(out, layout.unit);
+            out.push(outliers as u8);
+            for (index, value) in apart.iter_mut().enumerate() {
+                if too_large(*value) {
+                    out.push(index as u8);
+                    put_u64(out, *value >> layout.width);
+                    *value &= (1 << layout.width) - 1;
+                }
+            }
         }
-        let width = width(apart);
-        out.push(width as u8);
-        put_i64(out, low);
-        pack(out, apart, width);
+        pack(out, apart, layout.width);
     }
+}
+
+/// How many units each value is above `low`, around the end of 64 bits where it is below.
+fn spread(apart: &mut [u64], values: &[i64], low: i64, unit: i64) {
+    for (apart, value) in apart.iter_mut().zip(values) {
+        let above = value.wrapping_sub(low);
+        *apart = if unit == 1 { above } else { above / unit } as u64;
+    }
+}
+
+/// How hard to look for a small layout.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// Codes: they have no unit, and none stands out.
+    Little,
+    /// Measured numbers: some may stand out above.
+    Some,
+    /// Steps: some stand out below, too.
+    Much,
+}
+
+fn layout(values: &[i64], effort: Effort) -> Layout {
+    let low = values.iter().copied().min().unwrap_or(0);
+    let mut apart = [0u64; PACK];
+    let apart = &mut apart[..values.len()];
+    spread(apart, values, low, 1);
+    if effort == Effort::Little {
+        let width = width(apart);
+        return Layout {
+            low,
+            unit: 1,
+            width,
+            bits: 0,
+        };
+    }
+    let best = with_outliers(values, low, apart);
+    if effort == Effort::Some || best.width < 2 {
+        return best;
+    }
+    // A few large steps down would make all others large: count from above them instead.
+    let mut sorted = [0i64; PACK];
+    let sorted = &mut sorted[..values.len()];
+    sorted.copy_from_slice(values);
+    sorted.sort_unstable();
+    for below in [1, 2, 4] {
+        let Some(&other) = sorted.get(below).filter(|other| **other != low) else {
+            continue;
+        };
+        spread(apart, values, other, 1);
+        let candidate = with_outliers(values, other, apart);
+        if candidate.bits < best.bits {
+            return candidate;
+        }
+    }
+    best
+}
+
+fn with_outliers(values: &[i64], low: i64, apart: &mut [u64]) -> Layout {
+    let mut unit = 0u64;
+    for value in values {
+        unit = greatest_divisor(unit, value.wrapping_sub(low).unsigned_abs());
+        if unit == 1 {
+            break;
+        }
+    }
+    let unit = i64::try_from(unit.max(1)).unwrap_or(1);
+    if unit > 1 {
+        spread(apart, values, low, unit);
+    }
+    let mut lengths = [0u8; 65];
+    for value in apart.iter() {
+        lengths[(64 - value.leading_zeros()) as usize] += 1;
+    }
+    let mut best = Layout {
+        low,
+        unit,
+        width: 64,
+        bits: usize::MAX,
+    };
+    for width in (0..=64usize).rev() {
+        let above = lengths[width + 1..].iter().enumerate();
+        let outliers: usize = above.clone().map(|(_, &count)| usize::from(count)).sum();
+        if outliers > OUTLIERS_MAX {
+            break;
+        }
+        let extra: usize = above
+            .map(|(more, &count)| usize::from(count) * (8 + (more + 1).div_ceil(7) * 8))
+            .sum();
+        let bits = width * values.len() + extra;
+        if bits < best.bits {
+            best = Layout {
+                low,
+                unit,
+                width: width as u32,
+                bits,
+            };
+        }
+    }
+    best
 }
 
 fn decode_packs(
@@ -238,20 +378,42 @@ fn decode_packs(
     mut each: impl FnMut(i64, &[u64]),
 ) -> Result<(), Damaged> {
     let mut values = [0u64; PACK];
+    let mut outliers = [(0u8, 0u64); OUTLIERS_MAX];
     let mut left = count;
     while left > 0 {
         let here = left.min(PACK);
-        let width = u32::from(bytes.u8()?);
+        let head = bytes.u8()?;
+        let width = u32::from(head & !EXTRAS);
         if width > 64 {
             return Err(Damaged("numbers wider than 64 bits"));
         }
         let low = bytes.i64()?;
+        let mut unit = 1;
+        let mut found = 0;
+        if head & EXTRAS != 0 {
+            unit = bytes.i64()?;
+            found = usize::from(bytes.u8()?);
+            let places = outliers.get_mut(..found);
+            for (place, value) in places.ok_or(Damaged("too many outliers"))? {
+                *place = bytes.u8()?;
+                *value = bytes.u64()?;
+            }
+        }
         let packed = packed_bytes(here, width);
         // What follows the pack may be read along, and is masked away.
         let rest = bytes.rest();
         bytes.take(packed)?;
         let whole = (packed_bytes(PACK, width) + 8).min(rest.len());
         unpack(&rest[..whole], width, &mut values);
+        for &(place, high) in &outliers[..found] {
+            let value = values.get_mut(usize::from(place));
+            *value.ok_or(Damaged("an outlier beyond its pack"))? |= high.unbounded_shl(width);
+        }
+        if unit != 1 {
+            for value in &mut values {
+                *value = value.wrapping_mul(unit as u64);
+            }
+        }
         each(low, &values[..here]);
         left -= here;
     }

@@ -9,6 +9,9 @@ pub(crate) mod floats;
 pub(crate) mod ints;
 pub(crate) mod text;
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes that no encoder wrote; says what did not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

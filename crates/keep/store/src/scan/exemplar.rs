@@ -156,12 +156,11 @@ impl Candidates {
                 Values::Float(values) => values[place],
                 _ => f64::NAN,
             };
-            for &row in rows {
-                let Some(place) = lane.place(row) else {
-                    continue;
-                };
+            let placed = || rows.iter().filter_map(|&row| Some((row, lane.place(row)?)));
+            self.sizes
+                .add_all(placed().map(|(_, place)| (0, size(place))));
+            for (row, place) in placed() {
                 let weight = size(place);
-                self.sizes.add(0, weight);
                 if weight >= self.slowest.threshold {
                     let at = at[row as usize];
                     self.slowest.add(Candidate {

@@ -118,12 +118,25 @@ impl KeyIds {
                 let identity = view.dict_identity(lane);
                 let known = identity.and_then(|identity| self.tables.remove(&identity));
                 let mut table = known.unwrap_or_else(|| vec![UNKNOWN; dict.len()]);
-                for &row in rows {
-                    let code = usize::from(codes[row as usize]);
-                    if table[code] == UNKNOWN {
-                        table[code] = self.id(KeyValue::Text(dict.get(code).into()), open);
+                if dict.len() * 4 <= rows.len() {
+                    // All codes most likely occur, and then no row need ask whether it is known.
+                    for (code, known) in table.iter_mut().enumerate() {
+                        if *known == UNKNOWN {
+                            *known = self.id(KeyValue::Text(dict.get(code).into()), open);
+                        }
                     }
-                    out.push(table[code]);
+                    out.extend(
+                        rows.iter()
+                            .map(|&row| table[usize::from(codes[row as usize])]),
+                    );
+                } else {
+                    for &row in rows {
+                        let code = usize::from(codes[row as usize]);
+                        if table[code] == UNKNOWN {
+                            table[code] = self.id(KeyValue::Text(dict.get(code).into()), open);
+                        }
+                        out.push(table[code]);
+                    }
                 }
                 if let Some(identity) = identity {
                     self.tables.insert(identity, table);

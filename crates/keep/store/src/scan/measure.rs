@@ -47,8 +47,6 @@ pub(crate) fn needs(query: &ResolvedQuery) -> Vec<Need> {
             }
             CalcOp::P50 | CalcOp::P90 | CalcOp::P95 | CalcOp::P99 | CalcOp::P999 => {
                 need.histogram = true;
-                // For the ends: no quantile lies beyond them.
-                need.numbers = true;
             }
             CalcOp::Heatmap => need.histogram = true,
             CalcOp::Distinct => need.distinct = true,
@@ -189,12 +187,12 @@ impl Measures {
             false => None,
         };
         self.grow(count);
-        for &group in groups {
-            self.counts[group as usize] += 1;
-        }
+        count_each(&mut self.counts, groups);
         if let Some(failed) = failed {
             for (&row, &group) in rows.iter().zip(groups) {
-                self.errors[group as usize] += u64::from(failed[row as usize]);
+                if failed[row as usize] {
+                    self.errors[group as usize] += 1;
+                }
             }
         }
         for (key, lanes) in self.keys.iter_mut().zip(&lanes) {
@@ -247,21 +245,32 @@ impl KeyMeasure {
         groups: &[u32],
         value: impl Fn(usize) -> f64,
     ) {
-        let (numbers, histogram) = (self.need.numbers, self.need.histogram);
-        for (&row, &group) in rows.iter().zip(groups) {
-            let Some(place) = lane.place(row) else {
-                continue;
-            };
-            let value = value(place);
-            if value.is_nan() {
-                continue;
+        let full = lane.index.is_none();
+        if self.need.numbers {
+            for (&row, &group) in rows.iter().zip(groups) {
+                if let Some(place) = lane.place(row) {
+                    let value = value(place);
+                    if !value.is_nan() {
+                        self.numbers[group as usize].add(value);
+                    }
+                }
             }
-            if numbers {
-                self.numbers[group as usize].add(value);
-            }
-            if histogram {
-                self.histograms.add(group, value);
-            }
+        }
+        let whole = full && rows.len() == lane.values().len();
+        if self.need.histogram && whole {
+            // Each row in turn, so that nothing need be looked up.
+            let numbers = groups.iter().enumerate();
+            self.histograms
+                .add_all(numbers.map(|(row, &group)| (group, value(row))));
+        } else if self.need.histogram && full {
+            let numbers = rows.iter().zip(groups);
+            let numbers = numbers.map(|(&row, &group)| (group, value(row as usize)));
+            self.histograms.add_all(numbers);
+        } else if self.need.histogram {
+            let numbers = rows.iter().zip(groups);
+            let numbers =
+                numbers.filter_map(|(&row, &group)| Some((group, value(lane.place(row)?))));
+            self.histograms.add_all(numbers);
         }
     }
 
@@ -304,6 +313,36 @@ fn hash_number(value: f64, whole: i64) -> u64 {
     }
 }
 
+/// Counts how often each group occurs. Rows of one group often follow each other, and a
+/// counter cannot be raised again before it is written: so four take turns.
+fn count_each(counts: &mut [u64], groups: &[u32]) {
+    const FEW: usize = 256;
+    if counts.len() == 1 {
+        counts[0] += groups.len() as u64;
+        return;
+    }
+    if counts.len() > FEW {
+        groups.iter().for_each(|&group| counts[group as usize] += 1);
+        return;
+    }
+    let mut turns = [[0u32; FEW]; 4];
+    let mut fours = groups.chunks_exact(4);
+    for four in &mut fours {
+        for (turn, &group) in turns.iter_mut().zip(four) {
+            turn[group as usize % FEW] += 1;
+        }
+    }
+    fours
+        .remainder()
+        .iter()
+        .for_each(|&group| counts[group as usize] += 1);
+    for turn in turns {
+        for (count, more) in counts.iter_mut().zip(turn) {
+            *count += u64::from(more);
+        }
+    }
+}
+
 /// Which rows failed: `status` is `error` or a number from 500 on, or `severity_text` is
 /// `error` or `fatal`, or `error` is true.
 pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Vec<bool>, SegmentError> {
@@ -338,9 +377,9 @@ pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Vec<bool>, SegmentError
             };
             match lane.values() {
                 Values::Bool(values) => each(&|place| truth(values[place])),
-                Values::Integer(values) if lane.index.is_none() => {
+                Values::Integer(values) if lane.index.is_none() && number(500.0) => {
                     for (failed, &value) in failed.iter_mut().zip(values) {
-                        *failed |= number(value as f64);
+                        *failed |= value >= 500;
                     }
                 }
                 Values::Integer(values) => each(&|place| number(values[place] as f64)),

@@ -4,6 +4,7 @@
 use crate::batch::{Batch, REST_KEY, read_rest};
 use crate::column::{Column, ColumnType, Dict, DictRef, Values};
 use crate::plan::Lookup;
+use crate::pool;
 use crate::segment::footer::RowOrder;
 use crate::segment::read::Reader;
 use crate::segment::{Segment, SegmentError};
@@ -29,6 +30,23 @@ pub(crate) struct Lane {
 enum Source {
     Own(Column),
     Chunk(Arc<Batch>, usize),
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(index) = self.index.take() {
+            pool::give(index);
+        }
+        let Source::Own(column) = &mut self.source else {
+            return;
+        };
+        match &mut column.values {
+            Values::Integer(values) => pool::give(std::mem::take(values)),
+            Values::Float(values) => pool::give(std::mem::take(values)),
+            Values::Codes { codes, .. } => pool::give(std::mem::take(codes)),
+            Values::Bool(_) | Values::Text(_) => {}
+        }
+    }
 }
 
 impl Lane {
@@ -62,10 +80,6 @@ impl Lane {
                 place => Some(place as usize),
             },
         }
-    }
-
-    pub(crate) fn value(&self, row: u32) -> Option<Value> {
-        self.place(row).map(|place| self.values().get(place))
     }
 }
 
@@ -146,6 +160,17 @@ impl<'a> View<'a> {
             place: Place::Block(segment, block),
             lookup,
             lanes: HashMap::new(),
+        }
+    }
+
+    /// The first and last moment of its rows, where that is known without reading them.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        match &self.place {
+            Place::Chunk(_) => None,
+            Place::Block(segment, block) => {
+                let block = &segment.reader.footer.blocks[*block];
+                Some((block.at_min, block.at_max))
+            }
         }
     }
 
@@ -383,10 +408,12 @@ fn looked_up_codes(lookup: &Lookup, column: usize, on: &Lane) -> Option<Column> 
             _ => return None,
         }
     }
+    let mut taken_codes = pool::take(codes.len());
+    taken_codes.extend(codes.iter().map(|&code| table[usize::from(code)]));
     Some(Column {
         present: None,
         values: Values::Codes {
-            codes: codes.iter().map(|&code| table[usize::from(code)]).collect(),
+            codes: taken_codes,
             dict: DictRef::Own(taken),
         },
     })

@@ -164,7 +164,8 @@ impl<'a> Worker<'a> {
             Unit::Block(segment, _) => segment.at_min >= from && segment.at_max < to,
         };
         let count = view.rows as u32;
-        if whole {
+        let block = view.span();
+        if whole || block.is_some_and(|(first, last)| first >= from && last < to) {
             rows.extend(0..count);
         } else {
             let at = view.at()?;
@@ -187,7 +188,7 @@ impl<'a> Worker<'a> {
     ) -> Result<(), SegmentError> {
         let mut groups = std::mem::take(&mut self.scratch.groups);
         let added = self.group(view, rows, &mut groups).and_then(|count| {
-            if groups.contains(&NO_GROUP) {
+            if !self.open && groups.contains(&NO_GROUP) {
                 let kept: (Vec<u32>, Vec<u32>) = rows
                     .iter()
                     .zip(&groups)
@@ -237,8 +238,18 @@ impl<'a> Worker<'a> {
         let mut dimensions = 0;
         let mut count = 1;
         if let Some(buckets) = &self.buckets {
-            let at = view.at()?;
-            bucket(buckets, &at, rows, groups);
+            let ends = view.span().map(|(first, last)| {
+                (
+                    first.div_euclid(buckets.width),
+                    last.div_euclid(buckets.width),
+                )
+            });
+            match ends {
+                Some((first, last)) if first == last => {
+                    groups.resize(rows.len(), (first - buckets.first) as u32);
+                }
+                _ => bucket(buckets, &*view.at()?, rows, groups),
+            }
             dimensions = 1;
             count = buckets.count;
         }
@@ -303,9 +314,8 @@ impl<'a> Worker<'a> {
         }
         partial.notes.extend(self.notes.iter().cloned());
         if self.left_out > 0 {
-            partial.notes.insert(format!(
-                "too many groups for this query's memory: the events of some are missing"
-            ));
+            let note = "too many groups for this query's memory: the events of some are missing";
+            partial.notes.insert(note.to_owned());
         }
         partial.is_partial = !partial.notes.is_empty();
         partial.rows_left_out = self.left_out;

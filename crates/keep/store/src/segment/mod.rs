@@ -10,6 +10,9 @@ pub(crate) mod footer;
 pub(crate) mod read;
 pub(crate) mod write;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use read::Segment;
 
 pub(crate) const MAGIC: &[u8; 8] = b"andseg1\n";

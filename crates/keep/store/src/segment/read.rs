@@ -7,6 +7,8 @@ use crate::coding::bloom::Bloom;
 use crate::coding::bytes::Bytes;
 use crate::coding::{Damaged, column as coding, ints};
 use crate::column::{Column, Dict};
+use crate::pool;
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -199,7 +201,8 @@ fn read_piece(
     if end.is_none_or(|end| end > length) {
         return Err(damaged(path, format!("{what}: it lies beyond the file")));
     }
-    let mut bytes = vec![0; piece.len as usize];
+    let mut bytes = pool::take(piece.len as usize);
+    bytes.resize(piece.len as usize, 0);
     file.read_exact_at(&mut bytes, piece.offset)
         .map_err(|source| disk(path, source))?;
     if crc32fast::hash(&bytes) != piece.crc {
@@ -240,7 +243,14 @@ impl Reader {
         decode: impl FnOnce(&mut Bytes<'_>) -> Result<T, Damaged>,
     ) -> Result<T, SegmentError> {
         let sealed = self.piece(piece, what)?;
-        let decoded = coding::unseal(&sealed).and_then(|raw| decode(&mut Bytes::new(&raw)));
+        let decoded = coding::unseal(&sealed).and_then(|raw| {
+            let decoded = decode(&mut Bytes::new(&raw));
+            if let Cow::Owned(raw) = raw {
+                pool::give(raw);
+            }
+            decoded
+        });
+        pool::give(sealed);
         decoded.map_err(|error| damaged(&self.path, format!("{what}: {error}")))
     }
 

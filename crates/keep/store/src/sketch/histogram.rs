@@ -107,10 +107,16 @@ impl Histogram {
 const OCTAVES: usize = 64;
 const OCTAVE_FIRST: i32 = (1023 - 20) * STEPS as i32;
 
-/// One histogram for each of many groups, filled row by row. A group takes a page of counters
-/// for each doubling that occurs in it.
+const PLACES: usize = OCTAVES * STEPS;
+/// Groups up to which each has a counter for every step: quickest to fill, 16 kB a group.
+const DENSE_GROUPS_MAX: usize = 64;
+
+/// One histogram for each of many groups, filled row by row. Of many groups each takes a page
+/// of counters for each doubling that occurs in it.
 #[derive(Debug, Default)]
 pub(crate) struct Histograms {
+    /// By group and step, while there are few groups.
+    dense: Vec<u32>,
     /// By group and doubling: which page, zero for none yet.
     table: Vec<u32>,
     pages: Vec<[u32; STEPS]>,
@@ -120,49 +126,87 @@ pub(crate) struct Histograms {
 
 impl Histograms {
     pub(crate) fn grow(&mut self, groups: usize) {
+        if self.pages.is_empty() && groups <= DENSE_GROUPS_MAX {
+            return self.dense.resize(groups.next_power_of_two() * PLACES, 0);
+        }
         if self.pages.is_empty() {
             self.pages.push([0; STEPS]);
         }
         self.table.resize(groups * OCTAVES, 0);
+        // What was counted while groups were few moves to pages.
+        for (place, count) in std::mem::take(&mut self.dense).into_iter().enumerate() {
+            if count > 0 {
+                *self.counter((place / PLACES) as u32, place % PLACES) = count;
+            }
+        }
     }
 
-    #[inline]
-    pub(crate) fn add(&mut self, group: u32, value: f64) {
-        let bin = bin_of(value);
-        let place = bin.wrapping_sub(OCTAVE_FIRST) as usize;
-        if place >= OCTAVES * STEPS {
-            if !value.is_nan() {
-                *self.beyond.entry((group, bin)).or_default() += 1;
-            }
-            return;
-        }
+    fn counter(&mut self, group: u32, place: usize) -> &mut u32 {
         let slot = &mut self.table[group as usize * OCTAVES + place / STEPS];
         if *slot == 0 {
             *slot = self.pages.len() as u32;
             self.pages.push([0; STEPS]);
         }
-        let counter = &mut self.pages[*slot as usize][place % STEPS];
+        &mut self.pages[*slot as usize][place % STEPS]
+    }
+
+    /// Counts numbers, each in its group.
+    pub(crate) fn add_all(&mut self, numbers: impl Iterator<Item = (u32, f64)>) {
+        if self.dense.is_empty() {
+            return numbers.for_each(|(group, value)| self.add(group, value));
+        }
+        for (group, value) in numbers {
+            let place = bin_of(value).wrapping_sub(OCTAVE_FIRST) as u32 as usize;
+            if place < PLACES {
+                let counter = &mut self.dense[group as usize * PLACES + place];
+                *counter = counter.wrapping_add(1);
+            } else {
+                self.add_beyond(group, value);
+            }
+        }
+    }
+
+    /// Counts one number.
+    #[inline]
+    pub(crate) fn add(&mut self, group: u32, value: f64) {
+        let place = bin_of(value).wrapping_sub(OCTAVE_FIRST) as u32 as usize;
+        if place >= PLACES {
+            return self.add_beyond(group, value);
+        }
+        let counter = match self.dense.is_empty() {
+            true => self.counter(group, place),
+            false => &mut self.dense[group as usize * PLACES + place],
+        };
         *counter = counter.saturating_add(1);
     }
 
+    #[cold]
+    fn add_beyond(&mut self, group: u32, value: f64) {
+        if !value.is_nan() {
+            *self.beyond.entry((group, bin_of(value))).or_default() += 1;
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
-        self.table.len() * 4 + self.pages.len() * 4 * STEPS + self.beyond.len() * 40
+        let dense = self.dense.len() * 4;
+        dense + self.table.len() * 4 + self.pages.len() * 4 * STEPS + self.beyond.len() * 40
     }
 
     /// One group's, on its own.
     pub(crate) fn get(&self, group: u32) -> Histogram {
         let mut bins = BTreeMap::new();
-        let table = &self.table[group as usize * OCTAVES..][..OCTAVES];
-        for (octave, &page) in table.iter().enumerate() {
-            if page == 0 {
-                continue;
+        let mut add = |place: usize, counts: &[u32]| {
+            for (step, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                bins.insert(OCTAVE_FIRST + (place + step) as i32, u64::from(count));
             }
-            for (step, &count) in self.pages[page as usize].iter().enumerate() {
-                if count > 0 {
-                    let bin = OCTAVE_FIRST + (octave * STEPS + step) as i32;
-                    bins.insert(bin, u64::from(count));
-                }
+        };
+        if self.dense.is_empty() {
+            let table = &self.table[group as usize * OCTAVES..][..OCTAVES];
+            for (octave, &page) in table.iter().enumerate().filter(|(_, page)| **page > 0) {
+                add(octave * STEPS, &self.pages[page as usize]);
             }
+        } else {
+            add(0, &self.dense[group as usize * PLACES..][..PLACES]);
         }
         let beyond = self.beyond.range((group, i32::MIN)..=(group, i32::MAX));
         bins.extend(beyond.map(|(&(_, bin), &count)| (bin, count)));
@@ -193,15 +237,19 @@ mod tests {
     fn many_histograms_at_once_count_like_one_by_one() {
         let values = [0.0, -3.5, 1e-12, 17.0, 17.1, 4e18, f64::NAN, f64::INFINITY];
         let mut many = Histograms::default();
-        many.grow(3);
         let mut one = Histogram::default();
-        for value in values {
-            many.add(1, value);
-            one.add(value);
+        for groups in [3, 64, 65, 1_000] {
+            many.grow(groups);
+            many.add_all(values.into_iter().map(|value| (1, value)));
+            many.add(1, 5.0);
+            values
+                .into_iter()
+                .chain([5.0])
+                .for_each(|value| one.add(value));
+            assert_eq!(many.get(1), one, "{groups} groups");
+            assert_eq!(many.get(2).count(), 0);
         }
-        assert_eq!(many.get(1), one);
-        assert_eq!(one.count(), 7);
-        assert_eq!(many.get(2).count(), 0);
+        assert_eq!(one.count(), 4 * 8);
     }
 
     #[test]
