@@ -73,6 +73,10 @@ pub struct ListenInput {
     /// a dataset for each signal.
     #[serde(default)]
     pub dataset: Option<String>,
+    /// What senders must hold (`Authorization: Bearer TOKEN`), for `http` and `otlp_grpc`.
+    /// Without it, whoever reaches the address may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// How lines are written, for `lines`.
     #[serde(default)]
     pub format: LineFormat,
@@ -326,9 +330,16 @@ impl Inputs {
             Bound::Tcp(listener, tls) => (listener, tls),
         };
         let format = input.format.clone();
+        let token = input.token.as_deref().map(Arc::from);
         let protocol: Box<dyn Fn() -> Box<dyn Protocol> + Send + Sync> = match input.speaks {
             Speaks::Http => {
-                tasks.spawn(http::serve(listener, tls, intake.clone(), cancel.clone()));
+                tasks.spawn(http::serve(
+                    listener,
+                    tls,
+                    intake.clone(),
+                    token,
+                    cancel.clone(),
+                ));
                 return;
             }
             Speaks::OtlpGrpc => {
@@ -336,6 +347,7 @@ impl Inputs {
                     listener,
                     tls,
                     self.gate.clone(),
+                    token,
                     cancel.clone(),
                 ));
                 return;

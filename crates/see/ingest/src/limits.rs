@@ -16,6 +16,9 @@ pub const READ_BYTES: usize = 256 * 1024;
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The same, unpacked.
 pub const BODY_UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that what is decoded at once may take as events: labels, tags and resources are
+/// repeated in each of their records, so that a small message may become a large one.
+pub const EXPANDED_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How often larger unpacked bytes may be than packed ones, once [`INFLATE_FREE_BYTES`] are
 /// out. Logs pack 10 to 60 times, very dull ones 200 times; gzip's own limit is 1,032.
 pub const INFLATE_RATIO_MAX: u64 = 600;

@@ -60,6 +60,18 @@ impl Record {
         self.protected = self.event.attributes.len();
     }
 
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        let of = |(key, value): &(String, Value)| {
+            let text = match value {
+                Value::Text(text) => text.len(),
+                _ => 0,
+            };
+            64 + key.len() + text
+        };
+        64 + self.event.attributes.iter().map(of).sum::<usize>()
+    }
+
     /// How many attributes it has.
     pub fn len(&self) -> usize {
         self.event.attributes.len()

@@ -3,7 +3,8 @@
 use andon_model::event::Event;
 use serde::Serialize;
 
-use crate::limits::REJECTS_TOLD_MAX;
+use crate::limits::{EXPANDED_BYTES_MAX, REJECTS_TOLD_MAX};
+use crate::record::Record;
 
 /// Why a record was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -11,7 +12,7 @@ use crate::limits::REJECTS_TOLD_MAX;
 pub enum Reason {
     /// It is not what the format says.
     Malformed,
-    /// It is longer than the format allows to cut.
+    /// It is longer than the format allows to cut, or becomes too large with all its labels.
     TooLong,
     /// The time it says cannot be read.
     BadTime,
@@ -134,9 +135,30 @@ pub struct Decoded {
     pub rejected_counts: [u64; Reason::ALL.len()],
     /// How often something was mended.
     pub mends: Mends,
+    bytes: usize,
 }
 
 impl Decoded {
+    /// One record more. What would make all together larger than [`EXPANDED_BYTES_MAX`] is
+    /// left out: labels, tags and resources are repeated in each of their records, so a small
+    /// message could otherwise become a very large one.
+    pub fn push(&mut self, record: Record) {
+        let bytes = self.bytes + record.weight();
+        if bytes > EXPANDED_BYTES_MAX {
+            let place = self.events.len() as u64 + self.rejected_total() + 1;
+            let error = format!("it becomes more than {EXPANDED_BYTES_MAX} bytes of events");
+            return self.reject(place, Reason::TooLong, error);
+        }
+        self.bytes = bytes;
+        let event = record.finish(&mut self.mends);
+        self.events.push(event);
+    }
+
+    /// About how many bytes the events take in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// One record left out.
     pub fn reject(&mut self, line: u64, reason: Reason, error: impl Into<String>) {
         self.rejected_counts[reason as usize] += 1;
@@ -158,6 +180,7 @@ impl Decoded {
     /// Appends what came later.
     pub fn merge(&mut self, later: Decoded) {
         self.events.extend(later.events);
+        self.bytes += later.bytes;
         let room = REJECTS_TOLD_MAX.saturating_sub(self.rejected.len());
         self.rejected.extend(later.rejected.into_iter().take(room));
         for (sum, more) in self.rejected_counts.iter_mut().zip(later.rejected_counts) {

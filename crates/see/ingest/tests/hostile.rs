@@ -28,7 +28,7 @@ fn post(world: &World, path: &str, headers: &str, body: &[u8]) -> String {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(bytes).unwrap();
     packer.finish().unwrap()
 }
@@ -39,7 +39,7 @@ async fn bombs_are_refused_on_every_path() {
         listening(vec![listen(Speaks::Http, Transport::Tcp)])
     })
     .await;
-    let zeros = vec![b' '; 256 << 20];
+    let zeros = vec![b' '; 128 << 20];
     let bombs = [
         ("gzip", gzip(&zeros)),
         ("zstd", zstd::stream::encode_all(&zeros[..], 1).unwrap()),
@@ -253,5 +253,75 @@ async fn this_machine_is_measured_without_configuration() {
         let event = world.expect(&[("name", name)]).await;
         assert_eq!(world::text(&event, "host.name"), "test-host");
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_hold_the_token_is_turned_away() {
+    let world = World::start("token", |_| {
+        let mut input = listen(Speaks::Http, Transport::Tcp);
+        input.token = Some("secret".into());
+        listening(vec![input])
+    })
+    .await;
+    for (header, status) in [
+        ("", "401"),
+        ("Authorization: Bearer secre\r\n", "401"),
+        ("Authorization: Bearer secret\r\n", "200"),
+    ] {
+        let answer = post(&world, "/api/v1/events?dataset=x", header, b"{\"a\":1}\n");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    assert_eq!(world.events().len(), 1);
+    assert_eq!(
+        world.gate.registry().figures()["http"].rejected["forbidden"],
+        2
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_datagram_or_push_does_not_become_gigabytes() {
+    let world = World::start("amplify", |_| {
+        listening(vec![
+            listen(Speaks::Http, Transport::Tcp),
+            listen(Speaks::Statsd, Transport::Udp),
+        ])
+    })
+    .await;
+    // 100 kB of labels for each of a million entries.
+    let label = "x".repeat(100_000);
+    let entries = vec!["[\"1763604000000000000\",\"\"]"; 100_000].join(",");
+    let body =
+        format!("{{\"streams\":[{{\"stream\":{{\"a\":\"{label}\"}},\"values\":[{entries}]}}]}}");
+    let answer = post(
+        &world,
+        "/loki/api/v1/push",
+        "Content-Type: application/json\r\n",
+        body.as_bytes(),
+    );
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    let figures = world.gate.registry().figures();
+    assert!(figures["loki"].accepted < 2000);
+    assert_eq!(
+        figures["loki"].accepted + figures["loki"].rejected["too_long"],
+        100_000
+    );
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let line = format!(
+        "x:{}|c|#{}",
+        vec!["1"; 20_000].join(":"),
+        "t".repeat(20_000)
+    );
+    socket.send_to(line.as_bytes(), world.addresses[1]).unwrap();
+    socket.send_to(b"last:1|c", world.addresses[1]).unwrap();
+    world.expect(&[("name", "last")]).await;
+    assert_eq!(
+        world.gate.registry().figures()["statsd"].rejected["malformed"],
+        1
+    );
     world.end().await;
 }

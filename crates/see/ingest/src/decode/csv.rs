@@ -82,7 +82,7 @@ impl Csv {
             let error = format!("{columns} fields under {} names", self.header.len());
             return out.reject(number, Reason::Malformed, error);
         }
-        out.events.push(record.finish(&mut out.mends));
+        out.push(record);
     }
 }
 

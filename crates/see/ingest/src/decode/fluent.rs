@@ -205,7 +205,7 @@ fn take_record(
     if let Some(at) = at {
         record.happened(at);
     }
-    out.events.push(record.finish(&mut out.mends));
+    out.push(record);
 }
 
 fn put_value(

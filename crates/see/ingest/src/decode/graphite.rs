@@ -35,7 +35,7 @@ pub fn decode(line: &[u8], number: u64, received: Timestamp, out: &mut Decoded) 
             None => return out.reject(number, Reason::BadTime, "the time is no number"),
         },
     }
-    out.events.push(record.finish(&mut out.mends));
+    out.push(record);
 }
 
 #[cfg(test)]

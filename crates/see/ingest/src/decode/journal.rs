@@ -39,7 +39,7 @@ impl Journal {
             self.entries += 1;
             let (event, cursor) = read(entry, received);
             self.cursor = cursor.or(self.cursor.take());
-            out.events.push(event.finish(&mut out.mends));
+            out.push(event);
         }
         self.held.drain(..start);
         if self.held.len() > ENTRY_BYTES_MAX {

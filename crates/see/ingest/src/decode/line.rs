@@ -117,8 +117,7 @@ impl LineDecoder {
             None => {}
         }
         record.put_absent(key::KIND, "log");
-        let event = record.finish(&mut out.mends);
-        out.events.push(event);
+        out.push(record);
     }
 
     fn record(&mut self, line: &[u8], received: Timestamp) -> Record {

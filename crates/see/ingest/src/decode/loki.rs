@@ -189,7 +189,7 @@ fn entry_event(
         };
         record.put_absent(name, value.as_str());
     }
-    out.events.push(record.finish(&mut out.mends));
+    out.push(record);
 }
 
 /// `{a="b", c="d"}`

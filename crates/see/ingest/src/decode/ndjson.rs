@@ -43,10 +43,7 @@ fn take(line: Line<'_>, number: &mut u64, received: Timestamp, out: &mut Decoded
         return out.reject(*number, Reason::TooLong, error);
     }
     match json::record(bytes, received, BadTime::Refuse) {
-        Ok(record) => {
-            let event = record.finish(&mut out.mends);
-            out.events.push(event);
-        }
+        Ok(record) => out.push(record),
         Err(error @ JsonError::Malformed(_)) => {
             out.reject(*number, Reason::Malformed, error.to_string());
         }

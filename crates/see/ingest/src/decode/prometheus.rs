@@ -125,7 +125,7 @@ impl Sample {
         if let Some(micros) = self.at {
             record.happened(Timestamp(micros as i64));
         }
-        out.events.push(record.finish(&mut out.mends));
+        out.push(record);
         let Some((labels, value, at)) = self.exemplar else {
             return;
         };
@@ -136,7 +136,7 @@ impl Sample {
         if let Some(micros) = at {
             record.happened(Timestamp(micros as i64));
         }
-        out.events.push(record.finish(&mut out.mends));
+        out.push(record);
     }
 }
 
@@ -361,7 +361,7 @@ fn time_series(bytes: &[u8], received: Timestamp, out: &mut Decoded) -> Result<(
             _ => continue,
         }
         put_extra(&mut record, &[]);
-        out.events.push(record.finish(&mut out.mends));
+        out.push(record);
     }
     Ok(())
 }

@@ -8,6 +8,9 @@ use crate::when;
 use andon_model::event::{Value, key};
 use andon_model::time::Timestamp;
 
+/// Values of one line: each gets all its tags.
+const VALUES_MAX: usize = 1000;
+
 /// Reads the lines of one datagram, or whole lines of a connection.
 pub fn decode(bytes: &[u8], received: Timestamp, out: &mut Decoded) {
     let text = String::from_utf8_lossy(bytes);
@@ -68,37 +71,41 @@ fn metric(line: &str, received: Timestamp, out: &mut Decoded) -> Result<(), &'st
             template.happened(time);
         }
     }
-    let mut events = Vec::new();
+    if values.split(':').count() > VALUES_MAX {
+        return Err("more than 1000 values in one line");
+    }
+    let is_number = |text: &str| kind == "set" || text.parse::<f64>().is_ok();
+    if !values.split(':').all(is_number) {
+        return Err("the value is no number");
+    }
     for text in values.split(':') {
         let mut record = template.clone();
-        match kind {
-            "set" => record.put_text("member", text),
-            _ => {
-                let number: f64 = text.parse().map_err(|_| "the value is no number")?;
-                let number = if kind == "counter" {
-                    number / rate
-                } else {
-                    number
-                };
-                record.put(key::VALUE, Value::Float(number));
-                if kind == "timer" {
-                    record.put(key::DURATION_MS, Value::Float(number));
-                    record.put("unit", "ms");
-                }
-                if kind == "gauge" && text.starts_with(['+', '-']) {
-                    record.put("metric.delta", Value::Bool(true));
-                }
-                if kind != "counter" && rate < 1.0 {
-                    record.put("sample_rate", Value::Float(rate));
-                }
-            }
-        }
-        events.push(record);
-    }
-    for record in events {
-        out.events.push(record.finish(&mut out.mends));
+        put_value(&mut record, kind, text, rate);
+        out.push(record);
     }
     Ok(())
+}
+
+fn put_value(record: &mut Record, kind: &str, text: &str, rate: f64) {
+    let Some(number) = text.parse::<f64>().ok().filter(|_| kind != "set") else {
+        return record.put_text("member", text);
+    };
+    let number = if kind == "counter" {
+        number / rate
+    } else {
+        number
+    };
+    record.put(key::VALUE, Value::Float(number));
+    if kind == "timer" {
+        record.put(key::DURATION_MS, Value::Float(number));
+        record.put("unit", "ms");
+    }
+    if kind == "gauge" && text.starts_with(['+', '-']) {
+        record.put("metric.delta", Value::Bool(true));
+    }
+    if kind != "counter" && rate < 1.0 {
+        record.put("sample_rate", Value::Float(rate));
+    }
 }
 
 fn put_tag(record: &mut Record, tag: &str, separator: char) {
@@ -107,6 +114,10 @@ fn put_tag(record: &mut Record, tag: &str, separator: char) {
             let name = match name {
                 "service" => key::SERVICE,
                 "host" => key::HOST,
+                // What the sample itself says comes after its tags.
+                key::VALUE => "label.value",
+                key::DURATION_MS => "label.duration_ms",
+                "unit" => "label.unit",
                 name => name,
             };
             record.put(name, infer(name, value));
@@ -134,7 +145,7 @@ fn event(line: &str, received: Timestamp, out: &mut Decoded) -> Result<(), &'sta
     record.put_text(key::NAME, title);
     record.put_text(key::BODY, &text.replace("\\n", "\n"));
     fields(&rest[text_bytes..], &mut record);
-    out.events.push(record.finish(&mut out.mends));
+    out.push(record);
     Ok(())
 }
 
@@ -156,7 +167,7 @@ fn service_check(line: &str, received: Timestamp, out: &mut Decoded) -> Result<(
     if let Some(rest) = parts.next() {
         fields(rest, &mut record);
     }
-    out.events.push(record.finish(&mut out.mends));
+    out.push(record);
     Ok(())
 }
 

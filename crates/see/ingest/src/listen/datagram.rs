@@ -13,6 +13,8 @@ use tokio::net::UdpSocket;
 
 /// Datagrams of one batch.
 const DATAGRAMS_MAX: usize = 2048;
+/// A batch of datagrams ends once its events take so much.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How often the kernel is asked what it dropped.
 const DROPS_EVERY: Duration = Duration::from_secs(10);
 
@@ -68,7 +70,7 @@ pub async fn serve(socket: UdpSocket, kind: Datagrams, outlet: Outlet) {
             outlet.counters.read(bytes);
             kind.decode(&mut inner, &buffer[..bytes], received, &mut out);
             datagrams += 1;
-            if datagrams >= DATAGRAMS_MAX {
+            if datagrams >= DATAGRAMS_MAX || out.bytes() > BATCH_BYTES {
                 break;
             }
             next = socket.try_recv(&mut buffer);

@@ -40,15 +40,24 @@ enum Code {
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
+    Unauthenticated = 16,
 }
 
 struct Failure(Code, String);
+
+/// What all calls of a listener share.
+#[derive(Clone)]
+struct Shared {
+    bodies: Arc<Semaphore>,
+    token: Option<Arc<str>>,
+}
 
 /// Serves OTLP's three services until `cancel`.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     gate: Arc<Gate>,
+    token: Option<Arc<str>>,
     cancel: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -73,14 +82,18 @@ pub async fn serve(
             cancel: cancel.clone(),
         };
         outlet.counters.connect();
-        let (tls, bodies) = (tls.clone(), bodies.clone());
+        let shared = Shared {
+            bodies: bodies.clone(),
+            token: token.clone(),
+        };
+        let tls = tls.clone();
         tasks.spawn(async move {
             match tls {
-                None => converse(stream, outlet, bodies).await,
+                None => converse(stream, outlet, shared).await,
                 Some(tls) => {
                     let handshake = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream));
                     if let Ok(Ok(stream)) = handshake.await {
-                        converse(stream, outlet, bodies).await;
+                        converse(stream, outlet, shared).await;
                     }
                 }
             }
@@ -91,11 +104,7 @@ pub async fn serve(
     tasks.wait().await;
 }
 
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    outlet: Outlet,
-    bodies: Arc<Semaphore>,
-) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, outlet: Outlet, shared: Shared) {
     let mut builder = server::Builder::new();
     builder
         .max_concurrent_streams(CALLS_MAX)
@@ -120,8 +129,8 @@ async fn converse(
         let Some(Ok((request, respond))) = accepted else {
             break;
         };
-        let (outlet, bodies) = (outlet.clone(), bodies.clone());
-        calls.spawn(async move { answer(request, respond, outlet, bodies).await });
+        let (outlet, shared) = (outlet.clone(), shared.clone());
+        calls.spawn(async move { answer(request, respond, outlet, shared).await });
     }
     calls.close();
     calls.wait().await;
@@ -131,9 +140,9 @@ async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     outlet: Outlet,
-    bodies: Arc<Semaphore>,
+    shared: Shared,
 ) {
-    let called = tokio::time::timeout(CALL_TIME_MAX, call(request, &outlet, &bodies)).await;
+    let called = tokio::time::timeout(CALL_TIME_MAX, call(request, &outlet, &shared)).await;
     let called = called.unwrap_or(Err(Failure(
         Code::Unavailable,
         "the call took too long".into(),
@@ -176,8 +185,13 @@ async fn answer(
 async fn call(
     request: Request<RecvStream>,
     outlet: &Outlet,
-    bodies: &Semaphore,
+    shared: &Shared,
 ) -> Result<Vec<u8>, Failure> {
+    if !super::http::holds_token(request.headers(), shared.token.as_deref()) {
+        outlet.counters.reject(Reason::Forbidden, 1);
+        let error = "send authorization: Bearer TOKEN with this input's token".into();
+        return Err(Failure(Code::Unauthenticated, error));
+    }
     let path = request.uri().path();
     let Some(signal) = Signal::ALL
         .into_iter()
@@ -188,7 +202,7 @@ async fn call(
     };
     let packed = request.headers().get("grpc-encoding");
     let encoding = Encoding::by_name(packed.and_then(|value| value.to_str().ok()).unwrap_or(""));
-    let turn = bodies.acquire().await;
+    let turn = shared.bodies.acquire().await;
     let _turn = turn.map_err(|_| Failure(Code::Unavailable, "stopping".into()))?;
     let body = read(request.into_body()).await?;
     outlet.counters.read(body.len());

@@ -14,8 +14,10 @@ use crate::sink::{BatchId, Gate, Patience, SinkError};
 use andon_model::event::is_dataset_name;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Body;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Bodies that are decoded and kept at the same time: each may become
-/// [`otlp::EXPANDED_BYTES_MAX`] of events.
+/// [`crate::limits::EXPANDED_BYTES_MAX`] of events.
 const DECODING_MAX: usize = 4;
 
 /// A body that is sent back.
@@ -138,6 +140,12 @@ impl HttpIntake {
     where
         B: Body<Data = Bytes>,
     {
+        let kind = header(request.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+        if kind.contains("proto=io.prometheus.write.v2") {
+            // The status that makes Prometheus fall back to 1.0.
+            let error = "remote-write 2.0 is not spoken, 1.0 is";
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+        }
         let Some(route) = Route::by_path(request.uri().path()) else {
             return text(StatusCode::NOT_FOUND, "nothing takes events at this path");
         };
@@ -369,6 +377,21 @@ fn query(query: Option<&str>, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Whether a request holds the token that a listener asks for, if it asks for one. Takes the
+/// same time wherever they differ.
+pub(super) fn holds_token(headers: &HeaderMap, token: Option<&str>) -> bool {
+    let Some(token) = token else {
+        return true;
+    };
+    let said = header(headers, AUTHORIZATION.as_str()).unwrap_or_default();
+    let said = said.strip_prefix("Bearer ").unwrap_or_default().as_bytes();
+    let differences = said
+        .iter()
+        .zip(token.as_bytes())
+        .fold(0, |all, (a, b)| all | (a ^ b));
+    said.len() == token.len() && differences == 0
+}
+
 fn content(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
@@ -398,6 +421,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     intake: HttpIntake,
+    token: Option<Arc<str>>,
     cancel: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -415,13 +439,14 @@ pub async fn serve(
             continue;
         };
         let (intake, tls, cancel) = (intake.clone(), tls.clone(), cancel.clone());
+        let token = token.clone();
         tasks.spawn(async move {
             match tls {
-                None => converse(TokioIo::new(stream), intake, cancel).await,
+                None => converse(TokioIo::new(stream), intake, token, cancel).await,
                 Some(tls) => {
                     let handshake = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream));
                     if let Ok(Ok(stream)) = handshake.await {
-                        converse(TokioIo::new(stream), intake, cancel).await;
+                        converse(TokioIo::new(stream), intake, token, cancel).await;
                     }
                 }
             }
@@ -435,11 +460,23 @@ pub async fn serve(
 async fn converse(
     stream: impl hyper::rt::Read + hyper::rt::Write + Unpin,
     intake: HttpIntake,
+    token: Option<Arc<str>>,
     cancel: CancellationToken,
 ) {
-    let service = hyper::service::service_fn(move |request| {
-        let intake = intake.clone();
-        async move { Ok::<_, std::convert::Infallible>(intake.answer(request).await) }
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (intake, token) = (intake.clone(), token.clone());
+        async move {
+            let answer = if holds_token(request.headers(), token.as_deref()) {
+                intake.answer(request).await
+            } else {
+                intake.gate.counters("http").reject(Reason::Forbidden, 1);
+                text(
+                    StatusCode::UNAUTHORIZED,
+                    "send Authorization: Bearer TOKEN with this input's token",
+                )
+            };
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder

@@ -50,7 +50,7 @@ pub fn syslog_record(
         record.mend(Mend::Cut);
         record.put("andon.cut_bytes", Value::Integer(cut_bytes as i64));
     }
-    out.events.push(inner.refine(record).finish(&mut out.mends));
+    out.push(inner.refine(record));
 }
 
 impl SyslogStream {

@@ -176,7 +176,7 @@ fn verdict(out: &mut Decoded, labels: &[(String, String)], took: Duration, error
         if let (Some(error), "up") = (&error, name) {
             record.put_text("error", error);
         }
-        out.events.push(record.finish(&mut out.mends));
+        out.push(record);
     }
 }
 

@@ -122,7 +122,7 @@ impl Samples<'_> {
         for (name, value) in labels {
             record.put_text(name, value);
         }
-        self.out.events.push(record.finish(&mut self.out.mends));
+        self.out.push(record);
     }
 
     fn integer(&mut self, name: &str, value: u64, unit: &str, labels: &[(&str, &str)]) {
@@ -603,10 +603,7 @@ fn oom_event(samples: &mut Samples<'_>, kills: u64, labels: &[(&str, &str)]) {
     let place = labels.first().map_or("the machine", |(_, name)| name);
     let body = format!("{kills} processes were killed for lack of memory in {place}");
     record.put(key::BODY, body);
-    samples
-        .out
-        .events
-        .push(record.finish(&mut samples.out.mends));
+    samples.out.push(record);
 }
 
 const _: () = assert!(parse::CPU_MODES.len() == 8);

@@ -7,7 +7,7 @@ use super::glob::{FILES_MAX, expand, matches_path};
 use super::{Beginning, FileInput};
 use crate::counters::InputCounters;
 use crate::decode::line::{Joiner, LineDecoder};
-use crate::limits::LINE_BYTES_MAX;
+use crate::limits::{BATCH_EVENTS_MAX, LINE_BYTES_MAX};
 use crate::reject::{Decoded, Reason};
 use crate::sink::{Batch, BatchId};
 use andon_model::time::Timestamp;
@@ -72,6 +72,7 @@ pub struct Tailer {
     discovered_s: i64,
     life: u64,
     warned: BTreeSet<PathBuf>,
+    next: Option<FileKey>,
 }
 
 impl Tailer {
@@ -101,6 +102,7 @@ impl Tailer {
             // Lives only grow, even if the checkpoint was lost: a sink may remember old ones.
             life: life.max(now.0.unsigned_abs()),
             warned: BTreeSet::new(),
+            next: None,
         })
     }
 
@@ -117,10 +119,15 @@ impl Tailer {
         }
         let mut reads = Vec::new();
         let mut room = ROUND_BYTES_MAX;
-        // Whoever was read last round comes last, so that none starves.
-        let keys: Vec<_> = self.open.keys().copied().collect();
-        for key in keys {
+        // Where the last round had no room left this one begins, so that none starves.
+        let from = self.next.take();
+        let (before, after): (Vec<FileKey>, Vec<FileKey>) = self
+            .open
+            .keys()
+            .partition(|key| from.is_some_and(|from| **key < from));
+        for key in after.into_iter().chain(before) {
             if room < CHUNK_BYTES {
+                self.next = Some(key);
                 break;
             }
             match self.read(key, now) {
@@ -551,7 +558,7 @@ fn cut(
     // Where the record begins that is held.
     let mut held_at = place;
     let mut is_skipping = false;
-    while place < chunk.len() {
+    while place < chunk.len() && records.len() < BATCH_EVENTS_MAX {
         let rest = &chunk[place..];
         let (line, taken) = match memchr(b'\n', rest) {
             Some(end) => (&rest[..end], end + 1),
@@ -581,9 +588,10 @@ fn cut(
     }
     // The record that is held goes too if nothing can follow it, or if it fills the chunk.
     let is_stuck = held_at == 0 && !cutting.is_at_end;
+    let is_rest = place == chunk.len();
     let goes =
         cutting.is_complete || is_skipping || is_stuck || (cutting.is_at_end && cutting.lets_go);
-    if goes && joiner.is_holding() {
+    if goes && is_rest && joiner.is_holding() {
         joiner.flush(|record, cut| records.push((record.to_vec(), cut)));
         held_at = place;
     }

@@ -48,6 +48,7 @@ pub fn listen(speaks: Speaks, transport: Transport) -> ListenInput {
         transport: Some(transport),
         address: ([127, 0, 0, 1], 0).into(),
         dataset: None,
+        token: None,
         format: Default::default(),
     }
 }

@@ -11,13 +11,9 @@ mod traces;
 mod tests;
 
 use super::protobuf::{Message, WireError};
-use crate::reject::{Decoded, Reason};
+use crate::reject::Decoded;
 use andon_model::time::Timestamp;
 use serde_json::json;
-
-/// Bytes that one request may become, as events. Attributes of a resource are repeated in
-/// each of its records, so a small request could otherwise become very large.
-pub const EXPANDED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,11 +100,4 @@ pub fn failure(code: u64, message: &str) -> Vec<u8> {
     status.varint(1, code);
     status.bytes(2, message.as_bytes());
     status.0
-}
-
-/// Counts a record that would make the request too large.
-fn too_large(decoded: &mut Decoded) {
-    let place = decoded.events.len() as u64 + decoded.rejected_total() + 1;
-    let error = format!("the request becomes more than {EXPANDED_BYTES_MAX} bytes of events");
-    decoded.reject(place, Reason::TooLong, error);
 }

@@ -1,19 +1,17 @@
 //! What logs, metrics and traces have in common: attributes, resources, scopes, values.
 
-use super::{EXPANDED_BYTES_MAX, too_large};
 use crate::decode::protobuf::{Fields, Wire, WireError};
 use crate::limits::DEPTH_MAX;
 use crate::record::Record;
 use crate::reject::Decoded;
-use andon_model::event::{Event, Value, key};
+use andon_model::event::{Value, key};
 use andon_model::time::Timestamp;
 use std::fmt::Write;
 
-/// Events of one request, bounded.
+/// Events of one request.
 pub struct Out {
     pub decoded: Decoded,
     pub received: Timestamp,
-    bytes_left: usize,
 }
 
 impl Out {
@@ -21,33 +19,12 @@ impl Out {
         Self {
             decoded: Decoded::default(),
             received,
-            bytes_left: EXPANDED_BYTES_MAX,
         }
     }
 
     pub fn push(&mut self, record: Record) {
-        // Room for what is empty is taken too: an attribute costs its place.
-        let bytes = 64 + record.attributes().map(bytes_of).sum::<usize>();
-        match self.bytes_left.checked_sub(bytes) {
-            Some(left) => {
-                self.bytes_left = left;
-                let event: Event = record.finish(&mut self.decoded.mends);
-                self.decoded.events.push(event);
-            }
-            None => {
-                self.bytes_left = 0;
-                too_large(&mut self.decoded);
-            }
-        }
+        self.decoded.push(record);
     }
-}
-
-fn bytes_of((key, value): (&str, &Value)) -> usize {
-    let value = match value {
-        Value::Text(text) => text.len(),
-        _ => 0,
-    };
-    64 + key.len() + value
 }
 
 /// What all records of one resource and scope share.
