@@ -125,27 +125,51 @@ impl Client {
         self.send(Method::POST, path, Some(document)).await
     }
 
+    /// Sends events under a name: sent again under the same one, they are kept once.
+    pub async fn send_bytes(
+        &self,
+        path: &str,
+        body: Bytes,
+        name: &str,
+    ) -> Result<Answer, HttpError> {
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/x-ndjson")
+            .header("idempotency-key", name);
+        self.send_within(request.body(Full::new(body))).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.url.authority())
+            .header("user-agent", concat!("andon/", env!("CARGO_PKG_VERSION")));
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
         document: Option<&serde_json::Value>,
     ) -> Result<Answer, HttpError> {
-        let mut request = hyper::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.url.authority())
-            .header("user-agent", concat!("andon/", env!("CARGO_PKG_VERSION")));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let mut request = self.request(method, path);
         if document.is_some() {
             request = request.header("content-type", "application/json");
         }
         let body = document.map_or_else(Bytes::new, |document| document.to_string().into());
-        let request = request
-            .body(Full::new(body))
-            .map_err(|error| self.odd(error.to_string()))?;
+        self.send_within(request.body(Full::new(body))).await
+    }
+
+    async fn send_within(
+        &self,
+        request: Result<hyper::Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<Answer, HttpError> {
+        let request = request.map_err(|error| self.odd(error.to_string()))?;
         match tokio::time::timeout(self.timeout, self.send_unbounded(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Silent {

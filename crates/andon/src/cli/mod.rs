@@ -6,10 +6,12 @@
 mod asked;
 mod audit;
 mod config_command;
+mod event;
 mod failure;
 mod flags;
 mod host;
 pub mod http;
+mod import;
 mod incident;
 mod invite;
 mod key;
@@ -17,6 +19,7 @@ mod lab;
 mod moment;
 mod node;
 mod notify;
+mod query;
 mod reachable;
 pub mod screen;
 mod status;
@@ -56,6 +59,15 @@ enum Command {
     /// The ways of many flows to a node or target, hop by hop, from any node of the grid
     #[command(after_help = texts::TRACE)]
     Trace(trace::TraceArgs),
+    /// Ask about events: logs, metrics, traces and whatever else was sent
+    #[command(after_help = texts::QUERY)]
+    Query(query::QueryArgs),
+    /// Send files of events: NDJSON, CSV or lines of logs, packed or not
+    #[command(after_help = texts::IMPORT)]
+    Import(import::ImportArgs),
+    /// Single events from scripts: send, begin and end, heartbeats
+    #[command(subcommand, after_help = texts::EVENT)]
+    Event(event::EventCommand),
     /// Print a new grid key
     #[command(after_help = texts::KEYGEN)]
     Keygen,
@@ -113,6 +125,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&args),
         Command::Incident(command) => incident::run(command),
         Command::Trace(args) => trace::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Event(command) => event::run(command),
         Command::Keygen => key::keygen(),
         Command::Invite(args) => invite::run(&args),
         Command::Token(command) => token::run(command),

@@ -35,6 +35,19 @@ pub fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "error: {}", text.trim_end());
 }
 
+/// Columns of the terminal that is printed to.
+pub fn columns() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size()?;
+    Some(usize::from(width.0)).filter(|columns| *columns > 0)
+}
+
+/// Shows how far something is, over what was shown before; nothing takes it away.
+pub fn progress(text: &str) {
+    let mut err = io::stderr();
+    let _ = write!(err, "\r\x1b[K{text}");
+    let _ = err.flush();
+}
+
 /// Says something to standard error.
 pub fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");

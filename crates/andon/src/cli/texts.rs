@@ -74,6 +74,57 @@ Needs the role operator: a token, or to run as the node's user on its machine (t
 makes a token for itself and ends it afterwards). Every trace is recorded in the audit log.
 Exit code: 0 all flows get through, 1 some are dead, 2 cannot tell.";
 
+pub const QUERY: &str = "\
+Examples:
+  andon query metrics                                     # the newest events as they are
+  andon query 'requests | by region | count, error_share, p99(duration_ms) | last 1h'
+  andon query 'requests | where zone = a and status >= 500 | by host | count | top 20 by count'
+  andon query 'requests | by 1m | heatmap(duration_ms) | last 3h'
+  andon query 'requests | by kernel | p99(duration_ms) | join hosts on host take kernel'
+  andon query 'logs | where body contains timeout | last 15m' --json
+  andon query 'requests | by region | count | compare -1d' --csv
+  andon query '{\"dataset\":\"logs\"}' --node https://10.0.1.2:8777 --insecure
+
+Stages: where, by, calculations, join, last, from, to, top, order, limit, exemplars, compare.
+Exit code: 0 answered, 2 the question makes no sense or nobody can answer it.";
+
+pub const IMPORT: &str = "\
+Examples:
+  andon import requests.ndjson.zst --dataset requests
+  andon import access.log access.log.1.gz --dataset web
+  andon import hosts.csv --dataset hosts
+  andon import - --dataset jobs --format ndjson
+
+The same command again adds what is missing, and nothing twice: a file is known by its path,
+size and time. Exit code: 0 all is kept, 1 some lines are not, or it broke off.";
+
+pub const EVENT: &str = "\
+Examples:
+  andon event send deploy service.name=shop version=1.8.2
+  andon event begin backup
+  andon event heartbeat nightly-report --every 1d";
+
+pub const EVENT_SEND: &str = "\
+Examples:
+  andon event send deploy service.name=shop version=1.8.2 status=ok
+  andon event send cache-miss --dataset shop key=basket duration_ms=12.5";
+
+pub const EVENT_BEGIN: &str = "\
+Examples:
+  andon event begin backup database=orders
+  andon event begin copy --parent 0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331
+
+In a script: id=$(andon event begin backup) and at its end: andon event end $id";
+
+pub const EVENT_END: &str = "\
+Examples:
+  andon event end 0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331
+  andon event end 0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331 --status error rows=7";
+
+pub const EVENT_HEARTBEAT: &str = "\
+Examples:
+  andon event heartbeat nightly-report --every 1d";
+
 pub const KEYGEN: &str = "\
 Examples:
   andon keygen > grid.key
@@ -163,6 +214,13 @@ pub const ALL: &[&str] = &[
     STATUS,
     TRACE,
     INCIDENT,
+    QUERY,
+    IMPORT,
+    EVENT,
+    EVENT_SEND,
+    EVENT_BEGIN,
+    EVENT_END,
+    EVENT_HEARTBEAT,
     KEYGEN,
     INVITE,
     TOKEN,

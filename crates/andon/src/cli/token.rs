@@ -54,7 +54,7 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
         } => {
             let role: Role = role.parse().map_err(|_| {
                 Failure::usage(format!(
-                    "{role:?} is no role; there are viewer, operator and admin"
+                    "{role:?} is no role; there are ingest, viewer, operator and admin"
                 ))
             })?;
             create(&file(&place)?, role, expires, name)

@@ -3,7 +3,7 @@
 
 use super::problem::{Origin, Problem, Source, Spot, nearest};
 use super::setting::{SETTINGS, Setting, Shape, TABLES, Written};
-use super::{notify, target};
+use super::{ingest, notify, target};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct Document {
     pub targets: Vec<target::Table>,
     /// `[[notify.…]]` tables, as they stand.
     pub notify: notify::Tables,
+    /// `[[ingest.…]]` and `[ingest.…]` tables, read.
+    pub ingest: andon_ingest::InputsConfig,
 }
 
 /// Reads a file's text. What is understood is returned beside what is not.
@@ -102,7 +104,13 @@ impl Reader<'_> {
                 format!("write [{table}] on a line of its own"),
             );
         };
+        if table == "ingest" {
+            self.document.ingest = ingest::read(entries, value.span(), self.source, self.problems);
+        }
         for (key, value) in entries {
+            if table == "ingest" && ingest::TABLES.contains(&key.get_ref().as_ref()) {
+                continue;
+            }
             let tables = &mut self.document.notify;
             if table == "notify" && tables.take(key.get_ref(), value, self.source, self.problems) {
                 continue;
@@ -266,6 +274,9 @@ fn keys_of(table: &str) -> Vec<&'static str> {
     if table.is_empty() {
         keys.extend(TABLES.iter().map(|(table, _)| *table));
         keys.push("target");
+    }
+    if table == "ingest" {
+        keys.extend(ingest::TABLES);
     }
     if table == "notify" {
         keys.extend(["route", "silence", "maintenance"]);

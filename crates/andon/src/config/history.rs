@@ -62,8 +62,8 @@ const UNITS: [(&str, u64); 8] = [
     ("B", 1),
 ];
 
-/// `1GB`, `500 MB`, `64MiB`.
-fn bytes(text: &str) -> Result<u64, String> {
+/// A size such as `1GB`, `500 MB`, `64MiB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let expected = || "a size with its unit: 500MB, 1GB, 64MiB; 1MB to 10TB".to_owned();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

@@ -80,6 +80,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Problems> {
                 targets,
                 file,
                 notify: _,
+                ingest: _,
             } = merged;
             Ok(Loaded {
                 settings,
@@ -123,6 +124,7 @@ struct Merged {
     layer: Layer,
     targets: Vec<target::Table>,
     notify: notify::Tables,
+    ingest: andon_ingest::InputsConfig,
     file: Option<PathBuf>,
 }
 
@@ -131,6 +133,7 @@ impl Merged {
         resolve::settings(
             &self.layer,
             &self.targets,
+            self.ingest.clone(),
             &inputs.host,
             &inputs.env,
             problems,
@@ -153,6 +156,7 @@ fn merge(inputs: &Inputs, problems: &mut Vec<Problem>) -> Merged {
         layer,
         targets: document.targets,
         notify: document.notify,
+        ingest: document.ingest,
         file,
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod document;
 pub mod history;
+pub mod ingest;
 pub mod keys;
 pub mod layers;
 pub mod notify;
@@ -17,6 +18,7 @@ pub mod resolve;
 pub mod sample;
 pub mod setting;
 pub mod settings;
+pub mod store;
 pub mod target;
 pub mod value;
 

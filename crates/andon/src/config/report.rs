@@ -23,7 +23,11 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
             .effective
             .get(setting.key)
             .filter(|given| !given.is_empty());
-        if given.is_none() && (setting.key == "key" || setting.key.starts_with("gridbug")) {
+        if given.is_none()
+            && (setting.key == "key"
+                || setting.key.starts_with("gridbug")
+                || setting.key.starts_with("store.clickhouse"))
+        {
             continue;
         }
         let values = match given {
@@ -84,6 +88,16 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
         "history.enabled" => settings.history.enabled.to_string(),
         "history.keep" => write_duration(settings.history.keep),
         "history.bytes_max" => write_bytes(settings.history.bytes_max),
+        "store.keep" => settings.store.keep.to_string(),
+        "store.path" => settings
+            .store
+            .path(&settings.data_dir)
+            .display()
+            .to_string(),
+        "store.age_max" => write_duration(settings.store.retention_default.age_max),
+        "store.bytes_max" => write_bytes(settings.store.bytes_max),
+        "ingest.loopback" => settings.ingest.loopback_may_send.to_string(),
+        "ingest.otlp" => "off".to_owned(),
         "http.loopback_viewer" => settings.loopback_viewer.to_string(),
         _ => return Vec::new(),
     };

@@ -26,6 +26,7 @@ const LIST_MAX: usize = 1_024;
 pub fn settings(
     layer: &Layer,
     targets: &[target::Table],
+    ingest: andon_ingest::InputsConfig,
     host: &Host,
     env: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
@@ -84,6 +85,9 @@ pub fn settings(
     let allowed_hosts = reader.list("http.allowed_hosts", |given| host_name(&given.text));
     let loopback_viewer = reader.one("http.loopback_viewer", |given| value::switch(&given.text));
     let history = super::history::read(&mut reader);
+    let store = super::store::read(&mut reader);
+    let loopback_may_send = reader.one("ingest.loopback", |given| value::switch(&given.text));
+    let otlp = reader.one("ingest.otlp", |given| super::ingest::otlp(&given.text));
     let gridbug = reader.gridbug();
     reader.bound("labels", LABELS_MAX);
     for key in [
@@ -93,6 +97,8 @@ pub fn settings(
         "http.allowed_hosts",
         "gridbug.seeds",
         "advertise",
+        "store.clickhouse",
+        "store.retention",
     ] {
         reader.bound(key, LIST_MAX);
     }
@@ -113,6 +119,11 @@ pub fn settings(
         probe,
         targets,
         history: history?,
+        store: store?,
+        ingest: super::ingest::IngestSettings {
+            loopback_may_send: loopback_may_send.or_default(|| true)?,
+            inputs: super::ingest::with_otlp(ingest, otlp.or_default(|| None)?),
+        },
         notify: Plan::default(),
         gridbug,
         allowed_hosts,
@@ -246,7 +257,11 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(&mut self, key: &str, check: impl Fn(&Given) -> Result<T, String>) -> Vec<T> {
+    pub(super) fn list<T>(
+        &mut self,
+        key: &str,
+        check: impl Fn(&Given) -> Result<T, String>,
+    ) -> Vec<T> {
         let mut all = Vec::new();
         for given in self.given(key).to_vec() {
             match check(&given) {
@@ -257,7 +272,7 @@ impl Reader<'_> {
         all
     }
 
-    fn map<K: Ord, V>(
+    pub(super) fn map<K: Ord, V>(
         &mut self,
         key: &str,
         check: impl Fn(&str, &Given) -> Result<(K, V), String>,

@@ -27,7 +27,7 @@ pub fn text() -> String {
     }
     for setting in SETTINGS
         .iter()
-        .filter(|setting| setting.shape == Shape::Map)
+        .filter(|setting| setting.shape == Shape::Map && !setting.key.contains('.'))
     {
         describe(&mut text, setting);
         let _ = writeln!(text, "#[{}]\n#{}", setting.key, setting.sample);
@@ -37,11 +37,24 @@ pub fn text() -> String {
         comment(&mut text, help);
         let _ = writeln!(text, "#[{table}]");
         let prefix = format!("{table}.");
-        for setting in SETTINGS.iter().filter(|s| s.in_file) {
+        for setting in SETTINGS
+            .iter()
+            .filter(|s| s.in_file && s.shape != Shape::Map)
+        {
             if let Some(key) = setting.key.strip_prefix(&prefix) {
                 describe(&mut text, setting);
                 let _ = writeln!(text, "#{key} = {}", setting.sample);
             }
+        }
+        for setting in SETTINGS
+            .iter()
+            .filter(|s| s.shape == Shape::Map && s.key.starts_with(&prefix))
+        {
+            describe(&mut text, setting);
+            let _ = writeln!(text, "#[{}]\n#{}", setting.key, setting.sample);
+        }
+        if *table == "ingest" {
+            text.push_str(super::ingest::SAMPLE);
         }
     }
     notify(&mut text);

@@ -305,6 +305,128 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "store.keep",
+        flag: Some("keep"),
+        env: "ANDON_STORE_KEEP",
+        value_name: "auto|true|false",
+        default: "auto",
+        help: "Whether this node keeps events",
+        more: "`true` makes it a keeper, to which the others send theirs. `auto` keeps its own \
+               while the grid has no keeper, and sends them there once it has. `false` keeps \
+               none: its events wait in a queue on its disk for a keeper. Any node answers \
+               questions about all events; with more than some twenty nodes name keepers.",
+        sample: r#""auto""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.path",
+        flag: None,
+        env: "ANDON_STORE_PATH",
+        value_name: "DIR",
+        default: "events in the data directory",
+        help: "Where events are kept",
+        more: "Best on a disk of its own, so that events never fill that of the system.",
+        sample: r#""/var/lib/andon/events""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.age_max",
+        flag: None,
+        env: "ANDON_STORE_AGE_MAX",
+        value_name: "TIME",
+        default: "30d",
+        help: "How long events are kept",
+        more: "1h to 3650d; [store.retention] has other times for single datasets.",
+        sample: r#""30d""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.bytes_max",
+        flag: None,
+        env: "ANDON_STORE_BYTES_MAX",
+        value_name: "SIZE",
+        default: "10GB",
+        help: "Most room that events take on disk",
+        more: "The oldest go first. An event of ten keys takes some 16 bytes. 1MB to 10TB.",
+        sample: r#""10GB""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.retention",
+        flag: None,
+        env: "ANDON_STORE_RETENTION",
+        shape: Shape::Map,
+        value_name: "DATASET=TIME SIZE",
+        default: "none: age_max and bytes_max for all",
+        help: "How long and in how much room single datasets are kept",
+        more: "A time, a size or both.",
+        sample: r#"logs = "7d 2GB""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.clickhouse",
+        flag: None,
+        env: "ANDON_STORE_CLICKHOUSE",
+        shape: Shape::List,
+        value_name: "URL",
+        default: "none: the embedded store",
+        help: "Keep events on ClickHouse instead, when one machine is outgrown",
+        more: "`http://user:password@host:8123` of each server; the same on every node. The \
+               schema is made and migrated by Andon; `andon store migrate` moves what the \
+               embedded store has.",
+        sample: r#"["http://127.0.0.1:8123"]"#,
+        secret: true,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.clickhouse_database",
+        flag: None,
+        env: "ANDON_STORE_CLICKHOUSE_DATABASE",
+        value_name: "NAME",
+        default: "andon",
+        help: "The database that Andon keeps its tables in",
+        more: "Made if it is not there.",
+        sample: r#""andon""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "store.clickhouse_cluster",
+        flag: None,
+        env: "ANDON_STORE_CLICKHOUSE_CLUSTER",
+        value_name: "NAME",
+        default: "none",
+        help: "The cluster as the servers' system.clusters calls it",
+        more: "Needed with several servers.",
+        sample: r#""andon""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "ingest.loopback",
+        flag: None,
+        env: "ANDON_INGEST_LOOPBACK",
+        written: Written::Switch,
+        value_name: "true|false",
+        default: "true",
+        help: "Whoever is on this machine may send events without a token",
+        more: "Others need a token with the role ingest or operator. Set it to false on \
+               machines that strangers share.",
+        sample: "true",
+        ..PLAIN
+    },
+    Setting {
+        key: "ingest.otlp",
+        flag: None,
+        env: "ANDON_INGEST_OTLP",
+        value_name: "IP|off",
+        default: "off",
+        help: "Take OpenTelemetry's exports on its own ports too: 4317 (gRPC) and 4318 (HTTP)",
+        more: "At this address of the machine, in clear and without tokens, as exporters expect \
+               it; 127.0.0.1 is for this machine alone. OTLP over HTTP is always taken on the \
+               one port.",
+        sample: r#""127.0.0.1""#,
+        ..PLAIN
+    },
+    Setting {
         key: "notify.console",
         flag: None,
         env: "ANDON_NOTIFY_CONSOLE",
@@ -363,6 +485,15 @@ pub const TABLES: &[(&str, &str)] = &[
     ("probe", "How links between nodes are probed."),
     ("http", "Who may reach the console and the API."),
     ("history", "What the node keeps of what it showed."),
+    (
+        "store",
+        "Events: logs, metrics, traces and whatever else is sent. Read at the start of the node.",
+    ),
+    (
+        "ingest",
+        "What the node takes in by itself, see docs/events.md. This machine's own metrics are \
+         taken without any of it. Read at the start of the node.",
+    ),
     (
         "notify",
         "Whom to tell of incidents: routes, silences and maintenance, see docs/notify.md. The \

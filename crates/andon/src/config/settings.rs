@@ -1,6 +1,8 @@
 //! What a node runs with, after flags, environment and file have been merged and checked.
 
 pub use super::history::HistorySettings;
+pub use super::ingest::IngestSettings;
+pub use super::store::{Keep, StoreSettings};
 use andon_grid::GridKey;
 use andon_model::{NodeId, SiteId, TargetSpec};
 use andon_notify::Plan;
@@ -80,6 +82,10 @@ pub struct NodeSettings {
     pub targets: Vec<TargetSpec>,
     /// What it keeps of what it showed.
     pub history: HistorySettings,
+    /// Whether and how it keeps events.
+    pub store: StoreSettings,
+    /// What it takes in.
+    pub ingest: IngestSettings,
     /// Whom to tell of incidents.
     pub notify: Plan,
     /// GridBug neighbourhood, off by default.

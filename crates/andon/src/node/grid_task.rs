@@ -299,7 +299,7 @@ impl GridTask {
         Identity {
             id: self.settings.id.clone(),
             site: self.settings.site.clone(),
-            labels: self.settings.labels.clone(),
+            labels: super::events::labels(&self.settings),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             addresses,

@@ -3,6 +3,7 @@
 
 mod clock;
 mod data_dir;
+mod events;
 mod frames;
 mod grid_task;
 mod gridbug;
@@ -73,6 +74,11 @@ pub enum NodeError {
         "no grid key is configured\n  make one with `andon keygen > grid.key` and name it with --key-file"
     )]
     NoKey,
+    /// What is to be taken in cannot be.
+    #[error(
+        "cannot take events in: {0}\n  change it in [ingest] of the configuration; `andon config check` says where each value comes from"
+    )]
+    Ingest(#[from] andon_ingest::InputsError),
     /// The task that holds the picture ended by itself.
     #[error("the grid task stopped: {0}")]
     Grid(String),
@@ -202,6 +208,8 @@ async fn live(
         clock,
         cancel.child_token(),
     );
+    let (events, events_tasks) =
+        events::start(settings, data_dir.path(), &tls, cancel.child_token()).await?;
     let (plan_tx, plans) = watch::channel(settings.notify.clone());
     let (notify_tx, notify) = watch::channel(Arc::default());
     let notify_task = tokio::spawn(notify_task::run(
@@ -261,6 +269,7 @@ async fn live(
             audit: Arc::new(audit),
             gridbug,
             history,
+            events,
         },
         cancel.child_token(),
     );
@@ -298,7 +307,8 @@ async fn live(
             targets_task,
             incident_task,
             history_task,
-            notify_task
+            notify_task,
+            events_tasks.ended()
         )
     };
     let _ = tokio::time::timeout(LEAVE_TIME, rest).await;

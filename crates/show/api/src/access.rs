@@ -31,12 +31,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Longest credential looked at; ours have 58 characters.
 const CREDENTIAL_BYTES_MAX: usize = 128;
 
-/// What somebody may do. Each role may do what those before it may.
+/// What somebody may do. Each role may do what those before it may, but for
+/// [`Role::Ingest`], whose events the others but the viewer may send too.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Sends events, sees nothing: for agents and applications.
+    Ingest,
     /// Sees everything, changes nothing.
     Viewer,
     /// Acts on the grid.
@@ -48,6 +51,7 @@ pub enum Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Role::Ingest => "ingest",
             Role::Viewer => "viewer",
             Role::Operator => "operator",
             Role::Admin => "admin",
@@ -59,6 +63,7 @@ impl std::str::FromStr for Role {
     type Err = RoleError;
     fn from_str(text: &str) -> Result<Self, RoleError> {
         match text {
+            "ingest" => Ok(Role::Ingest),
             "viewer" => Ok(Role::Viewer),
             "operator" => Ok(Role::Operator),
             "admin" => Ok(Role::Admin),
@@ -69,7 +74,7 @@ impl std::str::FromStr for Role {
 
 /// A text that names no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no role is called {0:?}; roles are viewer, operator, admin")]
+#[error("no role is called {0:?}; roles are ingest, viewer, operator, admin")]
 pub struct RoleError(String);
 
 /// A right credential: whose, and what it allows.

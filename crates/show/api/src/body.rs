@@ -3,31 +3,44 @@
 
 use crate::error::ApiError;
 use crate::shared::Shared;
+use crate::slots::Slot;
 use crate::sources::BODY_BYTES_MAX;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::StatusCode;
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::HeaderMap;
 use serde::de::DeserializeOwned;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// 64 kB in this time is 13 kB/s: slower than any line that a node is worth having on.
 const BODY_MAX: Duration = Duration::from_secs(5);
 
-/// The whole body.
+/// The whole body, of the usual length at most.
 pub(crate) async fn read(shared: &Shared, body: Body) -> Result<Bytes, ApiError> {
+    read_up_to(shared, body, BODY_BYTES_MAX).await
+}
+
+/// The whole body.
+pub(crate) async fn read_up_to(
+    shared: &Shared,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Bytes, ApiError> {
     let refuse = |status, code, message, help: &'static str| {
         shared.counters.bodies_refused.count();
         ApiError::new(status, code, message, help)
     };
-    match tokio::time::timeout(BODY_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+    match tokio::time::timeout(BODY_MAX, Limited::new(body, bytes_max).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            format!("the body is longer than {BODY_BYTES_MAX} bytes"),
+            format!("the body is longer than {bytes_max} bytes"),
             "send less",
         )),
         Ok(Err(error)) => Err(ApiError::bad_request(
@@ -64,6 +77,18 @@ pub(crate) async fn json<T: DeserializeOwned>(
     let declared = headers
         .get(hyper::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
+    must_be_json(declared)?;
+    let body = read(shared, body).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(
+            format!("the body does not say what is needed: {error}"),
+            "see /api/v1/openapi.json",
+        )
+    })
+}
+
+/// Fails unless the media type is JSON's.
+pub(crate) fn must_be_json(declared: Option<&str>) -> Result<(), ApiError> {
     // Forms of foreign pages cannot send this type, which is one more lock on the door.
     if !declared.is_some_and(|declared| {
         declared.split(';').next().unwrap_or_default().trim() == "application/json"
@@ -75,11 +100,36 @@ pub(crate) async fn json<T: DeserializeOwned>(
             "send the header Content-Type: application/json",
         ));
     }
-    let body = read(shared, body).await?;
-    serde_json::from_slice(&body).map_err(|error| {
-        ApiError::bad_request(
-            format!("the body does not say what is needed: {error}"),
-            "see /api/v1/openapi.json",
-        )
-    })
+    Ok(())
+}
+
+/// A request's body that tells its connection's place whenever something of it comes, so that
+/// who sends for long is not taken for one who is stuck.
+pub(crate) struct Touching<B> {
+    pub(crate) body: B,
+    pub(crate) slot: Arc<Slot>,
+}
+
+impl<B: hyper::body::Body + Unpin> hyper::body::Body for Touching<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.slot.touch();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,11 +1,13 @@
 //! One HTTP connection: hyper with limits on all that a client can make long, the gate before
 //! every request, and a short way past the router for the picture, which is asked for most.
 
+use crate::body::Touching;
 use crate::documents::Form;
 use crate::error::ApiError;
 use crate::gate::{admit, refuse};
 use crate::shared::Shared;
 use crate::slots::{Slot, Work};
+use andon_ingest::HttpIntake;
 use axum::Router;
 use axum::body::Body as RoutedBody;
 use bytes::Bytes;
@@ -42,6 +44,10 @@ const HEADERS_MAX: usize = 64;
 /// Time from a request to the head of its answer. The longest honest one is asking another
 /// node, which has its own, shorter limits.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// The same for requests that bring events: they may be as long as a day's log. Whoever sends
+/// nothing for a minute is cut off long before.
+const TAKING_MAX: Duration = Duration::from_secs(3600);
 
 /// The strict content security policy: only our own files, no inline script, no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -128,18 +134,25 @@ impl Service<Request<Incoming>> for Requests {
             return Answering::ready(document.answer(request.headers()).map(Answer::Ready));
         }
         // Only callers with a role may hold a connection that others have to wait for.
-        let work = caller.may_view().then(|| self.slot.work());
+        let work = caller.is_known().then(|| self.slot.work());
         request.extensions_mut().insert(caller);
-        let routed = self.router.clone().oneshot(request.map(RoutedBody::new));
+        let answer_max = if HttpIntake::serves(request.uri().path()) {
+            TAKING_MAX
+        } else {
+            ANSWER_MAX
+        };
+        let slot = Arc::clone(&self.slot);
+        let request = request.map(|body| RoutedBody::new(Touching { body, slot }));
+        let routed = self.router.clone().oneshot(request);
         Answering::Routed(Box::pin(async move {
-            let response = match tokio::time::timeout(ANSWER_MAX, routed).await {
+            let response = match tokio::time::timeout(answer_max, routed).await {
                 Ok(Ok(response)) => response.map(|body| Answer::Routed(body, work)),
                 Ok(Err(never)) => match never {},
                 Err(_) => {
                     let error = ApiError::new(
                         StatusCode::GATEWAY_TIMEOUT,
                         "slow",
-                        format!("no answer was found within {} s", ANSWER_MAX.as_secs()),
+                        format!("no answer was found within {} s", answer_max.as_secs()),
                         "try again",
                     );
                     error.response().map(Answer::Ready)

@@ -57,5 +57,9 @@ counters! {
     traces "andon_trace_requests_total" "Traces that people asked this node for, its own and those passed on.";
     traces_refused "andon_trace_requests_refused_total" "Traces refused since too many were running or had been asked for.";
     remarks "andon_incident_remarks_total" "Remarks that people made on incidents at this node.";
+    queries "andon_query_requests_total" "Questions about events that were asked here.";
+    queries_refused "andon_query_requests_refused_total" "Questions about events refused since too many were at work.";
+    query_parts "andon_query_parts_total" "Parts of questions answered for other nodes.";
+    tails_refused "andon_tail_refused_total" "Live tails refused since too many were open.";
     picture_renders "andon_picture_renders_total" "Times that the picture was serialised.";
 }

@@ -82,14 +82,31 @@ impl Caller {
         self.need(Role::Operator)
     }
 
+    /// Fails unless the caller may send events: a token made for it, an operator, and where it
+    /// is configured so anybody at this machine.
+    pub(crate) fn need_to_send(&self, loopback_may: bool) -> Result<(), ApiError> {
+        if self.role == Some(Role::Ingest) || (loopback_may && self.loopback) {
+            return Ok(());
+        }
+        self.need(Role::Operator).map_err(|error| ApiError {
+            help: "use a token with the role ingest (andon token create --role ingest)".into(),
+            ..error
+        })
+    }
+
     /// Name and address, as they are recorded.
     pub(crate) fn named(&self) -> String {
         format!("{}@{}", self.who, self.remote.ip().to_canonical())
     }
 
-    /// Whether nothing but looking at the connection was needed to know the caller.
+    /// Whether the caller may see the picture.
     pub(crate) fn may_view(&self) -> bool {
-        self.role.is_some()
+        self.role.is_some_and(|role| role >= Role::Viewer)
+    }
+
+    /// Whether the caller is known, and may hold a connection that others have to wait for.
+    pub(crate) fn is_known(&self) -> bool {
+        self.role.is_some() || self.loopback
     }
 }
 

@@ -17,6 +17,7 @@ pub mod access;
 pub mod api_types;
 pub mod audit;
 pub mod error;
+pub mod events;
 pub mod fuzz;
 pub mod identity;
 pub mod layout;
@@ -37,6 +38,7 @@ mod delta;
 mod detour;
 mod document;
 mod documents;
+mod far;
 mod file;
 mod gate;
 mod host;
@@ -53,12 +55,14 @@ mod slots;
 mod stream;
 mod throttle;
 mod turns;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{Access, Role};
 pub use audit::{AuditEntry, AuditError, AuditLog, AuditSummary};
+pub use events::EventSources;
 pub use identity::{IdentityError, TlsIdentity};
 pub use openapi::openapi_json;
 pub use peer::{PeerClient, PeerError};

@@ -121,6 +121,7 @@ fn render(shared: &Shared, format: Format) -> String {
     http(&mut page, shared);
     node(&mut page, shared);
     history(&mut page, shared);
+    events(&mut page, shared);
     process(&mut page);
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
@@ -201,6 +202,128 @@ fn grid(page: &mut Page, view: &PictureView) {
         "kind",
         &verdicts,
     );
+}
+
+/// What comes in and what is kept.
+fn events(page: &mut Page, shared: &Shared) {
+    let Some(events) = &shared.events else {
+        return;
+    };
+    let figures = events.gate.registry().figures();
+    type Figure = fn(&andon_ingest::InputFigures) -> u64;
+    let plain: [(&str, &str, Figure); 4] = [
+        (
+            "andon_ingest_accepted_total",
+            "Events that are kept, by input.",
+            |figures| figures.accepted,
+        ),
+        (
+            "andon_ingest_bytes_total",
+            "Bytes read as they were sent, by input.",
+            |figures| figures.bytes,
+        ),
+        (
+            "andon_ingest_connections_total",
+            "Connections, requests and files begun, by input.",
+            |figures| figures.connections,
+        ),
+        (
+            "andon_ingest_full_total",
+            "Times that an input waited for room.",
+            |figures| figures.full,
+        ),
+    ];
+    for (name, help, figure) in plain {
+        page.family(name, "counter", help);
+        for (input, figures) in &figures {
+            page.sample(name, &[("input", input)], figure(figures));
+        }
+    }
+    type Reasons = fn(&andon_ingest::InputFigures) -> &BTreeMap<&'static str, u64>;
+    let by: [(&str, &str, &str, Reasons); 2] = [
+        (
+            "andon_ingest_rejected_total",
+            "Records left out, by input and reason.",
+            "reason",
+            |figures| &figures.rejected,
+        ),
+        (
+            "andon_ingest_mended_total",
+            "Records changed before they were kept, by input and change.",
+            "change",
+            |figures| &figures.mended,
+        ),
+    ];
+    for (name, help, label, reasons) in by {
+        page.family(name, "counter", help);
+        for (input, figures) in &figures {
+            for (reason, count) in reasons(figures) {
+                page.sample(name, &[("input", input), (label, reason)], count);
+            }
+        }
+    }
+    if let Some(store) = &events.store {
+        stored(page, &store.stats());
+    }
+}
+
+fn stored(page: &mut Page, stats: &andon_store::StoreStats) {
+    let counters = [
+        (
+            "andon_store_rows_total",
+            "Events stored.",
+            stats.rows_stored,
+        ),
+        (
+            "andon_store_repeated_total",
+            "Events that came again and were not stored twice.",
+            stats.rows_repeated,
+        ),
+        (
+            "andon_store_refused_total",
+            "Events refused, as the disk was full or failed.",
+            stats.rows_refused,
+        ),
+        (
+            "andon_store_expired_total",
+            "Events that went by age or size.",
+            stats.rows_expired,
+        ),
+        (
+            "andon_store_queries_total",
+            "Questions that the store answered.",
+            stats.queries,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.single(name, "counter", help, Some(value));
+    }
+    let gauges = [
+        (
+            "andon_store_rows",
+            "Events held.",
+            stats.rows_sealed + stats.rows_unsealed,
+        ),
+        (
+            "andon_store_bytes",
+            "Bytes of segments on disk.",
+            stats.bytes_sealed,
+        ),
+        (
+            "andon_store_memory_bytes",
+            "Memory of events that are not sealed yet, about.",
+            stats.bytes_unsealed,
+        ),
+        ("andon_store_segments", "Segments.", stats.segments),
+        (
+            "andon_store_segments_damaged",
+            "Segments that are damaged and left out of answers.",
+            stats.segments_damaged,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.single(name, "gauge", help, Some(value));
+    }
 }
 
 fn incidents(page: &mut Page, incidents: &[Incident]) {

@@ -5,7 +5,8 @@ use crate::delta::Delta;
 use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
 use crate::routes::{
-    demo, grid, gridbug, health, history, incidents, pages, people, picture, trace,
+    datasets, demo, events, grid, gridbug, health, history, incidents, pages, people, picture,
+    query, tail, trace, traces,
 };
 use crate::security::Security;
 use crate::{audit, metrics};
@@ -25,6 +26,10 @@ use utoipa::OpenApi;
         grid::me, grid::node, grid::link,
         trace::trace,
         history::picture_at, history::changes, history::link_series, history::span,
+        events::take, events::otlp_logs, events::otlp_metrics, events::otlp_traces, events::loki,
+        events::remote_write, events::remote_push,
+        datasets::list, datasets::keys, datasets::values,
+        query::query, tail::tail, traces::trace,
         incidents::list_incidents, incidents::one_incident, incidents::remark,
         people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,
         people::audit,

@@ -30,7 +30,7 @@ pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(3);
 pub(crate) const ASKED_BY: &str = "andon-asked-by";
 
 /// Longest answer read: a link's detail is some tens of kilobytes.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Why another node gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +77,12 @@ pub enum PeerError {
         detail: String,
     },
     /// The answer is too long.
-    #[error("{peer} answered more than {ANSWER_BYTES_MAX} bytes")]
+    #[error("{peer} answered more than {bytes_max} bytes")]
     TooLong {
         /// Whom.
         peer: SocketAddr,
+        /// What was allowed.
+        bytes_max: usize,
     },
 }
 
@@ -111,6 +113,8 @@ pub(crate) struct Question<'a> {
     pub(crate) asked_by: Option<&'a str>,
     /// Time for the answer.
     pub(crate) limit: Duration,
+    /// Bytes of the answer at most.
+    pub(crate) bytes_max: usize,
 }
 
 impl<'a> Question<'a> {
@@ -122,6 +126,7 @@ impl<'a> Question<'a> {
             body: Bytes::new(),
             asked_by: None,
             limit: ANSWER_MAX,
+            bytes_max: ANSWER_BYTES_MAX,
         }
     }
 }
@@ -193,7 +198,8 @@ impl PeerClient {
                 peer,
                 detail: error.to_string(),
             })?;
-        let (status, _, body) = exchange(peer, stream, request, question.limit).await?;
+        let (status, _, body) =
+            exchange_up_to(peer, stream, request, question.limit, question.bytes_max).await?;
         Ok((status, body))
     }
 }
@@ -215,6 +221,20 @@ pub(crate) async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    exchange_up_to(peer, stream, request, limit, ANSWER_BYTES_MAX).await
+}
+
+/// The same with an answer of another length at most.
+async fn exchange_up_to<S>(
+    peer: SocketAddr,
+    stream: S,
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+    bytes_max: usize,
+) -> Result<(StatusCode, Option<String>, Bytes), PeerError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let broken = |error: hyper::Error| PeerError::Http {
         peer,
         detail: error.to_string(),
@@ -231,12 +251,12 @@ where
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         let media_type = media_type.map(str::to_owned);
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        let body = Limited::new(response.into_body(), bytes_max)
             .collect()
             .await
             .map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
-                    PeerError::TooLong { peer }
+                    PeerError::TooLong { peer, bytes_max }
                 } else {
                     PeerError::Http {
                         peer,

@@ -30,6 +30,21 @@ pub(crate) async fn ask(
     node: &NodeView,
     question: &Question<'_>,
 ) -> Result<(StatusCode, Bytes), ApiError> {
+    let _place = shared.relays.try_acquire().map_err(|_| {
+        ApiError::unavailable(
+            "too many questions to other nodes are on their way",
+            "try again",
+        )
+    })?;
+    ask_in_place(shared, node, question).await
+}
+
+/// The same for who has a place already.
+pub(crate) async fn ask_in_place(
+    shared: &Shared,
+    node: &NodeView,
+    question: &Question<'_>,
+) -> Result<(StatusCode, Bytes), ApiError> {
     let failed = |message: String, help: &'static str| {
         shared.counters.relays_failed.count();
         ApiError::new(StatusCode::BAD_GATEWAY, "observer", message, help)
@@ -39,12 +54,6 @@ pub(crate) async fn ask(
         failed(
             format!("{} publishes no certificate", node.id),
             "ask it on its own machine",
-        )
-    })?;
-    let _place = shared.relays.try_acquire().map_err(|_| {
-        ApiError::unavailable(
-            "too many questions to other nodes are on their way",
-            "try again",
         )
     })?;
     let addresses = addresses(shared, node).await;

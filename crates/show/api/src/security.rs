@@ -14,7 +14,7 @@ impl Modify for Security {
         let token = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "A token of the node that is asked: andon token create --role viewer|operator|admin",
+                "A token of the node that is asked: andon token create --role ingest|viewer|operator|admin",
             ))
             .build();
         let cookie = ApiKeyValue::with_description(

@@ -28,6 +28,13 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<AuditLog>,
     pub(crate) gridbug: Option<GridBugHandler>,
     pub(crate) history: Option<andon_history::Reader>,
+    pub(crate) events: Option<crate::events::EventSources>,
+    /// Bounds the live tails.
+    pub(crate) tails: Arc<Semaphore>,
+    /// Bounds the questions about events.
+    pub(crate) questions: Arc<Semaphore>,
+    /// Bounds the parts of questions that are asked of other nodes.
+    pub(crate) parts: Arc<Semaphore>,
     /// Bounds the reading of the history.
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) documents: Arc<Documents>,

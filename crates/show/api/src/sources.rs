@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::audit::AuditLog;
+use crate::events::EventSources;
 use crate::identity::TlsIdentity;
 use andon_model::{Incident, PictureView, RemarkKind};
 use bytes::Bytes;
@@ -61,6 +62,8 @@ pub struct Sources {
     pub gridbug: Option<GridBugHandler>,
     /// What was; `None` where no history is kept.
     pub history: Option<andon_history::Reader>,
+    /// Events: where they go, and where they are kept; `None` takes and answers none.
+    pub events: Option<EventSources>,
 }
 
 /// A question to the node.

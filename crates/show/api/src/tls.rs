@@ -16,7 +16,7 @@ use rustls::{
 use std::sync::Arc;
 
 /// How this node serves TLS.
-pub(crate) fn server(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, Error> {
+pub fn server(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?

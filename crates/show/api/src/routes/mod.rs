@@ -1,7 +1,9 @@
 //! The routes: a table of contents. Each module says in its handlers' annotations what it
 //! answers; `/api/v1/openapi.json` is made from those.
 
+pub(crate) mod datasets;
 pub(crate) mod demo;
+pub(crate) mod events;
 pub(crate) mod grid;
 pub(crate) mod gridbug;
 pub(crate) mod health;
@@ -10,9 +12,13 @@ pub(crate) mod incidents;
 pub(crate) mod pages;
 pub(crate) mod people;
 pub(crate) mod picture;
+pub(crate) mod query;
+pub(crate) mod tail;
 pub(crate) mod trace;
+pub(crate) mod traces;
 
 use crate::connection::PICTURE;
+use crate::far::PART_PATH;
 use crate::gate::GRIDBUG_PATHS;
 use crate::metrics;
 use crate::shared::Shared;
@@ -21,11 +27,15 @@ use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// All that is answered, for those who ask for something else.
-pub(crate) const PATHS: [&str; 25] = [
+pub(crate) const PATHS: [&str; 38] = [
     "/",
     "/board",
     "/api/v1/audit",
+    "/api/v1/datasets",
+    "/api/v1/datasets/{dataset}/keys",
+    "/api/v1/datasets/{dataset}/values",
     "/api/v1/demo",
+    "/api/v1/events",
     "/api/v1/history/changes",
     "/api/v1/history/link",
     "/api/v1/history/picture",
@@ -39,14 +49,23 @@ pub(crate) const PATHS: [&str; 25] = [
     "/api/v1/openapi.json",
     "/api/v1/picture",
     "/api/v1/picture/stream",
+    "/api/v1/push",
+    "/api/v1/query",
     "/api/v1/session",
+    "/api/v1/tail",
     "/api/v1/tokens",
     "/api/v1/tokens/{name}",
     "/api/v1/trace",
+    "/api/v1/traces/{trace_id}",
+    "/api/v1/write",
     "/healthz",
     "/login",
+    "/loki/api/v1/push",
     "/metrics",
     "/readyz",
+    "/v1/logs",
+    "/v1/metrics",
+    "/v1/traces",
 ];
 
 /// Everything behind the gate.
@@ -75,6 +94,21 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/v1/history/changes", get(history::changes))
         .route("/api/v1/history/link", get(history::link_series))
         .route("/api/v1/history/span", get(history::span))
+        .route("/api/v1/events", post(events::take))
+        .route("/v1/logs", post(events::otlp_logs))
+        .route("/v1/metrics", post(events::otlp_metrics))
+        .route("/v1/traces", post(events::otlp_traces))
+        .route("/loki/api/v1/push", post(events::loki))
+        .route("/api/v1/write", post(events::remote_write))
+        .route("/api/v1/push", post(events::remote_push))
+        .route("/api/v1/datasets", get(datasets::list))
+        .route("/api/v1/datasets/{dataset}/keys", get(datasets::keys))
+        .route("/api/v1/datasets/{dataset}/values", get(datasets::values))
+        .route(datasets::PART_PATH, post(datasets::part))
+        .route("/api/v1/query", post(query::query))
+        .route(PART_PATH, post(query::part))
+        .route("/api/v1/tail", get(tail::tail))
+        .route("/api/v1/traces/{trace_id}", get(traces::trace))
         .route("/api/v1/audit", get(people::audit))
         .route("/api/v1/openapi.json", get(pages::openapi))
         .route("/metrics", get(metrics::metrics))

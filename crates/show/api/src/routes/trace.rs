@@ -130,6 +130,7 @@ pub(crate) async fn trace(
                 body: serde_json::to_vec(&asked).unwrap_or_default().into(),
                 asked_by: Some(&caller.named()),
                 limit: FAR_TRACE_MAX,
+                bytes_max: crate::peer::ANSWER_BYTES_MAX,
             };
             let (status, body) = relay::ask(&shared, node, &question).await?;
             if status != StatusCode::OK {

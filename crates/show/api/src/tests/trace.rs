@@ -184,6 +184,7 @@ async fn another_node_traces_in_the_name_of_whoever_asked_and_passes_nothing_on(
             body: body.into(),
             asked_by,
             limit: Duration::from_secs(5),
+            bytes_max: crate::peer::ANSWER_BYTES_MAX,
         };
         let pin = far.identity.fingerprint();
         peers.ask(far.address, pin, &question).await.unwrap().0

@@ -102,6 +102,7 @@ pub(crate) fn prepare(id: &str) -> (ApiConfig, Sources, World) {
         audit,
         gridbug: None,
         history: None,
+        events: None,
     };
     let world = World {
         address,

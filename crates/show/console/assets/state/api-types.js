@@ -3,6 +3,19 @@
 //   cargo run -p andon-api --example api_types > crates/show/console/assets/state/api-types.js
 // A test of andon-api fails while this file is not what that prints.
 
+/**
+ * What comes back.
+ * @typedef {object} Answer
+ * @property {Column[]} columns - What the cells of each row are.
+ * @property {Exemplar[]} [exemplars] - Raw events that stand for others, as many as were asked for.
+ * @property {string[]} [notes] - What its cells are.
+ * @property {boolean} partial - Something that belongs to it is missing; `notes` say what.
+ * @property {unknown[][]} rows - Cells in the order of the columns; `null` where there is nothing.
+ * @property {QueryStats} stats - What it cost.
+ */
+
+/** @typedef {Query|TextQuery} AnyQuery A question in either form. */
+
 /** @typedef {AuditRecord&{hash: string}} AuditLine A record with its hash. */
 
 /**
@@ -36,6 +49,15 @@
  */
 
 /**
+ * One calculation over the events of a group.
+ * @typedef {object} Calc
+ * @property {string|null} [key] - Needed by all but `count`, `rate`, `error_share` and `percent`.
+ * @property {CalcOp} op - What is worked out.
+ */
+
+/** @typedef {"count"|"rate"|"sum"|"avg"|"min"|"max"|"p50"|"p90"|"p95"|"p99"|"p999"|"error_share"|"distinct"|"percent"|"heatmap"} CalcOp What can be worked out. Quantiles are within 1 % of the exact value. */
+
+/**
  * One change.
  * @typedef {object} Change
  * @property {string} at - When, by the clock of the node that kept it.
@@ -49,6 +71,15 @@
  */
 
 /** @typedef {"link_state"|"node_state"|"verdict_opened"|"verdict_cleared"|"incident"} ChangeKind What kind of thing changed. */
+
+/**
+ * One column.
+ * @typedef {object} Column
+ * @property {ColumnKind} kind - What its cells are.
+ * @property {string} name - `time`, a key of `group_by`, or a calculation such as `p99(duration_ms)`.
+ */
+
+/** @typedef {"time"|"key"|"number"|"heatmap"} ColumnKind What the cells of a column are. */
 
 /**
  * The picture, compact.
@@ -70,6 +101,16 @@
  */
 
 /** @typedef {TokenInfo&{token: string}} CreatedToken A token just made. */
+
+/**
+ * One dataset.
+ * @typedef {object} DatasetDocument
+ * @property {number} bytes - Bytes on disk.
+ * @property {string|null} [from] - Its oldest event.
+ * @property {string} name - What it is called.
+ * @property {number} rows - Events in it; 0 where that is not known.
+ * @property {string|null} [to] - Its newest event.
+ */
 
 /**
  * The changes from one picture to the next.
@@ -97,6 +138,15 @@
  */
 
 /**
+ * What became of events that were sent.
+ * @typedef {object} EventsDocument
+ * @property {number} accepted - Events that are kept; they are on disk.
+ * @property {string|null} [error] - Why the rest of the body was not read, if it was not.
+ * @property {RejectedLine[]} rejected - The first 100 lines that are not.
+ * @property {number} rejected_total - All lines that are not.
+ */
+
+/**
  * One observation that a verdict rests on.
  * @typedef {object} Evidence
  * @property {string} observation - What it observed, in words.
@@ -104,6 +154,26 @@
  * @property {Timestamp|null} [since]
  * @property {boolean} supports - Speaks for the verdict (`true`) or against it.
  */
+
+/**
+ * A raw event that stands for others.
+ * @typedef {object} Exemplar
+ * @property {Timestamp} at - When it happened.
+ * @property {Record<string, unknown>} attributes - All its attributes.
+ * @property {ExemplarKind} why - Why it was picked.
+ */
+
+/** @typedef {"slowest"|"failed"|"typical"} ExemplarKind Why an exemplar was picked. */
+
+/**
+ * One condition.
+ * @typedef {object} Filter
+ * @property {string} key - The attribute.
+ * @property {FilterOp} op - How it is held against the value.
+ * @property {unknown} [value] - One value; a list for `in`; none for `exists`.
+ */
+
+/** @typedef {"="|"!="|"<"|"<="|">"|">="|"in"|"contains"|"matches"|"exists"} FilterOp How a condition compares. Numbers compare as numbers, texts as texts; a key of the other kind fails. */
 
 /**
  * Flows of a link that answer, of those probed.
@@ -156,6 +226,22 @@
  */
 
 /** @typedef {"open"|"mitigated"|"resolved"} IncidentState How far an incident is. */
+
+/**
+ * Values of another dataset beside each event.
+ * @typedef {object} Join
+ * @property {string} dataset - Where to look it up.
+ * @property {string} on - Key that both have. Of several rows with it the last one not after the event counts, else the first.
+ * @property {string[]} take - Keys to take over; they can be filtered, grouped and calculated by as `<dataset>.<key>`, and as `<key>` where the event has none of that name.
+ */
+
+/**
+ * One key of a dataset.
+ * @typedef {object} KeyDocument
+ * @property {string} name - What it is called.
+ * @property {number} rows - Events that have it; 0 where that is not known.
+ * @property {string[]} types - Types that its values have: `bool`, `integer`, `float`, `text`.
+ */
 
 /**
  * Links, one array a field; the same index is the same link in all of them.
@@ -324,7 +410,63 @@
  * @property {number} y - From the top.
  */
 
+/**
+ * One question. Without `calc` the answer is raw events, newest first.
+ * @typedef {object} Query
+ * @property {string|null} [bucket] - Width of a time bucket: `10s`, `1m`, `1h`, `1d`; `auto` for about a hundred of them.
+ * @property {Calc[]} [calc] - What to work out for each group.
+ * @property {string|null} [compare] - The same question at an earlier time, beside: `-1d`.
+ * @property {string} dataset - The dataset to look in.
+ * @property {number|null} [exemplars] - Raw events to show beside the answer: of each of the slowest, failed and typical so many.
+ * @property {When|null} [from]
+ * @property {string[]} [group_by] - One row for each combination of values of these keys.
+ * @property {Join|null} [join]
+ * @property {number|null} [limit] - Rows at most; [`LIMIT_DEFAULT`] if absent.
+ * @property {string[]} [order_by] - Columns of the answer, `-` before one for the largest first. Absent: time, then the first calculation, largest first.
+ * @property {When|null} [to]
+ * @property {Filter[]} [where] - All must hold.
+ */
+
+/**
+ * What is wrong, and where.
+ * @typedef {object} QueryErrorBody
+ * @property {string} code - `query`.
+ * @property {string} help - What to write.
+ * @property {string} message - The first thing that is wrong.
+ * @property {QueryProblem[]} [problems] - Of a document: every field that is wrong.
+ * @property {[number, number]|null} [span] - Of a text: the bytes that are meant, from and up to.
+ */
+
+/**
+ * Why a question was not understood, with every place that is wrong.
+ * @typedef {object} QueryErrorDocument
+ * @property {QueryErrorBody} error - The error.
+ */
+
+/**
+ * A field that is wrong.
+ * @typedef {object} QueryProblem
+ * @property {string|null} [help] - What to write.
+ * @property {string} message - What is wrong.
+ * @property {string} path - Its path, such as `calc[0].op`.
+ */
+
+/**
+ * What an answer cost.
+ * @typedef {object} QueryStats
+ * @property {number} bytes_scanned - Bytes of columns read.
+ * @property {number} elapsed_ms - From question to answer, milliseconds.
+ * @property {number} rows_scanned - Events looked at.
+ */
+
 /** @typedef {"open"|"tcp_only"|"outbound"} Reach How others can reach a node. */
+
+/**
+ * A line that is not kept.
+ * @typedef {object} RejectedLine
+ * @property {string} error - Why.
+ * @property {number} line - Its number, from 1.
+ */
 
 /**
  * What somebody adds to an incident.
@@ -333,7 +475,7 @@
  * @property {string|null} [text] - A note, at most 800 bytes; `note` needs it, the others take it along.
  */
 
-/** @typedef {"viewer"|"operator"|"admin"} Role What somebody may do. Each role may do what those before it may. */
+/** @typedef {"ingest"|"viewer"|"operator"|"admin"} Role What somebody may do. Each role may do what those before it may, but for [`Role::Ingest`], whose events the others but the viewer may send too. */
 
 /**
  * Round-trip time in microseconds.
@@ -354,6 +496,12 @@
  * @property {string|null} [from] - The first moment; `null` while nothing is recorded.
  * @property {boolean} recording - `false` while the disk is full or cannot be written.
  * @property {string|null} [until] - The last moment.
+ */
+
+/**
+ * A question as text.
+ * @typedef {object} TextQuery
+ * @property {string} text - `requests | where status >= 500 | by region, 1m | p99(duration_ms) | last 1h`
  */
 
 /**
@@ -453,5 +601,7 @@
  */
 
 /** @typedef {"isolated"|"site_cut_off"|"node_down"|"path_fault"|"link_down"|"link_partial"|"degraded"|"target_down"|"id_conflict"|"clock_skew"|"host_busy"} VerdictKind What kind of thing is wrong. */
+
+/** @typedef {number|string} When A moment as asked for. */
 
 export {};

@@ -1,0 +1,175 @@
+//! `[store]`: whether and how a node keeps events.
+
+use super::history::bytes;
+use super::resolve::{Reader, base};
+use super::value;
+use andon_model::event::is_dataset_name;
+use andon_store::{Options, Retention};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Shortest time that anything is kept.
+const AGE_LEAST: Duration = Duration::from_secs(3600);
+/// Longest time.
+const AGE_MOST: Duration = Duration::from_secs(3650 * 86_400);
+/// Room for events unless said otherwise: a third of a small machine's disk.
+const BYTES_MAX_DEFAULT: u64 = 10_000_000_000;
+
+/// Whether a node keeps events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Its own, while the grid has no keeper.
+    Auto,
+    /// Its own and those of others.
+    Yes,
+    /// None.
+    No,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Yes => "true",
+            Self::No => "false",
+        })
+    }
+}
+
+/// Whether, where and how long events are kept.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Whether.
+    pub keep: Keep,
+    /// Where; `None` is within the data directory.
+    path: Option<PathBuf>,
+    /// For how long unless a dataset has its own time.
+    pub retention_default: Retention,
+    /// For how long single datasets are kept.
+    pub retention: BTreeMap<String, Retention>,
+    /// Room for all together.
+    pub bytes_max: u64,
+    /// ClickHouse instead.
+    pub clickhouse: Option<andon_clickhouse::Settings>,
+}
+
+impl StoreSettings {
+    /// Where events are kept.
+    pub fn path(&self, data_dir: &Path) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| data_dir.join("events"))
+    }
+
+    /// The same for the store's own crate.
+    pub fn options(&self) -> Options {
+        Options {
+            retention_default: self.retention_default,
+            retention: self.retention.clone(),
+            bytes_max: self.bytes_max,
+            ..Options::default()
+        }
+    }
+}
+
+/// Reads the table; `None` if something in it is wrong.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
+    let keep = reader.one("store.keep", |given| match given.text.as_str() {
+        "auto" => Ok(Keep::Auto),
+        text => match value::switch(text) {
+            Ok(true) => Ok(Keep::Yes),
+            Ok(false) => Ok(Keep::No),
+            Err(_) => Err("auto, true or false".to_owned()),
+        },
+    });
+    let path = reader.one("store.path", |given| value::path(&given.text, base(given)));
+    let age_max = reader.one("store.age_max", |given| age(&given.text));
+    let bytes_max = reader.one("store.bytes_max", |given| bytes(&given.text));
+    let retention = reader.map("store.retention", |name, given| {
+        if !is_dataset_name(name) {
+            return Err("DATASET = \"7d 2GB\"".to_owned());
+        }
+        Ok((name.to_owned(), limits(&given.text)?))
+    });
+    let urls = reader.list("store.clickhouse", |given| {
+        match given.text.starts_with("http://") {
+            true => Ok(given.text.clone()),
+            false => Err("http://user:password@host:8123".to_owned()),
+        }
+    });
+    let word = |given: &super::document::Given| value::plain(&given.text, 64);
+    let database = reader.one("store.clickhouse_database", word);
+    let cluster = reader.one("store.clickhouse_cluster", word);
+    let age_max = age_max.or_default(|| Retention::default().age_max)?;
+    let (database, cluster) = (
+        database.or_default(|| "andon".to_owned())?,
+        cluster.or_default(String::new)?,
+    );
+    let clickhouse = (!urls.is_empty()).then(|| andon_clickhouse::Settings {
+        urls,
+        database,
+        cluster: Some(cluster).filter(|name| !name.is_empty()),
+        ..andon_clickhouse::Settings::default()
+    });
+    Some(StoreSettings {
+        keep: keep.or_default(|| Keep::Auto)?,
+        path: path
+            .or_default(PathBuf::new)
+            .filter(|path| path != Path::new("")),
+        retention_default: Retention {
+            age_max,
+            ..Retention::default()
+        },
+        retention: retention
+            .into_iter()
+            .map(|(name, (age, bytes))| {
+                let retention = Retention {
+                    age_max: age.unwrap_or(age_max),
+                    bytes_max: bytes.unwrap_or(u64::MAX),
+                };
+                (name, retention)
+            })
+            .collect(),
+        bytes_max: bytes_max.or_default(|| BYTES_MAX_DEFAULT)?,
+        clickhouse,
+    })
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    value::duration_in(text, AGE_LEAST, AGE_MOST)
+}
+
+type Limits = (Option<Duration>, Option<u64>);
+
+/// `7d`, `2GB`, `7d 2GB`.
+fn limits(text: &str) -> Result<Limits, String> {
+    let expected = || "a time, a size or both: 7d, 2GB, \"7d 2GB\"".to_owned();
+    let mut found: Limits = (None, None);
+    for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        match (age(word), bytes(word)) {
+            (Ok(age), _) if found.0.is_none() => found.0 = Some(age),
+            (_, Ok(bytes)) if found.1.is_none() => found.1 = Some(bytes),
+            _ => return Err(expected()),
+        }
+    }
+    match found {
+        (None, None) => Err(expected()),
+        found => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_of_a_dataset_are_a_time_a_size_or_both() {
+        let week = Duration::from_secs(7 * 86_400);
+        assert_eq!(limits("7d"), Ok((Some(week), None)));
+        assert_eq!(limits("2GB"), Ok((None, Some(2_000_000_000))));
+        assert_eq!(limits("7d, 2GB"), Ok((Some(week), Some(2_000_000_000))));
+        for wrong in ["", "7d 8d", "2GB 3GB", "soon", "1s"] {
+            assert!(limits(wrong).is_err(), "{wrong}");
+        }
+    }
+}

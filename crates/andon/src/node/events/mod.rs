@@ -1,0 +1,148 @@
+//! Events on this node: the store, what takes them in, and the tasks that own both. A store
+//! that cannot be opened is told and does without: a node watches also while its disk is sick.
+
+mod clickhouse;
+mod sink;
+mod tidy;
+
+use super::NodeError;
+use crate::config::settings::{Keep, NodeSettings};
+use andon_api::events::{EventSources, Keeping, STORE_LABEL};
+use andon_api::tls;
+use andon_clickhouse::{ClickHouse, Writer};
+use andon_ingest::sink::Sink;
+use andon_ingest::{Gate, HttpIntake, Inputs, RunningInputs};
+use andon_store::Store;
+use sink::{ClickHouseSink, NoSink, StoreSink};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What ends with the node.
+pub struct EventTasks {
+    inputs: RunningInputs,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl EventTasks {
+    /// Waits for them, after their cancellation.
+    pub async fn ended(self) {
+        self.inputs.ended().await;
+        for task in self.others {
+            let _ = task.await;
+        }
+    }
+}
+
+/// What a node says of itself: its labels, and whether it keeps events.
+pub fn labels(settings: &NodeSettings) -> BTreeMap<String, String> {
+    let mut labels = settings.labels.clone();
+    labels.remove(STORE_LABEL);
+    let keeping = match (settings.store.keep, &settings.store.clickhouse) {
+        (_, Some(_)) | (Keep::No, _) => None,
+        (Keep::Yes, _) => Some(Keeping::Keeper),
+        (Keep::Auto, _) => Some(Keeping::Own),
+    };
+    if let Some(keeping) = keeping {
+        labels.insert(STORE_LABEL.to_owned(), keeping.word().to_owned());
+    }
+    labels
+}
+
+/// Opens the store and starts all inputs.
+pub async fn start(
+    settings: &NodeSettings,
+    data_dir: &Path,
+    identity: &andon_api::TlsIdentity,
+    cancel: CancellationToken,
+) -> Result<(Option<EventSources>, EventTasks), NodeError> {
+    let mut others = Vec::new();
+    let store = open(settings, data_dir).await;
+    let clickhouse = match &settings.store.clickhouse {
+        Some(settings) => match ClickHouse::new(settings.clone()) {
+            Ok(clickhouse) => Some(Arc::new(clickhouse)),
+            Err(error) => {
+                tracing::error!(%error, "ClickHouse cannot be used; mend [store] clickhouse");
+                None
+            }
+        },
+        None => None,
+    };
+    let sink: Arc<dyn Sink> = match (&clickhouse, &store) {
+        (Some(clickhouse), _) => {
+            let (writer, task) = Writer::start(Arc::clone(clickhouse), cancel.clone());
+            others.push(task);
+            others.push(tokio::spawn(clickhouse::look_after(
+                Arc::clone(clickhouse),
+                settings.store.clone(),
+                cancel.clone(),
+            )));
+            Arc::new(ClickHouseSink::new(
+                Arc::clone(clickhouse),
+                writer,
+                settings.id.as_str(),
+            ))
+        }
+        (None, Some(store)) => Arc::new(StoreSink(Arc::clone(store))),
+        (None, None) => Arc::new(NoSink),
+    };
+    if let Some(store) = &store {
+        others.push(tokio::spawn(tidy::run(Arc::clone(store), cancel.clone())));
+    }
+    let id = settings.id.to_string();
+    let site = settings.site.to_string();
+    let gate = Arc::new(Gate::new(sink, Some(&id), Some(&site)));
+    let state = data_dir.join("ingest");
+    if let Err(error) = std::fs::create_dir_all(&state) {
+        tracing::error!(folder = %state.display(), %error, "what was read of files will not be remembered");
+    }
+    let mut inputs = Inputs::new(
+        settings.ingest.inputs.clone(),
+        Arc::clone(&gate),
+        &state,
+        &host_name(&id),
+    );
+    match tls::server(identity) {
+        Ok(config) => inputs = inputs.with_server_tls(config),
+        Err(error) => tracing::error!(%error, "the node's certificate cannot serve inputs"),
+    }
+    let inputs = inputs.start(cancel.clone()).await?;
+    let sources = EventSources {
+        intake: HttpIntake::new(Arc::clone(&gate), cancel),
+        gate,
+        store,
+        clickhouse,
+        loopback_may_send: settings.ingest.loopback_may_send,
+    };
+    Ok((Some(sources), EventTasks { inputs, others }))
+}
+
+async fn open(settings: &NodeSettings, data_dir: &Path) -> Option<Arc<Store>> {
+    if settings.store.keep == Keep::No || settings.store.clickhouse.is_some() {
+        return None;
+    }
+    let path = settings.store.path(data_dir);
+    let options = settings.store.options();
+    let opening = {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || Store::open(&path, options))
+    };
+    let reason = match opening.await {
+        Ok(Ok(store)) => return Some(Arc::new(store)),
+        Ok(Err(error)) => match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(folder = %path.display(), %reason, "no events are kept here; mend it and start the node again, `andon store check` says more");
+    None
+}
+
+fn host_name(otherwise: &str) -> String {
+    let name = nix::unistd::gethostname().ok();
+    let name = name.and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| otherwise.to_owned())
+}
