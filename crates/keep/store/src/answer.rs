@@ -58,7 +58,7 @@ pub struct PartialAnswer {
     pub events: Vec<Event>,
     /// At most three times as many as were asked for, from each store.
     pub exemplars: Vec<ExemplarRow>,
-    /// `duration_ms` of all events, where exemplars were asked for.
+    /// `duration_ms` of a sample of the events, where exemplars were asked for.
     pub sizes: Histogram,
     /// Whether something that belongs to it is missing.
     pub is_partial: bool,

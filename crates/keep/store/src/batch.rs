@@ -277,10 +277,14 @@ impl Batch {
         let mut homeless = Vec::new();
         for named in &other.columns {
             let kind = named.column.values.kind();
+            // A rest goes together with what has no place here.
+            if *named.name == *REST_KEY {
+                homeless.push(named);
+                continue;
+            }
             let place = match self.find(&named.name, kind) {
                 Some(place) => place,
-                // The rest's own column always has a place.
-                None if self.columns.len() >= COLUMNS_MAX || *named.name == *REST_KEY => {
+                None if self.columns.len() >= COLUMNS_MAX => {
                     homeless.push(named);
                     continue;
                 }
@@ -321,6 +325,24 @@ impl Batch {
                 column.push_text(&serde_json::to_string(&RestOut(rest)).unwrap_or_default());
             }
         }
+    }
+
+    /// The same events, with a column only for what `keeps` says; all else goes into the rest.
+    pub(crate) fn fold(&self, keeps: impl Fn(&str, ColumnType) -> bool) -> Self {
+        let mut folded = Self::from_parts(self.at.clone(), Vec::new());
+        let mut homeless = Vec::new();
+        for named in &self.columns {
+            let kept = *named.name != *REST_KEY && keeps(&named.name, named.column.values.kind());
+            if kept {
+                folded.add_column(named.name.clone(), named.column.clone());
+            } else {
+                homeless.push(named);
+            }
+        }
+        if !homeless.is_empty() {
+            folded.append_rest(0, self, &homeless);
+        }
+        folded
     }
 
     /// One row as an event, its attributes in the order of columns.

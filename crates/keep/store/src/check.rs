@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::open::{DAMAGED_DIR, make_dir};
 use crate::scan::Unit;
 use crate::seal;
-use crate::segment::write::{self, Label};
+use crate::segment::write::Label;
 use crate::segment::{Segment, SegmentError, file_name};
 use crate::store::{Shared, Store, now};
 use andon_model::event::{Event, Value};
@@ -71,6 +71,20 @@ impl Store {
                 Ok(reader) => reader.check(),
                 Err(error) => vec![error],
             };
+            for (_, rollup) in &segment.rollups {
+                let found = rollup
+                    .reader()
+                    .map_or_else(|error| vec![error], |reader| reader.check());
+                for error in found {
+                    // The samples themselves answer in its place.
+                    rollup.isolate(&error);
+                    report.damage.push(Damage {
+                        dataset: Some(dataset.clone()),
+                        file: rollup.path.display().to_string(),
+                        what: error.to_string(),
+                    });
+                }
+            }
             for error in found {
                 segment.isolate(&error);
                 report.damage.push(Damage {
@@ -131,7 +145,7 @@ impl Store {
         (from, to): (Timestamp, Timestamp),
         out: impl Write,
     ) -> Result<ExportReport, StoreError> {
-        let snapshot = self.shared.snapshot(dataset, from.0, to.0);
+        let snapshot = self.shared.snapshot(dataset, from.0, to.0, None);
         let mut report = ExportReport {
             rows: 0,
             notes: snapshot.notes,
@@ -263,7 +277,7 @@ impl Shared {
                 order,
             };
             let stretches = seal::rows(&saved, order, |_| true);
-            let footer = write::write(&dir, label, &saved, &stretches);
+            let footer = seal::write_segment(&dir, label, &saved, &stretches);
             let footer = footer.map_err(|source| self.disk("save what is whole", source))?;
             let path = dir.join(file_name(footer.id));
             let bytes = std::fs::metadata(&path).map_or(0, |meta| meta.len());
@@ -271,6 +285,7 @@ impl Shared {
         }
         let to = set_aside(&segment.path, aside, Some(dataset));
         let to = to.map_err(|source| self.disk("set a segment aside", source))?;
+        segment.rollups.iter().for_each(|(_, rollup)| rollup.doom());
         let mut state = self.state();
         let there = state.segments.entry(dataset.to_owned()).or_default();
         there.retain(|there| there.id != segment.id);

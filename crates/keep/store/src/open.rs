@@ -9,7 +9,7 @@
 use crate::error::StoreError;
 use crate::head::Head;
 use crate::segment::write::UNFINISHED;
-use crate::segment::{Segment, id_of};
+use crate::segment::{Segment, file_name, id_of, rollup_of};
 use crate::store::{SOURCES_MAX, State, Unreadable};
 use crate::wal::{self, Wal};
 use andon_model::event::is_dataset_name;
@@ -122,6 +122,7 @@ fn load(dir: &Path, state: &mut State) -> io::Result<Vec<(String, Segment)>> {
         if !is_dataset_name(&dataset) || !entry.file_type()?.is_dir() {
             continue;
         }
+        let mut rollups = Vec::new();
         for file in std::fs::read_dir(entry.path())? {
             let path = file?.path();
             if path
@@ -132,6 +133,7 @@ fn load(dir: &Path, state: &mut State) -> io::Result<Vec<(String, Segment)>> {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            rollups.extend(rollup_of(&name).map(|id| (id, path.clone())));
             if id_of(&name).is_none() {
                 continue;
             }
@@ -145,6 +147,11 @@ fn load(dir: &Path, state: &mut State) -> io::Result<Vec<(String, Segment)>> {
                         reason: error.to_string(),
                     });
                 }
+            }
+        }
+        for (id, path) in rollups {
+            if !entry.path().join(file_name(id)).exists() {
+                std::fs::remove_file(path)?;
             }
         }
     }

@@ -1,13 +1,15 @@
 //! A full head becomes segments: one for each dataset and day, so that old days can go as a
 //! whole and a late event is kept with its time, not with its arrival.
 
-use crate::batch::Batch;
-use crate::column::Values;
+use crate::batch::{Batch, COLUMNS_MAX};
+use crate::column::{ColumnType, Values};
 use crate::head::Chunks;
+use crate::rollup::{STEPS_US, roll_up};
 use crate::segment::footer::{Footer, RowOrder};
+use crate::segment::rollup_name;
 use crate::segment::write::{self, Label, Stretch};
 use andon_model::event::key;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +55,7 @@ pub(crate) fn seal(
             sealed_at,
             order,
         };
-        footers.push(write::write(dir, label, &chunks.chunks, &rows)?);
+        footers.push(write_segment(dir, label, &chunks.chunks, &rows)?);
         Ok(())
     };
     for &day in &apart {
@@ -69,6 +71,54 @@ pub(crate) fn seal(
         write(rows)?;
     }
     Ok(footers)
+}
+
+/// Writes a segment, and what stands beside it first: a rollup without its segment is nothing,
+/// and goes when the store opens.
+pub(crate) fn write_segment(
+    dir: &Path,
+    label: Label,
+    batches: &[Arc<Batch>],
+    rows: &[Stretch],
+) -> io::Result<Footer> {
+    let folded = fold(batches);
+    let batches = folded.as_deref().unwrap_or(batches);
+    if label.order == RowOrder::Series {
+        for width in STEPS_US {
+            let Some(rolled) = roll_up(batches, rows, width) else {
+                continue;
+            };
+            let all = [Stretch {
+                batch: 0,
+                from: 0,
+                to: rolled.len() as u32,
+            }];
+            let name = rollup_name(label.id, width);
+            write::write_as(dir, &name, label.clone(), &[Arc::new(rolled)], &all)?;
+        }
+    }
+    write::write(dir, label, batches, rows)
+}
+
+/// Where batches together have more columns than one may have, the rarest lose theirs.
+fn fold(batches: &[Arc<Batch>]) -> Option<Vec<Arc<Batch>>> {
+    let mut counts: BTreeMap<(&str, ColumnType), usize> = BTreeMap::new();
+    for named in batches.iter().flat_map(|batch| &batch.columns) {
+        let values = &named.column.values;
+        *counts.entry((&named.name, values.kind())).or_default() += values.len();
+    }
+    if counts.len() <= COLUMNS_MAX {
+        return None;
+    }
+    let mut order: Vec<_> = counts.into_iter().collect();
+    order.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let kept: BTreeSet<_> = order
+        .into_iter()
+        .take(COLUMNS_MAX)
+        .map(|(key, _)| key)
+        .collect();
+    let fold = |batch: &Arc<Batch>| Arc::new(batch.fold(|name, kind| kept.contains(&(name, kind))));
+    Some(batches.iter().map(fold).collect())
 }
 
 /// Some of the rows, in the order that suits them.

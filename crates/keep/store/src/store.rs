@@ -254,7 +254,7 @@ impl Store {
             rows_unsealed: heads().map(|head| head.rows as u64).sum(),
             bytes_unsealed: heads().map(|head| head.bytes as u64).sum(),
             rows_sealed: segments().map(|segment| segment.rows).sum(),
-            bytes_sealed: segments().map(|segment| segment.bytes).sum(),
+            bytes_sealed: segments().map(|segment| segment.bytes_on_disk()).sum(),
             segments: segments().count() as u64,
             segments_merged: count(&counters.merged_segments),
             segments_damaged: (damaged.count() + state.unreadable.len()) as u64,

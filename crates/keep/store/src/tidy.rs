@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::seal::{self, PARTITION_US};
-use crate::segment::write::{self, Label};
+use crate::segment::write::Label;
 use crate::segment::{Segment, SegmentError, file_name};
 use crate::store::{Shared, now};
 use andon_model::time::Timestamp;
@@ -58,20 +58,20 @@ impl Shared {
             let age = |segment: &Segment| segment.at_max.min(segment.sealed_at);
             gone.extend(segments.extract_if(.., |segment| age(segment) < oldest));
             segments.sort_by_key(|segment| (segment.at_max, segment.id));
-            let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+            let mut bytes: u64 = segments.iter().map(|segment| segment.bytes_on_disk()).sum();
             gone.extend(segments.extract_if(.., |segment| {
                 let over = bytes > retention.bytes_max;
                 if over {
-                    bytes -= segment.bytes;
+                    bytes -= segment.bytes_on_disk();
                 }
                 over
             }));
         }
         let all = || state.segments.values().flatten();
-        let mut bytes: u64 = all().map(|segment| segment.bytes).sum();
+        let mut bytes: u64 = all().map(|segment| segment.bytes_on_disk()).sum();
         if bytes > self.options.bytes_max {
             let mut oldest: Vec<(i64, u64, u64)> = all()
-                .map(|segment| (segment.at_max, segment.id, segment.bytes))
+                .map(|segment| (segment.at_max, segment.id, segment.bytes_on_disk()))
                 .collect();
             oldest.sort_unstable();
             let mut over = std::collections::BTreeSet::new();
@@ -156,7 +156,7 @@ impl Shared {
         };
         let dir = self.dataset_dir(dataset);
         let rows = seal::rows(&batches, order, |_| true);
-        let footer = write::write(&dir, label, &batches, &rows);
+        let footer = seal::write_segment(&dir, label, &batches, &rows);
         let footer = footer.map_err(|source| self.disk("merge segments", source))?;
         let path = dir.join(file_name(footer.id));
         let bytes = std::fs::metadata(&path).map_or(0, |meta| meta.len());

@@ -217,6 +217,7 @@ fn check(answer: &Answer, events: &[Event], query: &ResolvedQuery, context: &str
             };
             let allowed = match calc.op {
                 CalcOp::P50 | CalcOp::P99 => 0.008,
+                CalcOp::Distinct if wanted.is_some_and(|wanted| wanted > 1_024.0) => 0.025,
                 _ => 1e-9,
             };
             let close = match (told, wanted) {

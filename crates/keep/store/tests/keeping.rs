@@ -6,7 +6,9 @@ mod common;
 use andon_model::event::{Event, Value};
 use andon_model::query::{Calc, CalcOp};
 use andon_model::time::Timestamp;
-use andon_store::{Batch, KeyType, Options, ResolvedQuery, Retention, Store, StoreError, Tailed};
+use andon_store::{
+    Batch, Condition, KeyType, Options, ResolvedQuery, Retention, Store, StoreError, Tailed, Test,
+};
 use common::{Dice, Folder, ask, open, options, segment_files};
 use std::time::Duration;
 
@@ -308,7 +310,7 @@ fn a_large_batch_is_stored_in_parts() {
 fn metric_samples_take_little_and_answer_like_events() {
     let folder = Folder::new("metrics");
     let store = open(&folder.0);
-    for step in 0..200i64 {
+    for step in 0..400i64 {
         let mut batch = Batch::new();
         for series in 0..100i64 {
             batch.begin(Timestamp(step * 15_000_000));
@@ -344,4 +346,100 @@ fn metric_samples_take_little_and_answer_like_events() {
             .into_iter()
             .all(|count| count.contains("Integer(10)"))
     );
+}
+
+#[test]
+fn coarser_steps_answer_exactly_like_the_samples_and_are_read_in_their_place() {
+    let folder = Folder::new("rollup");
+    let store = open(&folder.0);
+    let mut dice = Dice(11);
+    for step in 0..1_000i64 {
+        let mut batch = Batch::new();
+        for series in 0..20i64 {
+            batch.begin(Timestamp(
+                DAY + step * 15_000_000 + dice.below(9_000) as i64,
+            ));
+            batch.set_text("kind", "metric");
+            batch.set_text("name", if series < 10 { "load" } else { "temperature" });
+            batch.set_text("host.name", &format!("host-{}", series % 5));
+            match dice.below(2) {
+                0 => batch.set_integer("value", dice.below(1_000) as i64),
+                _ => batch.set_float("value", dice.below(1_000) as f64 / 4.0),
+            }
+        }
+        store.append_batch("metrics", batch).unwrap();
+    }
+    let calc = |op, key: &str| Calc {
+        op,
+        key: (!key.is_empty()).then(|| key.to_owned()),
+    };
+    let mut query = ResolvedQuery::new("metrics", Timestamp(DAY), Timestamp(2 * DAY));
+    query.group_by = vec!["host.name".into()];
+    query.filters = vec![Condition {
+        key: "name".into(),
+        test: Test::Equal(Value::from("load")),
+    }];
+    query.calcs = vec![
+        calc(CalcOp::Count, ""),
+        calc(CalcOp::Rate, "value"),
+        calc(CalcOp::Sum, "value"),
+        calc(CalcOp::Avg, "value"),
+        calc(CalcOp::Min, "value"),
+        calc(CalcOp::Max, "value"),
+        calc(CalcOp::Percent, "value"),
+    ];
+    let hour = 3_600_000_000;
+    let spans = [
+        (DAY, 2 * DAY),
+        (DAY + hour, DAY + 2 * hour),
+        (DAY + 1, DAY + 2 * hour + 7),
+    ];
+    let buckets = [None, Some(300), Some(3_600), Some(60)];
+    let base = query.clone();
+    let answers = |store: &Store| -> Vec<(String, u64)> {
+        let mut all = Vec::new();
+        for (from, to) in spans {
+            for bucket in buckets {
+                let mut query = base.clone();
+                (query.from, query.to) = (Timestamp(from), Timestamp(to));
+                query.bucket = bucket.map(Duration::from_secs);
+                let answer = ask(store, &query);
+                assert!(!answer.partial, "{:?}", answer.notes);
+                // Sums of quarters are exact in any order.
+                all.push((format!("{:?}", answer.rows), answer.stats.rows_scanned));
+            }
+        }
+        all
+    };
+    let before = answers(&store);
+    store.seal().unwrap();
+    let coarse = answers(&store);
+    for (before, coarse) in before.iter().zip(&coarse) {
+        assert_eq!(before.0, coarse.0);
+    }
+    assert!(
+        coarse[0].1 * 50 < before[0].1,
+        "{} rows in place of {}",
+        coarse[0].1,
+        before[0].1
+    );
+    assert!(
+        coarse[1].1 * 8 < before[1].1,
+        "{} rows in place of {}",
+        coarse[1].1,
+        before[1].1
+    );
+    // What asks for single samples reads them.
+    query.calcs = vec![calc(CalcOp::P99, "value"), calc(CalcOp::Distinct, "value")];
+    assert_eq!(ask(&store, &query).stats.rows_scanned, 20_000);
+    // Without the files beside them, and with damaged ones, the samples answer.
+    drop(store);
+    let mut rollups = segment_files(&folder.0, "metrics");
+    rollups.retain(|file| file.extension().is_some_and(|end| end != "segment"));
+    assert_eq!(rollups.len(), 2);
+    std::fs::remove_file(&rollups[0]).unwrap();
+    std::fs::write(&rollups[1], "rubbish").unwrap();
+    for (before, after) in before.iter().zip(answers(&open(&folder.0))) {
+        assert_eq!(before.0, after.0);
+    }
 }

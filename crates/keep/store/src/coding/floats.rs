@@ -52,10 +52,8 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<f64>, Da
         exceptions.push((index, f64::from_bits(bytes.fixed_u64()?)));
     }
     let scale = scale(digits);
-    let whole = ints::decode(bytes, count)?;
     let mut values: Vec<f64> = pool::take(count);
-    values.extend(whole.iter().map(|&whole| whole as f64 / scale));
-    pool::give(whole);
+    ints::decode_as(bytes, count, &mut values, |whole| whole as f64 / scale)?;
     for (index, value) in exceptions {
         values[index] = value;
     }
@@ -67,9 +65,13 @@ fn scale(digits: u8) -> f64 {
 }
 
 fn as_decimal(value: f64, scale: f64) -> Option<i64> {
-    let whole = (value * scale).round();
-    let same = whole.abs() < EXACT_MAX && (whole / scale).to_bits() == value.to_bits();
-    same.then_some(whole as i64)
+    let rounded = (value * scale).round();
+    if rounded.is_nan() || rounded.abs() >= EXACT_MAX {
+        return None;
+    }
+    // By way of the whole number, which knows no negative zero.
+    let whole = rounded as i64;
+    ((whole as f64 / scale).to_bits() == value.to_bits()).then_some(whole)
 }
 
 /// The fewest digits that nearly all of a sample have; none if it is no decimals.

@@ -88,6 +88,36 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<i64>, Da
     Ok(values)
 }
 
+/// Reads `count` numbers, each turned into something else on the way.
+pub(crate) fn decode_as<T>(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    into: &mut Vec<T>,
+    turn: impl Fn(i64) -> T,
+) -> Result<(), Damaged> {
+    let mut head = bytes.clone();
+    if head.u8()? != PLAIN {
+        let values = decode(bytes, count)?;
+        into.extend(values.iter().map(|&value| turn(value)));
+        pool::give(values);
+        return Ok(());
+    }
+    let base = head.i64()?;
+    let unit = head.i64()?;
+    *bytes = head;
+    decode_packs(bytes, count, |low, pack| {
+        let low = low.wrapping_mul(unit).wrapping_add(base);
+        let value = |&value: &u64| turn(low.wrapping_add((value as i64).wrapping_mul(unit)));
+        match unit {
+            1 => into.extend(
+                pack.iter()
+                    .map(|&value| turn(low.wrapping_add(value as i64))),
+            ),
+            _ => into.extend(pack.iter().map(value)),
+        }
+    })
+}
+
 /// Appends small numbers without a sign, such as codes of a dictionary.
 pub(crate) fn encode_codes(out: &mut Vec<u8>, codes: &[u16]) {
     let wide: Vec<i64> = codes.iter().map(|&code| i64::from(code)).collect();

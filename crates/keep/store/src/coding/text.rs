@@ -62,6 +62,9 @@ fn decode_spelled(bytes: &mut Bytes<'_>, count: usize) -> Result<Texts, Damaged>
 
 fn decode_hex(bytes: &mut Bytes<'_>, count: usize) -> Result<Texts, Damaged> {
     let digits = bytes.count(64)?;
+    if !digits.is_multiple_of(2) {
+        return Err(Damaged("half a byte of hexadecimal digits"));
+    }
     if count * digits > BLOCK_TEXT_BYTES_MAX {
         return Err(Damaged("texts over their limit"));
     }

@@ -9,6 +9,9 @@ use crate::segment::SegmentError;
 use crate::sketch::histogram::{Histograms, bin_of};
 use std::cmp::Ordering;
 
+/// Rows of a unit that tell what is typical of it.
+const SAMPLE_ROWS: usize = 8 << 10;
+
 /// Where a row is, and why it might be picked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
@@ -147,46 +150,89 @@ impl Candidates {
         if self.count == 0 {
             return Ok(());
         }
-        let lanes = view.lanes(EXEMPLAR_KEY)?;
+        self.add_sizes(unit, view, rows)?;
+        // Units come newest first: once there are enough, older ones have none to offer.
+        let newest = view.span().map_or(i64::MAX, |(_, last)| last);
+        if (newest as f64) < self.failed.threshold {
+            return Ok(());
+        }
         let failed = failed_rows(view)?;
         let at = view.at()?;
-        for lane in lanes.iter() {
+        for &row in rows.iter().filter(|&&row| failed[row as usize]) {
+            let at = at[row as usize];
+            // The newest first, so that its surroundings can still be looked at.
+            let weight = at as f64;
+            if weight >= self.failed.threshold {
+                self.failed.add(Candidate {
+                    weight,
+                    at,
+                    unit,
+                    row,
+                });
+            }
+        }
+        self.failed.trim();
+        Ok(())
+    }
+
+    fn add_sizes(
+        &mut self,
+        unit: usize,
+        view: &mut View<'_>,
+        rows: &[u32],
+    ) -> Result<(), SegmentError> {
+        let mut slow: Vec<(u32, f64)> = Vec::new();
+        for lane in view.lanes(EXEMPLAR_KEY)?.iter() {
             let size = |place: usize| match lane.values() {
                 Values::Integer(values) => values[place] as f64,
                 Values::Float(values) => values[place],
                 _ => f64::NAN,
             };
-            let placed = || rows.iter().filter_map(|&row| Some((row, lane.place(row)?)));
-            self.sizes
-                .add_all(placed().map(|(_, place)| (0, size(place))));
-            for (row, place) in placed() {
-                let weight = size(place);
-                if weight >= self.slowest.threshold {
-                    let at = at[row as usize];
-                    self.slowest.add(Candidate {
-                        weight,
-                        at,
-                        unit,
-                        row,
-                    });
+            // What is typical shows in a sample, too.
+            let stride = rows.len().div_ceil(SAMPLE_ROWS).max(1);
+            let sample = rows.iter().step_by(stride);
+            let sample = sample.filter_map(|&row| Some((0, size(lane.place(row)?))));
+            self.sizes.add_all(sample);
+            let threshold = self.slowest.threshold;
+            match lane.values() {
+                Values::Float(values) if values.len() == rows.len() && lane.index.is_none() => {
+                    for (stretch, values) in values.chunks(64).enumerate() {
+                        // Nearly all stretches have none, and are done with quickly.
+                        let some = values
+                            .iter()
+                            .fold(false, |some, &value| some | (value >= threshold));
+                        if some {
+                            let values = values.iter().enumerate();
+                            let slow_here = values.filter(|(_, value)| **value >= threshold);
+                            let row = |place: usize| (stretch * 64 + place) as u32;
+                            slow.extend(slow_here.map(|(place, &value)| (row(place), value)));
+                        }
+                    }
+                }
+                _ => {
+                    let sized = rows
+                        .iter()
+                        .filter_map(|&row| Some((row, size(lane.place(row)?))));
+                    slow.extend(sized.filter(|(_, size)| *size >= threshold));
                 }
             }
         }
-        for &row in rows {
-            if failed[row as usize] {
+        if slow.is_empty() {
+            return Ok(());
+        }
+        let at = view.at()?;
+        for (row, weight) in slow {
+            if weight >= self.slowest.threshold {
                 let at = at[row as usize];
-                // The newest first, so that its surroundings can still be looked at.
-                let weight = at as f64;
-                if weight >= self.failed.threshold {
-                    self.failed.add(Candidate {
-                        weight,
-                        at,
-                        unit,
-                        row,
-                    });
-                }
+                self.slowest.add(Candidate {
+                    weight,
+                    at,
+                    unit,
+                    row,
+                });
             }
         }
+        self.slowest.trim();
         Ok(())
     }
 }

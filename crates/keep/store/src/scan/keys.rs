@@ -125,10 +125,12 @@ impl KeyIds {
                             *known = self.id(KeyValue::Text(dict.get(code).into()), open);
                         }
                     }
-                    out.extend(
-                        rows.iter()
-                            .map(|&row| table[usize::from(codes[row as usize])]),
-                    );
+                    if rows.len() == codes.len() {
+                        out.extend(codes.iter().map(|&code| table[usize::from(code)]));
+                    } else {
+                        let codes = rows.iter().map(|&row| codes[row as usize]);
+                        out.extend(codes.map(|code| table[usize::from(code)]));
+                    }
                 } else {
                     for &row in rows {
                         let code = usize::from(codes[row as usize]);

@@ -4,6 +4,7 @@ use super::unit::{Lane, Lanes, View};
 use crate::column::Values;
 use crate::hash::{hash_bytes, mix};
 use crate::plan::ResolvedQuery;
+use crate::rollup;
 use crate::segment::SegmentError;
 use crate::sketch::histogram::Histograms;
 use crate::sketch::{Distinct, Histogram};
@@ -177,6 +178,9 @@ impl Measures {
         groups: &[u32],
         count: usize,
     ) -> Result<(), SegmentError> {
+        if view.is_rollup {
+            return self.add_rolled_up(view, rows, groups, count);
+        }
         // All that can fail comes first: a unit counts as a whole or not at all.
         let mut lanes = Vec::new();
         for key in &self.keys {
@@ -198,6 +202,49 @@ impl Measures {
         for (key, lanes) in self.keys.iter_mut().zip(&lanes) {
             for lane in lanes.iter() {
                 key.add(lane, rows, groups);
+            }
+        }
+        Ok(())
+    }
+
+    /// As above, where each row stands for many samples of one series.
+    fn add_rolled_up(
+        &mut self,
+        view: &mut View<'_>,
+        rows: &[u32],
+        groups: &[u32],
+        count: usize,
+    ) -> Result<(), SegmentError> {
+        let counts = view.lanes(rollup::COUNT)?;
+        let mut parts = Vec::new();
+        for name in [rollup::SUM, rollup::MIN, rollup::MAX] {
+            parts.push(view.lanes(name)?);
+        }
+        self.grow(count);
+        let number = |lanes: &Lanes, row: u32| {
+            let lane = lanes.first()?;
+            let place = lane.place(row)?;
+            match lane.values() {
+                Values::Integer(values) => Some(values[place] as f64),
+                Values::Float(values) => Some(values[place]),
+                _ => None,
+            }
+        };
+        for (&row, &group) in rows.iter().zip(groups) {
+            let samples = number(&counts, row).unwrap_or(0.0) as u64;
+            let part = |index: usize| number(&parts[index], row);
+            let numbers = Numbers {
+                count: samples,
+                sum: part(0).unwrap_or(0.0),
+                min: part(1).unwrap_or(f64::INFINITY),
+                max: part(2).unwrap_or(f64::NEG_INFINITY),
+            };
+            self.counts[group as usize] += samples;
+            for key in &mut self.keys {
+                key.present[group as usize] += samples;
+                if let Some(own) = key.numbers.get_mut(group as usize) {
+                    own.merge(&numbers);
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ pub(crate) mod worker;
 use crate::answer::{ExemplarRow, PartialAnswer};
 use crate::error::ScanError;
 use crate::plan::{BUCKETS_MAX, EXEMPLAR_KEY, ResolvedQuery};
+use crate::rollup;
 use crate::store::{Shared, Store};
 use andon_model::event::{Event, Value};
 use andon_model::query::{Answer, EXEMPLARS_MAX, ExemplarKind, GROUP_BY_MAX};
@@ -146,7 +147,14 @@ pub(crate) struct Snapshot {
 
 impl Shared {
     /// The units of a dataset that have events between two moments.
-    pub(crate) fn snapshot(&self, dataset: &str, from: i64, to: i64) -> Snapshot {
+    /// For a question that coarser steps answer as well, those are its units.
+    pub(crate) fn snapshot(
+        &self,
+        dataset: &str,
+        from: i64,
+        to: i64,
+        query: Option<&ResolvedQuery>,
+    ) -> Snapshot {
         let state = self.state();
         let mut notes = Vec::new();
         for file in &state.unreadable {
@@ -175,9 +183,18 @@ impl Shared {
             }
             match segment.footer() {
                 Ok(footer) => {
+                    let coarser = query.and_then(|query| {
+                        let mut rollups = segment.rollups.iter();
+                        let (_, rollup) = rollups.find(|(width, rollup)| {
+                            rollup.damage().is_none() && rollup::answers(query, &footer, *width)
+                        })?;
+                        Some((rollup.clone(), rollup.footer().ok()?))
+                    });
+                    let (segment, footer) = coarser.unwrap_or((segment, footer));
+                    let inside = segment.at_min >= from && segment.at_max < to;
                     let blocks = footer.blocks.iter().enumerate().rev();
-                    let meant =
-                        blocks.filter(|(_, block)| block.at_min < to && block.at_max >= from);
+                    let meant = blocks
+                        .filter(|(_, block)| inside || block.at_min < to && block.at_max >= from);
                     units.extend(meant.map(|(number, _)| Unit::Block(segment.clone(), number)));
                 }
                 Err(error) => {
@@ -200,7 +217,7 @@ impl Shared {
         check(query)?;
         self.counters.queries.fetch_add(1, Ordering::Relaxed);
         let deadline = started + budget.time;
-        let snapshot = self.snapshot(&query.dataset, query.from.0, query.to.0);
+        let snapshot = self.snapshot(&query.dataset, query.from.0, query.to.0, Some(query));
         let mut answer = if query.wants_events() {
             events::scan(query, &snapshot.units, cancel, deadline, budget)?
         } else {

@@ -90,7 +90,16 @@ pub(crate) type Lanes = Rc<Vec<Lane>>;
 pub(crate) struct OpenSegment {
     pub(crate) id: u64,
     pub(crate) reader: Reader,
+    pub(crate) is_rollup: bool,
     dicts: HashMap<usize, Option<Arc<Dict>>>,
+    /// By looked-up column and dictionary: what each code stands for.
+    looked_up: HashMap<(usize, usize), Option<Arc<CodeTable>>>,
+}
+
+/// Codes of one dictionary turned into codes of another.
+struct CodeTable {
+    codes: Vec<u16>,
+    dict: Arc<Dict>,
 }
 
 impl OpenSegment {
@@ -98,7 +107,9 @@ impl OpenSegment {
         Ok(Self {
             id: segment.id,
             reader: segment.reader()?,
+            is_rollup: segment.is_rollup,
             dicts: HashMap::new(),
+            looked_up: HashMap::new(),
         })
     }
 
@@ -124,6 +135,8 @@ pub(crate) fn places(reader: &Reader, name: &str) -> std::ops::Range<usize> {
 pub(crate) struct View<'a> {
     place: Place<'a>,
     pub(crate) rows: usize,
+    /// Whether each row stands for many.
+    pub(crate) is_rollup: bool,
     at: Option<Rc<Vec<i64>>>,
     pub(crate) sorted: bool,
     lookup: Option<&'a Lookup>,
@@ -140,6 +153,7 @@ impl<'a> View<'a> {
         Self {
             place: Place::Chunk(batch.clone()),
             rows: batch.len(),
+            is_rollup: false,
             at: None,
             sorted: false,
             lookup,
@@ -155,6 +169,7 @@ impl<'a> View<'a> {
         let footer = &segment.reader.footer;
         Self {
             rows: footer.blocks[block].rows as usize,
+            is_rollup: segment.is_rollup,
             at: None,
             sorted: footer.order == RowOrder::Time,
             place: Place::Block(segment, block),
@@ -212,11 +227,43 @@ impl<'a> View<'a> {
         let taken: Option<Vec<bool>> =
             (!lanes.is_empty()).then(|| (0..self.rows as u32).map(taken).collect());
         if taken.as_ref().is_none_or(|taken| taken.contains(&false)) {
-            let at = self.at()?;
             let on = self.lanes(&lookup.on)?;
+            if let (None, [lane]) = (&taken, on.as_slice())
+                && lane.index.is_none()
+                && let Some(column) = self.looked_up_codes(lookup, column, lane)
+            {
+                let source = Source::Own(column);
+                return Ok(vec![Lane::of(source, self.rows)]);
+            }
+            let at = self.at()?;
             lanes.extend(looked_up(lookup, column, &on, &at, taken.as_deref()));
         }
         Ok(lanes)
+    }
+
+    /// Codes to codes: the usual case, and a table for each dictionary.
+    fn looked_up_codes(&mut self, lookup: &Lookup, column: usize, on: &Lane) -> Option<Column> {
+        let Values::Codes { codes, dict } = on.values() else {
+            return None;
+        };
+        let identity = self.dict_identity(on);
+        let table = match (&mut self.place, identity) {
+            (Place::Block(segment, _), Some(identity)) => {
+                let known = segment.looked_up.entry((column, identity));
+                let make = || code_table(lookup, column, dict).map(Arc::new);
+                known.or_insert_with(make).clone()?
+            }
+            _ => Arc::new(code_table(lookup, column, dict)?),
+        };
+        let mut taken = pool::take(codes.len());
+        taken.extend(codes.iter().map(|&code| table.codes[usize::from(code)]));
+        Some(Column {
+            present: None,
+            values: Values::Codes {
+                codes: taken,
+                dict: DictRef::Shared(table.dict.clone()),
+            },
+        })
     }
 
     fn own(&mut self, name: &str) -> Result<Vec<Lane>, SegmentError> {
@@ -356,13 +403,6 @@ fn looked_up(
     taken: Option<&[bool]>,
 ) -> Vec<Lane> {
     let rows = at.len();
-    if let [lane] = on
-        && lane.index.is_none()
-        && taken.is_none()
-        && let Some(column) = looked_up_codes(lookup, column, lane)
-    {
-        return vec![Lane::of(Source::Own(column), rows)];
-    }
     let mut made: BTreeMap<ColumnType, Column> = BTreeMap::new();
     for lane in on {
         let known: Vec<Found<'_>> = match lane.values() {
@@ -393,28 +433,18 @@ fn looked_up(
     made.into_values().map(lane).collect()
 }
 
-/// Codes to codes, where each text stands for one other text: the usual case, and a table.
-fn looked_up_codes(lookup: &Lookup, column: usize, on: &Lane) -> Option<Column> {
-    let Values::Codes { codes, dict } = on.values() else {
-        return None;
-    };
+/// What each text of a dictionary stands for, where that is always one other text.
+fn code_table(lookup: &Lookup, column: usize, dict: &Dict) -> Option<CodeTable> {
     let mut taken = Dict::default();
-    let mut table = Vec::with_capacity(dict.len());
+    let mut codes = Vec::with_capacity(dict.len());
     for text in dict.texts().iter() {
         match find(lookup, column, text) {
             Found::One(Value::Text(text)) => {
-                table.push(taken.intern(text, crate::column::DICT_MAX)? as u16);
+                codes.push(taken.intern(text, crate::column::DICT_MAX)? as u16);
             }
             _ => return None,
         }
     }
-    let mut taken_codes = pool::take(codes.len());
-    taken_codes.extend(codes.iter().map(|&code| table[usize::from(code)]));
-    Some(Column {
-        present: None,
-        values: Values::Codes {
-            codes: taken_codes,
-            dict: DictRef::Own(taken),
-        },
-    })
+    let dict = Arc::new(taken);
+    Some(CodeTable { codes, dict })
 }

@@ -21,9 +21,23 @@ pub(crate) const TAIL_BYTES: usize = 8 + 4 + 4 + 4 + 8;
 /// Ending of a segment's file name.
 pub(crate) const SUFFIX: &str = "segment";
 
+const ROLLUP: &str = "rollup";
+
 /// How a segment's file is called.
 pub(crate) fn file_name(id: u64) -> String {
     format!("{id:012}.{SUFFIX}")
+}
+
+/// How the file beside it is called that has its samples at steps of a width.
+pub(crate) fn rollup_name(id: u64, width_us: i64) -> String {
+    format!("{id:012}.{ROLLUP}-{}", width_us / 1_000_000)
+}
+
+/// The id in the name of a file beside a segment.
+pub(crate) fn rollup_of(file_name: &str) -> Option<u64> {
+    let (id, suffix) = file_name.split_once('.')?;
+    let is_rollup = suffix.split_once('-')?.0 == ROLLUP;
+    is_rollup.then(|| id.parse().ok())?
 }
 
 /// The id in a segment's file name.

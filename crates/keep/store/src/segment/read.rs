@@ -1,13 +1,14 @@
 //! A segment is read piece by piece, each checked before it is believed.
 
-use super::footer::{ColumnMeta, Footer, Piece};
-use super::{MAGIC, SegmentError, TAIL_BYTES, id_of};
+use super::footer::{ColumnMeta, Footer, Piece, RowOrder};
+use super::{MAGIC, SUFFIX, SegmentError, TAIL_BYTES, id_of, rollup_name, rollup_of};
 use crate::batch::{Batch, NamedColumn};
 use crate::coding::bloom::Bloom;
 use crate::coding::bytes::Bytes;
 use crate::coding::{Damaged, column as coding, ints};
 use crate::column::{Column, Dict};
 use crate::pool;
+use crate::rollup::STEPS_US;
 use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,10 @@ pub(crate) struct Segment {
     pub(crate) sealed_at: i64,
     pub(crate) wal: u64,
     pub(crate) replaces: Vec<u64>,
+    /// The same samples at coarser steps, coarsest first, each with its width.
+    pub(crate) rollups: Vec<(i64, Arc<Segment>)>,
+    /// Whether each row stands for many.
+    pub(crate) is_rollup: bool,
     footer: Mutex<Option<Arc<Footer>>>,
     damage: OnceLock<String>,
     /// Delete the file once nobody reads it any more.
@@ -50,9 +55,10 @@ impl Segment {
         let file = File::open(path).map_err(|source| disk(path, source))?;
         let length = file.metadata().map_err(|source| disk(path, source))?.len();
         let footer = read_footer(path, &file, length)?;
-        let named = path
-            .file_name()
-            .and_then(|name| id_of(&name.to_string_lossy()));
+        let named = path.file_name().and_then(|name| {
+            let name = name.to_string_lossy();
+            id_of(&name).or_else(|| rollup_of(&name))
+        });
         if named != Some(footer.id) {
             return Err(damaged(path, "its name is another segment's"));
         }
@@ -71,10 +77,18 @@ impl Segment {
             sealed_at: footer.sealed_at,
             wal: footer.wal,
             replaces: footer.replaces.clone(),
+            rollups: rollups(path, &footer),
+            is_rollup: false,
             footer: Mutex::new(Some(Arc::new(footer))),
             damage: OnceLock::new(),
             doomed: AtomicBool::new(false),
         }
+    }
+
+    /// Bytes on disk, with those of its rollups.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        let rollups = self.rollups.iter().map(|(_, rollup)| rollup.bytes);
+        self.bytes + rollups.sum::<u64>()
     }
 
     /// Its file's name and its dataset's, as people are told of it.
@@ -97,11 +111,13 @@ impl Segment {
 
     /// Removes its file once the last reader is done.
     pub(crate) fn doom(&self) {
+        self.rollups.iter().for_each(|(_, rollup)| rollup.doom());
         self.doomed.store(true, Ordering::Release);
     }
 
     /// Frees what it says of itself until that is asked for again.
     pub(crate) fn forget(&self) {
+        self.rollups.iter().for_each(|(_, rollup)| rollup.forget());
         *self.footer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -133,6 +149,30 @@ impl Segment {
         *known = Some(footer.clone());
         Ok(footer)
     }
+}
+
+/// What stands beside a segment. One that cannot be read is left out: the samples answer.
+fn rollups(path: &Path, footer: &Footer) -> Vec<(i64, Arc<Segment>)> {
+    let mut found = Vec::new();
+    if footer.order != RowOrder::Series || path.extension().is_none_or(|end| end != SUFFIX) {
+        return found;
+    }
+    for width in STEPS_US {
+        let path = path.with_file_name(rollup_name(footer.id, width));
+        if !path.exists() {
+            continue;
+        }
+        match Segment::open(&path) {
+            Ok(mut rollup) => {
+                // What counts is when its samples were, not when its steps begin.
+                (rollup.at_min, rollup.at_max) = (footer.at_min(), footer.at_max());
+                rollup.is_rollup = true;
+                found.push((width, Arc::new(rollup)));
+            }
+            Err(error) => tracing::error!(%error, "rollup left out"),
+        }
+    }
+    found
 }
 
 fn label(path: &Path) -> String {

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Bytes of one dictionary at most; what is longer is spelled out.
 const DICT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of dictionaries that never make a block too long, however they are written.
+const DICT_BYTES_SMALL: usize = 256 << 10;
 /// A block's text columns together are about so large at most.
 const BLOCK_TEXT_BYTES: usize = BLOCK_TEXT_BYTES_MAX / 2;
 /// Ending of files that are not finished; removed when a store opens.
@@ -53,7 +55,19 @@ pub(crate) fn write(
     batches: &[Arc<Batch>],
     rows: &[Stretch],
 ) -> io::Result<Footer> {
-    let path = dir.join(file_name(label.id));
+    let name = file_name(label.id);
+    write_as(dir, &name, label, batches, rows)
+}
+
+/// As above, in a file of this name.
+pub(crate) fn write_as(
+    dir: &Path,
+    name: &str,
+    label: Label,
+    batches: &[Arc<Batch>],
+    rows: &[Stretch],
+) -> io::Result<Footer> {
+    let path = dir.join(name);
     let unfinished = path.with_extension(UNFINISHED);
     let written = write_file(&unfinished, label, batches, rows);
     let footer = match written {
@@ -158,24 +172,30 @@ fn sources(batches: &[Arc<Batch>]) -> Sources<'_> {
 fn cuts(batches: &[Arc<Batch>], rows: &[Stretch], sources: &Sources<'_>) -> Vec<Vec<Stretch>> {
     let mut bytes: Vec<Option<Vec<u32>>> = vec![None; batches.len()];
     for parts in sources.values() {
+        // Texts that are surely coded take no part: small dictionaries are never spelled out
+        // to more than a few times their size.
+        let coded = parts.iter().flatten().map(|column| match &column.values {
+            Values::Codes { dict, .. } => dict.texts().text.len(),
+            _ => 0,
+        });
+        let spells = coded.sum::<usize>() > DICT_BYTES_SMALL;
         for (batch, column) in parts.iter().enumerate() {
-            let Some(Column {
-                present,
-                values: Values::Text(texts),
-            }) = column
-            else {
+            let Some(Column { present, values }) = column else {
                 continue;
             };
+            if !(matches!(values, Values::Text(_)) || spells) {
+                continue;
+            }
             let sizes = bytes[batch].get_or_insert_with(|| vec![0; batches[batch].len()]);
             let mut add = |row: usize, index: usize| {
-                sizes[row] = sizes[row].saturating_add(texts.get(index).len() as u32);
+                sizes[row] = sizes[row].saturating_add(values.text(index).len() as u32);
             };
             match present {
                 Some(rows) => rows
                     .iter()
                     .enumerate()
                     .for_each(|(index, row)| add(row, index)),
-                None => (0..texts.len()).for_each(|row| add(row, row)),
+                None => (0..values.len()).for_each(|row| add(row, row)),
             }
         }
     }

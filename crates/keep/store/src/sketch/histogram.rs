@@ -17,6 +17,12 @@ pub(crate) fn bin_of(value: f64) -> i32 {
     if value < 0.0 { -magnitude } else { magnitude }
 }
 
+/// The place of a positive number's counter; beyond all places for any other.
+#[inline]
+fn place_of(value: f64) -> usize {
+    ((value.to_bits() >> SHIFT) as u32).wrapping_sub(OCTAVE_FIRST as u32) as usize
+}
+
 /// Where a step begins, seen from zero.
 pub(crate) fn bound_of(bin: i32) -> f64 {
     let magnitude = f64::from_bits(u64::from(bin.unsigned_abs()) << SHIFT);
@@ -156,7 +162,7 @@ impl Histograms {
             return numbers.for_each(|(group, value)| self.add(group, value));
         }
         for (group, value) in numbers {
-            let place = bin_of(value).wrapping_sub(OCTAVE_FIRST) as u32 as usize;
+            let place = place_of(value);
             if place < PLACES {
                 let counter = &mut self.dense[group as usize * PLACES + place];
                 *counter = counter.wrapping_add(1);
@@ -169,7 +175,7 @@ impl Histograms {
     /// Counts one number.
     #[inline]
     pub(crate) fn add(&mut self, group: u32, value: f64) {
-        let place = bin_of(value).wrapping_sub(OCTAVE_FIRST) as u32 as usize;
+        let place = place_of(value);
         if place >= PLACES {
             return self.add_beyond(group, value);
         }
