@@ -28,7 +28,7 @@ pub mod words;
 pub use check::{Problem, check};
 pub use json::from_json;
 pub use predicate::Predicate;
-pub use resolve::{Plan, resolve};
+pub use resolve::{Plan, plan, resolve};
 pub use run::{Asking, Limits, Source, Stores, run};
 pub use text::{TextError, parse, print};
 pub use waterfall::Waterfall;

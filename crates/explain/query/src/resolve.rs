@@ -2,6 +2,7 @@
 //! no clock.
 
 use crate::check::{Problem, check, is_raw};
+use crate::text::{self, TextError};
 use crate::when;
 use andon_model::event::Value;
 use andon_model::query::{Calc, CalcOp, Filter, FilterOp, LIMIT_DEFAULT, Operand, Query, When};
@@ -102,6 +103,19 @@ pub fn resolve(query: &Query, now: Timestamp) -> Result<Plan, Vec<Problem>> {
         plan.compare_order = orders;
     }
     Ok(plan)
+}
+
+/// Reads and settles a text. Every error points at its place.
+pub fn plan(text: &str, now: Timestamp) -> Result<(Query, Plan), TextError> {
+    let query = text::parse(text)?;
+    match resolve(&query, now) {
+        Ok(plan) => Ok((query, plan)),
+        Err(problems) => {
+            let first = problems.into_iter().next();
+            let first = first.unwrap_or_else(|| Problem::new(".", "this cannot be asked"));
+            Err(text::locate(text, first))
+        }
+    }
 }
 
 fn order(column: &str) -> Order {
@@ -208,21 +222,21 @@ mod tests {
     use super::*;
     use crate::parse;
 
-    fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
+    fn settled(text: &str) -> Result<Plan, Vec<Problem>> {
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         resolve(&parse(text).unwrap(), now)
     }
 
     #[test]
     fn times_widths_and_limits_are_settled() {
-        let hour = plan("logs").unwrap().query;
+        let hour = settled("logs").unwrap().query;
         assert_eq!(hour.to.since(hour.from), Duration::from_secs(3_600));
         assert_eq!(hour.limit, LIMIT_DEFAULT);
         assert!(hour.wants_events());
-        let day = plan("logs | by host | last 1d").unwrap().query;
+        let day = settled("logs | by host | last 1d").unwrap().query;
         assert_eq!(day.column_names(), ["host", "count"]);
         let check = |text: &str, seconds: u64| {
-            let width = plan(text).unwrap().query.bucket;
+            let width = settled(text).unwrap().query.bucket;
             assert_eq!(width, Some(Duration::from_secs(seconds)), "{text}");
         };
         check("logs | by auto | last 1h", 30);
@@ -234,7 +248,7 @@ mod tests {
     #[test]
     fn a_time_that_ends_before_it_begins_and_too_many_buckets_are_refused() {
         let check = |text: &str, path: &str, words: &str| {
-            let problems = plan(text).unwrap_err();
+            let problems = settled(text).unwrap_err();
             assert_eq!(problems[0].path, path, "{text}");
             assert!(
                 problems[0].message.contains(words),
@@ -244,11 +258,14 @@ mod tests {
         };
         check("logs | from -1h to -2h", "from", "before it begins");
         check("logs | by 1ms | last 1h", "bucket", "3600002 buckets");
+        let text = "logs | by 1ms | last 1h";
+        let error = super::plan(text, Timestamp(0)).unwrap_err();
+        assert_eq!(&text[error.span], "1ms");
     }
 
     #[test]
     fn an_order_by_what_a_comparison_adds_is_kept_for_it() {
-        let plan = plan("logs | by host | count | compare -1d | top 5 by count.change");
+        let plan = settled("logs | by host | count | compare -1d | top 5 by count.change");
         let plan = plan.unwrap();
         assert!(plan.query.order_by.is_empty());
         assert_eq!(plan.compare_order[0].column, "count.change");

@@ -4,6 +4,7 @@
 
 mod oracle;
 #[path = "../../../keep/clickhouse/tests/real/mod.rs"]
+#[allow(dead_code, clippy::disallowed_methods)] // Waits for processes, and is shared.
 mod real;
 
 use andon_clickhouse::answer::{self, Rows, Totals};
@@ -79,7 +80,9 @@ fn servers_of_2018_answer_as_the_oracle_does_alone_and_as_a_cluster() {
             let plan = plan(&text);
             let theirs = source.answer(&plan.query, &Asking::new(&Cancel::new()));
             let theirs = theirs.unwrap_or_else(|error| {
-                let sql = select::groups(&plan.query, &clickhouse.tables()).unwrap().sql;
+                let sql = select::groups(&plan.query, &clickhouse.tables())
+                    .unwrap()
+                    .sql;
                 panic!("{text}\n{error}\n{sql}")
             });
             same(&plan.query, &expected(&plan, &oracle), &theirs)
@@ -97,7 +100,7 @@ fn ordered_and_raw(source: &ClickHouseSource<'_>, oracle: &Naive) {
         "requests | by region, 7m | count",
         "requests | by host.name | max(duration_ms), count | top 5 by max(duration_ms)",
         "requests | by odd | count | order odd",
-        "requests | by odd | count | order -odd | top 4",
+        "requests | by odd | count | order -odd | top 3",
         "requests | by region, 10m | count, avg(duration_ms) | compare -20m | order region, time",
     ] {
         let text = format!("{text} | {time}");

@@ -7,7 +7,7 @@ mod oracle;
 use andon_model::event::Value;
 use andon_model::query::{Answer, Cell};
 use andon_model::time::Timestamp;
-use andon_query::run::{Asking, Early, RunError, Stores, run};
+use andon_query::run::{Asking, Early, RunError, Stores, run, trace};
 use andon_query::{parse, resolve::resolve};
 use andon_store::Cancel;
 use oracle::*;
@@ -127,8 +127,11 @@ fn raw_events_come_newest_first_and_no_more_than_asked_for() {
     let store = Naive::new([("requests", requests(1_000, 1))]);
     let answer = ask("requests | top 10", &[&store]).unwrap();
     assert_eq!(answer.rows.len(), 10);
+    assert!(answer.notes.is_empty(), "{:?}", answer.notes);
+    let many = Naive::new([("requests", requests(1_200, 1))]);
+    let answer = ask("requests", &[&many]).unwrap();
     assert!(
-        answer.notes[0].contains("first 10 rows"),
+        answer.notes[0].contains("first 1000 rows"),
         "{:?}",
         answer.notes
     );
@@ -175,4 +178,51 @@ fn a_question_tells_how_far_it_is_and_can_be_called_off() {
         run(&plan, &stores, &asking).unwrap_err(),
         RunError::Cancelled
     );
+}
+
+#[test]
+fn a_trace_is_found_and_drawn_whole() {
+    let span = |at: i64, id: &str, parent: &str| {
+        andon_model::event::Event::new(Timestamp(START + at))
+            .with("trace_id", "t1")
+            .with("span_id", id)
+            .with("parent_span_id", parent)
+            .with("duration_ms", Value::Float(0.5))
+    };
+    let mut events = requests(100, 1);
+    events.extend([span(250, "b", "a"), span(0, "a", "")]);
+    let store = Naive::new([("spans", events)]);
+    let cancel = Cancel::new();
+    let time = (Timestamp(START), now());
+    let stores = Stores::new(vec![&store]);
+    let (trace, notes) = trace("spans", "t1", time, &stores, &Asking::new(&cancel)).unwrap();
+    let spans: Vec<(usize, u64)> = trace
+        .spans
+        .iter()
+        .map(|span| (span.depth, span.offset_us))
+        .collect();
+    assert_eq!(spans, [(0, 0), (1, 250)]);
+    assert!(notes.is_empty());
+}
+
+#[test]
+fn every_question_of_the_cookbook_can_be_asked() {
+    let book = include_str!("../../../../docs/query.md");
+    let (_, book) = book.split_once("## Twenty questions").unwrap();
+    let (book, _) = book.split_once("## As JSON").unwrap();
+    let questions: Vec<&str> = book
+        .lines()
+        .filter_map(|line| {
+            line.split_once(": `")
+                .or(line.split_once("? `"))?
+                .1
+                .strip_suffix('`')
+        })
+        .collect();
+    assert_eq!(questions.len(), 20, "{questions:?}");
+    for text in questions {
+        let (query, _) = andon_query::plan(text, now())
+            .unwrap_or_else(|error| panic!("{}", error.pointed(text)));
+        assert_eq!(parse(&andon_query::print(&query)).unwrap(), query);
+    }
 }

@@ -28,12 +28,8 @@ impl ClickHouse {
     ) -> Result<Answer, ClickHouseError> {
         let (answer, missing) = tokio::join!(self.answer(query, cancel), self.missing());
         let mut answer = answer?;
-        for (server, reason) in missing {
-            answer.partial = true;
-            answer.notes.push(format!(
-                "ClickHouse at {server} does not answer, its events are missing: {reason}"
-            ));
-        }
+        answer.partial |= !missing.is_empty();
+        answer.notes.extend(missing);
         Ok(answer)
     }
 
@@ -198,19 +194,26 @@ impl ClickHouse {
         }
     }
 
-    /// Servers of the cluster that do not answer, and why. With one server its own answer says
-    /// it all.
-    async fn missing(&self) -> Vec<(String, String)> {
+    /// Servers of the cluster that do not answer, and why, a sentence each. With one server its
+    /// own answer says it all.
+    pub async fn missing(&self) -> Vec<String> {
         if self.servers.len() < 2 {
             return Vec::new();
         }
-        let mut missing = Vec::new();
-        for server in &self.servers {
-            let ping = server.send(&[], "SELECT 1".into(), PING_MAX).await;
-            if let Err(error) = ping {
-                missing.push((server.label(), error.to_string()));
-            }
+        let mut asked = tokio::task::JoinSet::new();
+        for server in self.servers.clone() {
+            asked.spawn(async move {
+                let ping = server.send(&[], "SELECT 1".into(), PING_MAX).await;
+                ping.err().map(|error| {
+                    let server = server.label();
+                    format!(
+                        "ClickHouse at {server} does not answer, its events are missing: {error}"
+                    )
+                })
+            });
         }
+        let mut missing: Vec<String> = asked.join_all().await.into_iter().flatten().collect();
+        missing.sort();
         missing
     }
 }

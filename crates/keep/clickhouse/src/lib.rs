@@ -37,5 +37,5 @@ pub use clickhouse::{ClickHouse, Settings};
 pub use error::ClickHouseError;
 pub use health::ServerHealth;
 pub use insert::{Attempt, Inserted};
-pub use migrate::{Progress, Slice, Source, migrate};
+pub use migrate::{Batches, Progress, Slice, Source, migrate};
 pub use writer::Writer;

@@ -31,14 +31,14 @@ pub struct Slice {
     pub to_us: i64,
 }
 
+/// Batches of a slice, one after the other; a text says why one cannot be read.
+pub type Batches<'s> = Box<dyn Iterator<Item = Result<Vec<Event>, String>> + Send + 's>;
+
 /// What is moved.
 pub trait Source {
     /// Batches of a slice: the same events in the same batches each time it is asked, ten
     /// thousand and more in each but the last.
-    fn batches<'s>(
-        &'s self,
-        slice: &Slice,
-    ) -> Result<Box<dyn Iterator<Item = Result<Vec<Event>, String>> + Send + 's>, String>;
+    fn batches<'s>(&'s self, slice: &Slice) -> Result<Batches<'s>, String>;
     /// All slices, in the order in which they are moved. Slices do not overlap, and nothing
     /// is added to one any more.
     fn slices(&self) -> Result<Vec<Slice>, String>;

@@ -14,7 +14,10 @@ const VERSIONS: &str = "andon_schema";
 
 /// What makes each version out of the one before it. A step may run twice: a server can stop
 /// between it and the note that it is done.
-const STEPS: [(u32, fn(&Names) -> Vec<String>); 1] = [(1, |names| vec![create_events(names)])];
+const STEPS: [(u32, Step); 1] = [(1, |names| vec![create_events(names)])];
+
+/// Statements that make one version out of the one before.
+type Step = fn(&Names) -> Vec<String>;
 
 struct Names {
     database: String,

@@ -6,7 +6,7 @@
 mod real;
 
 use andon_clickhouse::{
-    Attempt, ClickHouse, ClickHouseError, Settings, Slice, Source, Writer, migrate,
+    Attempt, Batches, ClickHouse, ClickHouseError, Settings, Slice, Source, Writer, migrate,
 };
 use andon_model::event::{Event, Value};
 use andon_model::query::{Calc, CalcOp, Cell};
@@ -35,7 +35,7 @@ fn events(count: usize, from: i64) -> Vec<Event> {
             .with("host.name", format!("h{}", index % 7))
             .with(
                 "status",
-                Value::Integer(if index % 10 == 0 { 503 } else { 200 }),
+                Value::Integer(if index.is_multiple_of(10) { 503 } else { 200 }),
             )
             .with("duration_ms", Value::Float(index as f64 / 10.0))
             .with("ratio", Value::Integer(index as i64))
@@ -291,10 +291,7 @@ impl Source for Sample {
         };
         Ok((0..4).map(slice).collect())
     }
-    fn batches<'s>(
-        &'s self,
-        slice: &Slice,
-    ) -> Result<Box<dyn Iterator<Item = Result<Vec<Event>, String>> + Send + 's>, String> {
+    fn batches<'s>(&'s self, slice: &Slice) -> Result<Batches<'s>, String> {
         let from = slice.from_us;
         Ok(Box::new((0..3).map(move |part| {
             Ok(events(2_000, from + part * 3_000_000))

@@ -1,8 +1,9 @@
-//! The embedded store of a keeper as one to ask.
+//! The embedded store of a keeper as one to ask, and what it knows for completion.
 
 use super::asking::Limits;
 use super::dataset::{Dataset, DatasetError, OnEarly, Partial};
-use andon_model::event::Event;
+use crate::text::Catalogue;
+use andon_model::event::{Event, Value};
 use andon_model::query::Answer;
 use andon_store::{Budget, Cancel, PartialAnswer, ResolvedQuery, ScanError, Store};
 use std::time::Duration;
@@ -70,5 +71,22 @@ impl Dataset for Embedded<'_> {
                 help: "ask for less at once".to_owned(),
             },
         })
+    }
+}
+
+/// Values that are proposed for completion at most.
+const VALUES_MAX: usize = 100;
+
+impl Catalogue for Embedded<'_> {
+    fn datasets(&self) -> Vec<String> {
+        let all = self.store.datasets().into_iter();
+        all.map(|dataset| dataset.name).collect()
+    }
+    fn keys(&self, dataset: &str) -> Vec<String> {
+        let all = self.store.keys(dataset).into_iter();
+        all.map(|key| key.name).collect()
+    }
+    fn values(&self, dataset: &str, key: &str, prefix: &str) -> Vec<Value> {
+        self.store.values(dataset, key, prefix, VALUES_MAX)
     }
 }

@@ -1,11 +1,11 @@
 //! Several stores, asked side by side: what they find adds up, what one lacks is noted.
 
-use super::Source;
 use super::asking::{Asking, Early, RunError};
 use super::dataset::{Dataset, DatasetError, Partial};
 use super::lookup;
+use super::{Found, Source};
 use andon_model::query::Answer;
-use andon_store::ResolvedQuery;
+use andon_store::{Direction, ResolvedQuery};
 use std::sync::{Mutex, PoisonError};
 
 /// Stores that hold different events each.
@@ -91,36 +91,73 @@ fn gone() -> DatasetError {
     }
 }
 
-impl<D: Dataset> Source for Stores<'_, D> {
-    fn answer(&self, query: &ResolvedQuery, asking: &Asking<'_>) -> Result<Answer, RunError> {
-        let mut notes = Vec::new();
+/// What stores found out about a question, its join included.
+struct Outcome<P> {
+    sum: P,
+    query: ResolvedQuery,
+    notes: Vec<String>,
+    /// Milliseconds that the join took before.
+    before_ms: f64,
+}
+
+impl<D: Dataset> Stores<'_, D> {
+    fn joined(
+        &self,
+        query: &ResolvedQuery,
+        asking: &Asking<'_>,
+    ) -> Result<Outcome<D::Partial>, RunError> {
+        let mut query = query.clone();
         let mut asking = *asking;
-        let joined;
-        let mut query = query;
+        let mut notes = Vec::new();
         let mut before_ms = 0.0;
         if let Some(lookup) = &query.lookup {
-            let besides = asking.besides(0.0);
-            let filled = lookup::fill(lookup, query.to, self, &besides)?;
-            notes.extend(filled.notes);
+            let filled = lookup::fill(lookup, query.to, self, &asking.besides(0.0))?;
+            notes = filled.notes;
             before_ms = filled.elapsed_ms;
             asking.limits = asking.limits.after(before_ms);
-            let mut with_rows = query.clone();
-            with_rows.lookup = Some(filled.lookup);
-            joined = with_rows;
-            query = &joined;
+            query.lookup = Some(filled.lookup);
         }
-        let (mut sum, missing) = self.scan(query, &asking)?;
+        let (mut sum, missing) = self.scan(&query, &asking)?;
         notes.extend(missing);
         if let Some(lookup) = &query.lookup {
             for event in sum.events_mut() {
                 lookup::widen(event, lookup);
             }
         }
-        let mut answer = sum.answer(query);
-        answer.partial |= !notes.is_empty();
-        answer.notes.extend(notes);
-        answer.stats.elapsed_ms += before_ms;
+        Ok(Outcome {
+            sum,
+            query,
+            notes,
+            before_ms,
+        })
+    }
+}
+
+impl<D: Dataset> Source for Stores<'_, D> {
+    fn answer(&self, query: &ResolvedQuery, asking: &Asking<'_>) -> Result<Answer, RunError> {
+        let outcome = self.joined(query, asking)?;
+        let mut answer = outcome.sum.answer(&outcome.query);
+        answer.partial |= !outcome.notes.is_empty();
+        answer.notes.extend(outcome.notes);
+        answer.stats.elapsed_ms += outcome.before_ms;
         Ok(answer)
+    }
+
+    fn events(&self, query: &ResolvedQuery, asking: &Asking<'_>) -> Result<Found, RunError> {
+        let mut outcome = self.joined(query, asking)?;
+        let mut events = std::mem::take(outcome.sum.events_mut());
+        let ascending = query
+            .order_by
+            .first()
+            .is_some_and(|order| order.direction == Direction::Ascending);
+        match ascending {
+            true => events.sort_by_key(|event| event.at),
+            false => events.sort_by_key(|event| std::cmp::Reverse(event.at)),
+        }
+        events.truncate(query.limit);
+        let mut notes = outcome.sum.answer(&outcome.query).notes;
+        notes.extend(outcome.notes);
+        Ok(Found { events, notes })
     }
 }
 

@@ -3,11 +3,8 @@
 
 use super::error::TextError;
 use super::token::{Token, TokenKind, tokens};
-use crate::check;
-use crate::when;
-use crate::words::{CALCS, STAGES, calc_op, nearest};
-use andon_model::event::{Value, key};
-use andon_model::query::{Calc, Filter, FilterOp, Join, Operand, Query, When};
+use crate::check::{self, Problem};
+use andon_model::query::Query;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -36,14 +33,24 @@ pub fn parse(text: &str) -> Result<Query, TextError> {
     let (query, places) = Parser::new(text)?.read()?;
     match check::check(&query).into_iter().next() {
         None => Ok(query),
-        Some(problem) => {
-            let span = place(&places, &problem.path, text);
-            let error = TextError::new(span, problem.message);
-            Err(match problem.help {
-                Some(help) => error.help(help),
-                None => error,
-            })
-        }
+        Some(problem) => Err(placed(&places, problem, text)),
+    }
+}
+
+/// The place in a text of what is wrong with the question that it says: for problems that
+/// show later, such as a time that ends before it begins.
+pub fn locate(text: &str, problem: Problem) -> TextError {
+    match Parser::new(text).and_then(Parser::read) {
+        Ok((_, places)) => placed(&places, problem, text),
+        Err(error) => error,
+    }
+}
+
+fn placed(places: &BTreeMap<String, Range<usize>>, problem: Problem, text: &str) -> TextError {
+    let error = TextError::new(place(places, &problem.path, text), problem.message);
+    match problem.help {
+        Some(help) => error.help(help),
+        None => error,
     }
 }
 
@@ -71,17 +78,17 @@ pub(super) fn expected(text: &str) -> (Vec<Expect>, Query) {
     (parser.expects, parser.query)
 }
 
-struct Parser {
-    tokens: Vec<Token>,
-    at: usize,
-    end: usize,
-    query: Query,
-    places: BTreeMap<String, Range<usize>>,
-    expects: Vec<Expect>,
-    seen: Vec<&'static str>,
+pub(super) struct Parser {
+    pub(super) tokens: Vec<Token>,
+    pub(super) at: usize,
+    pub(super) end: usize,
+    pub(super) query: Query,
+    pub(super) places: BTreeMap<String, Range<usize>>,
+    pub(super) expects: Vec<Expect>,
+    pub(super) seen: Vec<&'static str>,
 }
 
-type Read<T> = Result<T, TextError>;
+pub(super) type Read<T> = Result<T, TextError>;
 
 impl Parser {
     fn new(text: &str) -> Read<Self> {
@@ -116,41 +123,41 @@ impl Parser {
 
     // Looking at tokens
 
-    fn peek(&self) -> Option<&TokenKind> {
+    pub(super) fn peek(&self) -> Option<&TokenKind> {
         self.tokens.get(self.at).map(|token| &token.kind)
     }
 
-    fn here(&self) -> Range<usize> {
+    pub(super) fn here(&self) -> Range<usize> {
         match self.tokens.get(self.at) {
             Some(token) => token.span.clone(),
             None => self.end..self.end,
         }
     }
 
-    fn last(&self) -> Range<usize> {
+    pub(super) fn last(&self) -> Range<usize> {
         match self.at.checked_sub(1).and_then(|at| self.tokens.get(at)) {
             Some(token) => token.span.clone(),
             None => 0..0,
         }
     }
 
-    fn odd(&self, message: impl Into<String>) -> TextError {
+    pub(super) fn odd(&self, message: impl Into<String>) -> TextError {
         TextError::new(self.here(), message)
     }
 
-    fn eat(&mut self, kind: &TokenKind) -> bool {
+    pub(super) fn eat(&mut self, kind: &TokenKind) -> bool {
         let found = self.peek() == Some(kind);
         self.at += usize::from(found);
         found
     }
 
-    fn comma(&mut self) -> bool {
+    pub(super) fn comma(&mut self) -> bool {
         self.at_end(Expect::Word(","));
         self.eat(&TokenKind::Comma)
     }
 
     /// Notes what could stand here if this is the end.
-    fn at_end(&mut self, expect: Expect) -> bool {
+    pub(super) fn at_end(&mut self, expect: Expect) -> bool {
         let ended = self.at >= self.tokens.len();
         if ended && !self.expects.contains(&expect) {
             self.expects.push(expect);
@@ -158,7 +165,7 @@ impl Parser {
         ended
     }
 
-    fn word(&mut self, word: &'static str) -> bool {
+    pub(super) fn word(&mut self, word: &'static str) -> bool {
         self.at_end(Expect::Word(word));
         let found =
             matches!(self.peek(), Some(TokenKind::Word(other)) if other.eq_ignore_ascii_case(word));
@@ -166,7 +173,7 @@ impl Parser {
         found
     }
 
-    fn bare(&mut self, expect: Expect, missing: &str) -> Read<String> {
+    pub(super) fn bare(&mut self, expect: Expect, missing: &str) -> Read<String> {
         self.at_end(expect);
         match self.peek() {
             Some(TokenKind::Word(word)) => {
@@ -183,7 +190,7 @@ impl Parser {
         }
     }
 
-    fn key(&mut self, expect: Expect) -> Read<String> {
+    pub(super) fn key(&mut self, expect: Expect) -> Read<String> {
         self.at_end(expect);
         match self.peek() {
             Some(TokenKind::Word(word) | TokenKind::Key(word)) => {
@@ -199,524 +206,8 @@ impl Parser {
         }
     }
 
-    fn noted(&mut self, path: impl Into<String>, from: usize) {
+    pub(super) fn noted(&mut self, path: impl Into<String>, from: usize) {
         let span = from..self.last().end;
         self.places.insert(path.into(), span);
     }
-
-    // Stages
-
-    fn dataset(&mut self) -> Read<()> {
-        let start = self.here().start;
-        self.query.dataset = self
-            .bare(Expect::Dataset, "a question begins with a dataset")
-            .map_err(|error| error.help("such as `logs | last 1h`"))?;
-        self.noted("dataset", start);
-        Ok(())
-    }
-
-    fn once(&mut self, stage: &'static str) -> Read<()> {
-        if self.seen.contains(&stage) {
-            let span = self.last();
-            return Err(
-                TextError::new(span, format!("`{stage}` is here a second time"))
-                    .help("write one, with commas"),
-            );
-        }
-        self.seen.push(stage);
-        Ok(())
-    }
-
-    fn stage(&mut self) -> Read<()> {
-        self.at_end(Expect::Stage);
-        self.at_end(Expect::Calc);
-        let word = match self.peek() {
-            Some(TokenKind::Text(_)) => return self.full_text(),
-            Some(TokenKind::Word(word)) => word.to_ascii_lowercase(),
-            None => return Err(self.odd("a stage is missing after `|`").help(stages_help())),
-            Some(_) => return Err(self.odd("a stage begins with a word").help(stages_help())),
-        };
-        if calc_op(&word).is_some() {
-            return self.calcs();
-        }
-        let Some((stage, _)) = STAGES.iter().find(|(name, _)| *name == word) else {
-            let valid = STAGES.iter().map(|(word, _)| *word);
-            let valid = valid.chain(CALCS.iter().map(|(word, ..)| *word));
-            let error = self.odd(format!("no stage begins with `{word}`"));
-            return Err(match nearest(&word, valid) {
-                Some(word) => error.nearest(Some(word)),
-                None => error.help(stages_help()),
-            });
-        };
-        self.at += 1;
-        match *stage {
-            "where" => self.filters(),
-            "by" => self.by(),
-            "last" => self.last_span(),
-            "from" => self.from(),
-            "to" => self.to(),
-            "top" => self.top(),
-            "limit" => self.limit(),
-            "order" => self.order(),
-            "join" => self.join(),
-            "exemplars" => self.exemplars(),
-            _ => self.compare(),
-        }
-    }
-
-    /// `"connection reset"`: short for `where body contains "connection reset"`.
-    fn full_text(&mut self) -> Read<()> {
-        let start = self.here().start;
-        let text = self.bare(Expect::Stage, "a text is missing")?;
-        let index = self.query.filters.len();
-        self.query.filters.push(Filter {
-            key: key::BODY.to_owned(),
-            op: FilterOp::Contains,
-            value: Some(Operand::One(Value::Text(text))),
-        });
-        self.noted(format!("where[{index}]"), start);
-        Ok(())
-    }
-
-    fn filters(&mut self) -> Read<()> {
-        loop {
-            self.filter()?;
-            if self.word("and") || self.word("&&") {
-                continue;
-            }
-            if let Some(TokenKind::Word(word)) = self.peek() {
-                let word = word.to_ascii_lowercase();
-                let error = self.odd("conditions are joined by `and`");
-                return Err(match word.as_str() {
-                    "or" => error.help("for one of several values write `key in (a, b)`"),
-                    _ => error.help("a value with blanks needs quotes"),
-                });
-            }
-            if self.peek() == Some(&TokenKind::Comma) {
-                return Err(self.odd("conditions are joined by `and`"));
-            }
-            return Ok(());
-        }
-    }
-
-    fn filter(&mut self) -> Read<()> {
-        let index = self.query.filters.len();
-        let path = format!("where[{index}]");
-        let start = self.here().start;
-        let name = self.key(Expect::Key)?;
-        self.noted(format!("{path}.key"), start);
-        if name.eq_ignore_ascii_case("not") && matches!(self.peek(), Some(TokenKind::Word(_))) {
-            let error = TextError::new(self.last(), "conditions are not turned round by `not`");
-            return Err(error.help("write `key != value`"));
-        }
-        let at = self.here().start;
-        let op = self.operator()?;
-        self.noted(format!("{path}.op"), at);
-        let at = self.here().start;
-        let value = match op {
-            FilterOp::Exists => None,
-            FilterOp::In => Some(Operand::Many(self.list(&name, &path)?)),
-            FilterOp::Contains | FilterOp::Matches => {
-                let text = self.bare(
-                    Expect::Value { key: name.clone() },
-                    "a text to look for is missing",
-                );
-                Some(Operand::One(Value::Text(text?)))
-            }
-            _ => Some(Operand::One(self.value(&name)?)),
-        };
-        if value.is_some() {
-            self.noted(format!("{path}.value"), at);
-        }
-        self.noted(path, start);
-        self.query.filters.push(Filter {
-            key: name,
-            op,
-            value,
-        });
-        Ok(())
-    }
-
-    fn operator(&mut self) -> Read<FilterOp> {
-        self.at_end(Expect::Operator);
-        let op = match self.peek() {
-            Some(TokenKind::Operator(sign)) => match *sign {
-                "=" | "==" => FilterOp::Equal,
-                "!=" => FilterOp::NotEqual,
-                "<" => FilterOp::Less,
-                "<=" => FilterOp::AtMost,
-                ">" => FilterOp::More,
-                ">=" => FilterOp::AtLeast,
-                "~" => FilterOp::Matches,
-                _ => {
-                    let help = "only `~` (matches) exists";
-                    return Err(self
-                        .odd("there is no way to ask for what does not match")
-                        .help(help));
-                }
-            },
-            Some(TokenKind::Word(word)) => match word.to_ascii_lowercase().as_str() {
-                "in" => FilterOp::In,
-                "contains" => FilterOp::Contains,
-                "matches" => FilterOp::Matches,
-                "exists" => FilterOp::Exists,
-                other => {
-                    let valid = ["in", "contains", "matches", "exists"];
-                    let error = self.odd(format!("`{other}` compares nothing"));
-                    return Err(match nearest(other, valid) {
-                        Some(word) => error.nearest(Some(word)),
-                        None => error.help(
-                            "use = != < <= > >= in contains matches exists; a key with blanks needs backticks",
-                        ),
-                    });
-                }
-            },
-            _ => {
-                let help = "such as `status >= 500` or `trace_id exists`";
-                return Err(self
-                    .odd("a condition compares a key with a value")
-                    .help(help));
-            }
-        };
-        self.at += 1;
-        Ok(op)
-    }
-
-    fn list(&mut self, name: &str, path: &str) -> Read<Vec<Value>> {
-        self.at_end(Expect::Word("("));
-        if !self.eat(&TokenKind::Open) {
-            let help = "write `key in (a, b)`";
-            return Err(self.odd("a list of values begins with `(`").help(help));
-        }
-        let mut values = Vec::new();
-        loop {
-            let at = self.here().start;
-            let value = self.value(name)?;
-            self.noted(format!("{path}.value[{}]", values.len()), at);
-            values.push(value);
-            if self.comma() {
-                continue;
-            }
-            self.at_end(Expect::Word(")"));
-            if self.eat(&TokenKind::Close) {
-                return Ok(values);
-            }
-            return Err(self.odd("a list of values goes on with `,` or ends with `)`"));
-        }
-    }
-
-    fn value(&mut self, name: &str) -> Read<Value> {
-        self.at_end(Expect::Value {
-            key: name.to_owned(),
-        });
-        let value = match self.peek() {
-            Some(TokenKind::Text(text)) => Value::Text(text.clone()),
-            Some(TokenKind::Word(word)) => bare_value(word),
-            _ => return Err(self.odd(format!("a value of `{name}` is missing"))),
-        };
-        self.at += 1;
-        Ok(value)
-    }
-
-    fn by(&mut self) -> Read<()> {
-        self.once("by")?;
-        let start = self.here().start;
-        loop {
-            let at = self.here().start;
-            self.at_end(Expect::Bucket);
-            if let Some(TokenKind::Word(word)) = self.peek()
-                && is_bucket(word)
-            {
-                let word = word.clone();
-                if self.query.bucket.is_some() {
-                    return Err(self.odd("time is cut into buckets of one width"));
-                }
-                self.at += 1;
-                self.query.bucket = Some(word);
-                self.noted("bucket", at);
-            } else {
-                let name = self.key(Expect::Key)?;
-                let index = self.query.group_by.len();
-                self.noted(format!("group_by[{index}]"), at);
-                self.query.group_by.push(name);
-            }
-            if !self.comma() {
-                break;
-            }
-        }
-        self.noted("group_by", start);
-        Ok(())
-    }
-
-    fn calcs(&mut self) -> Read<()> {
-        let start = self.here().start;
-        loop {
-            self.calc()?;
-            if !self.comma() {
-                break;
-            }
-        }
-        self.noted("calc", start);
-        Ok(())
-    }
-
-    fn calc(&mut self) -> Read<()> {
-        let start = self.here().start;
-        let word = self.bare(Expect::Calc, "a calculation is missing here")?;
-        let lower = word.to_ascii_lowercase();
-        let Some(op) = calc_op(&lower) else {
-            let names = CALCS.iter().map(|(word, ..)| *word);
-            let error = TextError::new(self.last(), format!("no calculation is called `{word}`"));
-            return Err(match nearest(&lower, names.clone()) {
-                Some(word) => error.nearest(Some(word)),
-                None => error.help(format!(
-                    "there are {}",
-                    names.collect::<Vec<_>>().join(", ")
-                )),
-            });
-        };
-        let index = self.query.calc.len();
-        let mut name = None;
-        if self.eat(&TokenKind::Open) {
-            let at = self.here().start;
-            if self.peek() != Some(&TokenKind::Close) {
-                name = Some(self.key(Expect::Key)?);
-                self.noted(format!("calc[{index}].key"), at);
-            }
-            self.at_end(Expect::Word(")"));
-            if !self.eat(&TokenKind::Close) {
-                return Err(self.odd("the bracket is to be closed with `)`"));
-            }
-        } else if check::needs_key(op) {
-            self.at_end(Expect::Word("("));
-        }
-        self.noted(format!("calc[{index}]"), start);
-        self.query.calc.push(Calc { op, key: name });
-        Ok(())
-    }
-
-    fn last_span(&mut self) -> Read<()> {
-        self.once("from")?;
-        let start = self.here().start;
-        let text = self.bare(Expect::Span, "how long?")?;
-        let span = text.strip_prefix('-').unwrap_or(&text);
-        if when::span_us(span).is_none() {
-            let error = TextError::new(self.last(), format!("`{text}` is no span of time"));
-            return Err(error.help("write `15m`, `1h`, `1h30m`, `7d`"));
-        }
-        self.query.from = Some(When::Text(format!("-{span}")));
-        self.noted("from", start);
-        Ok(())
-    }
-
-    fn moment(&mut self) -> Read<When> {
-        let quoted = matches!(self.peek(), Some(TokenKind::Text(_)));
-        let mut text = self.bare(Expect::Moment, "a moment is missing here")?;
-        if quoted {
-            return Ok(When::Text(text));
-        }
-        // `2026-11-21 03:20` is a day and a time of day.
-        if let Some(TokenKind::Word(time)) = self.peek()
-            && text.len() == 10
-            && time.contains(':')
-        {
-            text = format!("{text} {time}");
-            self.at += 1;
-        }
-        Ok(match text.parse::<i64>() {
-            Ok(ms) if ms >= 0 && !text.starts_with('+') => When::EpochMs(ms),
-            _ => When::Text(text),
-        })
-    }
-
-    fn from(&mut self) -> Read<()> {
-        self.once("from")?;
-        let start = self.here().start;
-        self.query.from = Some(self.moment()?);
-        self.noted("from", start);
-        if self.word("to") {
-            self.to()?;
-        }
-        Ok(())
-    }
-
-    fn to(&mut self) -> Read<()> {
-        self.once("to")?;
-        let start = self.here().start;
-        self.query.to = Some(self.moment()?);
-        self.noted("to", start);
-        Ok(())
-    }
-
-    fn number(&mut self) -> Read<usize> {
-        let word = self.bare(Expect::Count, "how many?")?;
-        word.parse().map_err(|_| {
-            let error = TextError::new(self.last(), format!("`{word}` is no whole number"));
-            error.help("write `20`")
-        })
-    }
-
-    fn limit(&mut self) -> Read<()> {
-        self.once("limit")?;
-        let start = self.here().start;
-        self.query.limit = Some(self.number()?);
-        self.noted("limit", start);
-        Ok(())
-    }
-
-    fn top(&mut self) -> Read<()> {
-        self.limit()?;
-        if self.word("by") {
-            self.once("order")?;
-            let start = self.here().start;
-            let column = self.column()?;
-            let column = column.strip_prefix('-').unwrap_or(&column);
-            self.query.order_by = vec![format!("-{column}")];
-            self.noted("order_by[0]", start);
-        }
-        Ok(())
-    }
-
-    fn order(&mut self) -> Read<()> {
-        self.once("order")?;
-        self.word("by");
-        loop {
-            let start = self.here().start;
-            let mut column = self.column()?;
-            if self.word("desc") {
-                if !column.starts_with('-') {
-                    column.insert(0, '-');
-                }
-            } else {
-                self.word("asc");
-            }
-            let index = self.query.order_by.len();
-            self.noted(format!("order_by[{index}]"), start);
-            self.query.order_by.push(column);
-            if !self.comma() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// `-p99(duration_ms)`, `region`, `` -`odd key` ``, `p99(duration_ms).before`.
-    fn column(&mut self) -> Read<String> {
-        self.at_end(Expect::Column);
-        let mut column = match self.peek() {
-            Some(TokenKind::Word(word)) => word.clone(),
-            Some(TokenKind::Key(key)) => {
-                let key = key.clone();
-                self.at += 1;
-                return Ok(key);
-            }
-            _ => return Err(self.odd("a column is missing here")),
-        };
-        self.at += 1;
-        if column == "-" {
-            let Some(TokenKind::Key(key)) = self.peek() else {
-                return Err(self.odd("a column is missing after `-`"));
-            };
-            column.push_str(key);
-            self.at += 1;
-            return Ok(column);
-        }
-        if self.eat(&TokenKind::Open) {
-            let key = self.key(Expect::Key)?;
-            if !self.eat(&TokenKind::Close) {
-                return Err(self.odd("the bracket is to be closed with `)`"));
-            }
-            column = format!("{column}({key})");
-            if let Some(TokenKind::Word(beside)) = self.peek()
-                && [".before", ".change"].contains(&beside.as_str())
-            {
-                column.push_str(beside);
-                self.at += 1;
-            }
-        }
-        Ok(column)
-    }
-
-    fn join(&mut self) -> Read<()> {
-        self.once("join")?;
-        let start = self.here().start;
-        let dataset = self.bare(Expect::Dataset, "which dataset?")?;
-        self.noted("join.dataset", start);
-        let help = "write `join hosts on host take kernel`";
-        if !self.word("on") {
-            return Err(self
-                .odd("`on` and a key that both have is missing")
-                .help(help));
-        }
-        let at = self.here().start;
-        let on = self.key(Expect::JoinKey(dataset.clone()))?;
-        self.noted("join.on", at);
-        if !self.word("take") {
-            return Err(self
-                .odd("`take` and the keys to take is missing")
-                .help(help));
-        }
-        let mut take = Vec::new();
-        loop {
-            let at = self.here().start;
-            let name = self.key(Expect::JoinKey(dataset.clone()))?;
-            self.noted(format!("join.take[{}]", take.len()), at);
-            take.push(name);
-            if !self.comma() {
-                break;
-            }
-        }
-        self.noted("join", start);
-        self.query.join = Some(Join { dataset, on, take });
-        Ok(())
-    }
-
-    fn exemplars(&mut self) -> Read<()> {
-        self.once("exemplars")?;
-        let start = self.here().start;
-        self.query.exemplars = Some(self.number()?);
-        self.noted("exemplars", start);
-        Ok(())
-    }
-
-    fn compare(&mut self) -> Read<()> {
-        self.once("compare")?;
-        let start = self.here().start;
-        let text = self.bare(Expect::Before, "with how long ago?")?;
-        let span = text.strip_prefix('-').unwrap_or(&text);
-        self.query.compare = Some(format!("-{span}"));
-        self.noted("compare", start);
-        Ok(())
-    }
-}
-
-/// Whether a word in `by` is a width of time rather than a key.
-pub(super) fn is_bucket(word: &str) -> bool {
-    word == "auto" || when::span_us(word).is_some()
-}
-
-/// The value that a word without quotes is: a number, true, false, else a text.
-pub(super) fn bare_value(word: &str) -> Value {
-    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit());
-    match word {
-        "true" => return Value::Bool(true),
-        "false" => return Value::Bool(false),
-        _ if !numeric => return Value::Text(word.to_owned()),
-        _ => {}
-    }
-    if let Ok(integer) = word.parse() {
-        return Value::Integer(integer);
-    }
-    match word.parse::<f64>() {
-        Ok(number) if number.is_finite() => Value::Float(number),
-        _ => Value::Text(word.to_owned()),
-    }
-}
-
-fn stages_help() -> String {
-    let words: Vec<&str> = STAGES.iter().map(|(word, _)| *word).collect();
-    format!(
-        "stages begin with {}, a calculation such as `count`, or a text in quotes",
-        words.join(", ")
-    )
 }

@@ -1,6 +1,7 @@
 //! From question to text, always the same text for the same question.
 
-use super::parse::{bare_value, is_bucket};
+use super::conditions::bare_value;
+use super::stages::is_bucket;
 use super::token::{ends_word, quote};
 use crate::when;
 use crate::words::{calc_op, calc_word, operator_word};
