@@ -5,6 +5,7 @@
 use crate::limits::{
     DATASET_KEYS_MAX, DATASETS_MAX, KEYS_FORGOTTEN_AFTER, OVERFLOW_TEXT_BYTES_MAX,
 };
+use crate::record::floor;
 use andon_model::event::{Event, Value, key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +99,7 @@ pub fn fold(guard: &mut KeyGuard, event: &mut Event) {
         }
         keep
     });
-    text.truncate(text.floor_char_boundary(OVERFLOW_TEXT_BYTES_MAX));
+    text.truncate(floor(&text, OVERFLOW_TEXT_BYTES_MAX));
     event.set(OVERFLOW, Value::Text(text));
 }
 

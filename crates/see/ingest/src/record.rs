@@ -201,14 +201,14 @@ impl Record {
             "" => "_",
             _ if key.len() > KEY_BYTES_MAX => {
                 self.mend(Mend::Attributes);
-                &key[..key.floor_char_boundary(KEY_BYTES_MAX)]
+                &key[..floor(key, KEY_BYTES_MAX)]
             }
             _ => key,
         };
         let value = match value {
             Value::Text(mut text) if text.len() > TEXT_BYTES_MAX => {
                 self.mend(Mend::Cut);
-                text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+                text.truncate(floor(&text, TEXT_BYTES_MAX));
                 Value::Text(text)
             }
             value => value,
@@ -232,8 +232,17 @@ impl Record {
             return text;
         }
         self.mend(Mend::Cut);
-        &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
+        &text[..floor(text, TEXT_BYTES_MAX)]
     }
+}
+
+/// The last place of a text that is at most `at` and not within a character.
+pub(crate) fn floor(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    let places = (at.saturating_sub(3)..=at).rev();
+    { places }
+        .find(|place| text.is_char_boundary(*place))
+        .unwrap_or(0)
 }
 
 /// What a word of a text format means: a whole number, a number, true or false, or text.

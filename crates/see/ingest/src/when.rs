@@ -123,8 +123,8 @@ pub fn epoch(number: f64) -> Option<Timestamp> {
 pub fn epoch_integer(number: i64) -> Timestamp {
     Timestamp(match number.unsigned_abs() {
         ..100_000_000_000 => number * 1_000_000,
-        ..100_000_000_000_000 => number * 1000,
-        ..100_000_000_000_000_000 => number,
+        100_000_000_000..100_000_000_000_000 => number * 1000,
+        100_000_000_000_000..100_000_000_000_000_000 => number,
         _ => number / 1000,
     })
 }

@@ -1,6 +1,8 @@
 //! Real clients send what they send; see `install_clients.sh`. What is not installed is
 //! skipped, and said so.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod world;
 
 use andon_ingest::Inputs;

@@ -4,6 +4,8 @@
 //! The process is this test itself, started with `ANDON_KILL_FOLDER`; its sink appends to a
 //! file and removes duplicates as [`andon_ingest::BatchId`] says.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod world;
 
 use andon_ingest::decode::line::Multiline;

@@ -2,7 +2,7 @@
 //! `null` is. Walks the text once and builds no tree.
 
 use crate::limits::DEPTH_MAX;
-use crate::record::Record;
+use crate::record::{Record, floor};
 use crate::reject::Mend;
 use crate::when;
 use andon_model::event::Value;
@@ -111,7 +111,7 @@ impl Walk {
                 }
                 None if bad_time == BadTime::Refuse && key == "ts" => {
                     let mut said = said.to_string();
-                    said.truncate(said.floor_char_boundary(60));
+                    said.truncate(floor(&said, 60));
                     return Err(JsonError::BadTime { key, said });
                 }
                 _ => self.record.put(key, said),

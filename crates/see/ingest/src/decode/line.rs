@@ -9,7 +9,7 @@ use super::words::{put_usual, severity, usual_key};
 use super::{StreamDecoder, access, andon_line, syslog};
 use crate::limits::LINE_BYTES_MAX;
 use crate::lines::LineSplitter;
-use crate::record::{LABEL, Record};
+use crate::record::{LABEL, Record, floor};
 use crate::reject::{Decoded, Mend};
 use crate::when;
 use andon_model::event::{Event, Value, key};
@@ -281,7 +281,7 @@ fn pairs(text: &str, record: &mut Record, is_prose: bool) -> bool {
 pub fn plain(text: &str, record: &mut Record) {
     record.put_text(key::BODY, text);
     let taken = leading_time(text, record);
-    let head = &text[taken..text.floor_char_boundary(taken + 80)];
+    let head = &text[taken..floor(text, taken + 80)];
     let words = head.split(|c: char| !c.is_ascii_alphabetic());
     // A level is written large, or first: "error" within prose is no level.
     let mut levels = words.enumerate().filter(|(place, word)| {
@@ -298,7 +298,7 @@ fn leading_time(text: &str, record: &mut Record) -> usize {
     match when::rfc3339_prefix(&text.as_bytes()[open..]) {
         Some((at, taken)) => {
             record.happened(at);
-            text.floor_char_boundary(open + taken)
+            floor(text, open + taken)
         }
         None => 0,
     }

@@ -3,7 +3,7 @@
 
 use super::line::LineDecoder;
 use super::protobuf::{Fields, Wire, WireError};
-use crate::record::Record;
+use crate::record::{Record, floor};
 use crate::reject::{Decoded, Reason};
 use andon_model::event::{Event, key};
 use andon_model::time::Timestamp;
@@ -103,7 +103,7 @@ pub fn protobuf(body: &[u8], received: Timestamp) -> Result<Decoded, LokiError> 
                 (1, Wire::Bytes(text)) => labels = self::labels(&String::from_utf8_lossy(text))?,
                 (2, Wire::Bytes(entry)) => {
                     let (micros, line, metadata) = self::entry(entry)?;
-                    let labels = (labels.as_slice(), metadata.as_slice());
+                    let labels = (&labels, &metadata);
                     entry_event(&mut decoder, line, micros, labels, received, &mut out);
                 }
                 _ => {}
@@ -154,7 +154,7 @@ fn entry_event(
     decoder: &mut LineDecoder,
     line: &[u8],
     micros: i64,
-    (labels, metadata): (&[(String, String)], &[(String, String)]),
+    (labels, metadata): (&Pairs, &Pairs),
     received: Timestamp,
     out: &mut Decoded,
 ) {
@@ -194,7 +194,7 @@ fn entry_event(
 
 /// `{a="b", c="d"}`
 fn labels(text: &str) -> Result<Pairs, LokiError> {
-    let wrong = || LokiError::Labels(text[..text.floor_char_boundary(80)].to_owned());
+    let wrong = || LokiError::Labels(text[..floor(text, 80)].to_owned());
     let inner = text
         .trim()
         .strip_prefix('{')

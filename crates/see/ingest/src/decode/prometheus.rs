@@ -2,7 +2,7 @@
 //! exemplars), and what remote-write 1.0 sends.
 
 use super::protobuf::{Fields, Wire, WireError};
-use crate::record::Record;
+use crate::record::{Record, floor};
 use crate::reject::{Decoded, Reason};
 use andon_model::event::{Value, key};
 use andon_model::time::Timestamp;
@@ -91,11 +91,14 @@ fn family_of<'a>(name: &'a str, families: &BTreeMap<String, (String, String)>) -
         .unwrap_or(name)
 }
 
+/// Labels, value, and microseconds since 1970.
+type Exemplar = (Vec<(String, String)>, f64, Option<f64>);
+
 struct Sample {
     series: Series,
     value: f64,
     at: Option<f64>,
-    exemplar: Option<(Vec<(String, String)>, f64, Option<f64>)>,
+    exemplar: Option<Exemplar>,
 }
 
 impl Sample {
@@ -308,7 +311,7 @@ fn time(text: &str, format: TextFormat) -> Result<f64, String> {
 }
 
 fn short(text: &str) -> &str {
-    &text[..text.floor_char_boundary(40)]
+    &text[..floor(text, 40)]
 }
 
 /// Reads a remote-write 1.0 request, unpacked.

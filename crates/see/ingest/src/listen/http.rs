@@ -9,6 +9,7 @@ use crate::counters::InputCounters;
 use crate::decode::{loki, otlp, otlp::Signal, prometheus, snappy};
 use crate::import::ImportFormat;
 use crate::limits::{ANSWER_PATIENCE, BODY_UNPACKED_BYTES_MAX, CONNECTIONS_MAX, HANDSHAKE_MAX};
+use crate::record::floor;
 use crate::reject::{Decoded, Reason};
 use crate::sink::{BatchId, Gate, Patience, SinkError};
 use andon_model::event::is_dataset_name;
@@ -161,7 +162,7 @@ impl HttpIntake {
         if !is_dataset_name(&dataset) {
             let error = format!(
                 "\"{}\" is no dataset's name: letters, digits, \"-\", \"_\" and \".\", begun by a letter or digit, at most 64",
-                &dataset[..dataset.floor_char_boundary(80)]
+                &dataset[..floor(&dataset, 80)]
             );
             return self.failed(route, &head.headers, bad_request(error));
         }
@@ -194,7 +195,7 @@ impl HttpIntake {
             Some("lines") => ImportFormat::Lines,
             Some("ndjson") => ImportFormat::Ndjson,
             Some(other) => {
-                let other = &other[..other.floor_char_boundary(40)];
+                let other = &other[..floor(other, 40)];
                 let error = format!("the format \"{other}\" is none of ndjson, csv, lines");
                 return Err(bad_request(error));
             }
