@@ -26,27 +26,31 @@ pub fn give_back_what_is_free() {
     }
 }
 
-/// Unmaps the program's code; what is still needed is mapped again as it is used, from the page
-/// cache. To be called once a node runs: reading the configuration and making certificates is
-/// half of the program, and never runs again.
+/// Unmaps the program's code and constants; what is still needed is mapped again as it is used,
+/// from the page cache. To be called once a node runs, and now and then: reading the
+/// configuration, making certificates and joining is half of the program, and hardly runs again.
 pub fn forget_start_code() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
         return;
     };
     for (start, length) in maps.lines().filter_map(code) {
         #[allow(unsafe_code, reason = "madvise has no safe form")]
-        // SAFETY: the range is a read-only, file-backed mapping of code that the kernel itself
-        // named; nothing was ever written to it, so dropping its pages loses nothing.
+        // SAFETY: the range is a read-only, file-backed mapping of code or constants that the
+        // kernel itself named; nothing was ever written to it, so dropping its pages loses
+        // nothing.
         let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
     }
 }
 
-/// Start and length of a mapping of code from a file: never written, so it can be read again.
+/// Start and length of a mapping of code, or of what comes before it in its file: never
+/// written, so it can be read again. What is read-only after the code was written before it
+/// was closed.
 fn code(line: &str) -> Option<(NonNull<c_void>, usize)> {
     let mut fields = line.split_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
-    let is_code = fields.next()? == "r-xp";
-    let inode = fields.nth(2)?;
+    let (rights, offset) = (fields.next()?, fields.next()?);
+    let is_code = rights == "r-xp" || (rights == "r--p" && offset == "00000000");
+    let inode = fields.nth(1)?;
     if !is_code || inode == "0" {
         return None;
     }
@@ -67,7 +71,7 @@ mod tests {
             Some(0x2000)
         );
         for other in [
-            "1000-3000 r--p 0000 08:01 42 /bin/andon",
+            "1000-3000 r--p 00001000 08:01 42 /bin/andon",
             "1000-3000 rw-p 0000 08:01 42 /bin/andon",
             "1000-3000 r-xp 0000 00:00 0 [vdso]",
             "3000-1000 r-xp 0000 08:01 42 /bin/andon",

@@ -38,6 +38,10 @@ const LEAVE_TIME: Duration = Duration::from_millis(600);
 
 /// After so long nothing that belongs to the start runs any more.
 const START_OVER: Duration = Duration::from_secs(3);
+/// After so much more it is known to all.
+const JOIN_OVER: Duration = Duration::from_secs(27);
+/// Code that people's questions and faults woke is forgotten this often; it costs a millisecond.
+const FORGET_EVERY: Duration = Duration::from_secs(300);
 
 /// Why a node does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +111,14 @@ pub async fn run(
 ) -> Result<(), NodeError> {
     start::raise_descriptor_limit();
     tokio::spawn(async {
-        tokio::time::sleep(START_OVER).await;
-        crate::memory::forget_start_code();
+        for wait in [START_OVER, JOIN_OVER] {
+            tokio::time::sleep(wait).await;
+            crate::memory::forget_start_code();
+        }
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            crate::memory::forget_start_code();
+        }
     });
 
     tokio::pin!(shutdown);
