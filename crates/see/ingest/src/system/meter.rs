@@ -1,11 +1,12 @@
 //! Two readings of the machine become samples. Names are OpenTelemetry's (semantic conventions
 //! for system and process metrics); where it has none, Andon's begin with `system.` too.
 
-pub use super::parse::Process as ProcessReading;
+use super::groups::{cgroups, oom_kills};
+use super::parse::Process as ProcessReading;
 use super::parse::{
-    self, CPU_MODES, CpuTicks, Disk, Interface, Mount, cpus, disks, interfaces, number, pressure,
-    snmp,
+    self, CPU_MODES, CpuTicks, Disk, Interface, cpus, disks, interfaces, number, pressure, snmp,
 };
+use super::reading::Reading;
 use crate::record::Record;
 use crate::reject::Decoded;
 use andon_model::event::{Value, key};
@@ -17,82 +18,17 @@ use std::time::Duration;
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Bytes of a page on x86-64 and most ARM systems.
 const PAGE_BYTES: u64 = 4096;
-/// Cgroups that are told, of those that use most memory.
-const CGROUPS_TOLD_MAX: usize = 100;
-
-/// The kernel's texts at one moment.
-#[derive(Debug, Default, Clone)]
-pub struct Reading {
-    /// Since any fixed moment.
-    pub at: Duration,
-    /// `/proc/stat`
-    pub stat: String,
-    /// `/proc/meminfo`
-    pub meminfo: String,
-    /// `/proc/loadavg`
-    pub loadavg: String,
-    /// `/proc/uptime`
-    pub uptime: String,
-    /// `/proc/diskstats`
-    pub diskstats: String,
-    /// `/proc/net/dev`
-    pub net: String,
-    /// `/proc/net/snmp`
-    pub snmp: String,
-    /// `/proc/vmstat`
-    pub vmstat: String,
-    /// `/proc/pressure/*`
-    pub pressure: Vec<(&'static str, String)>,
-    /// Sizes of file systems.
-    pub file_systems: Vec<FileSystem>,
-    /// Processes.
-    pub processes: Vec<ProcessReading>,
-    /// Cgroups.
-    pub cgroups: Vec<CgroupReading>,
-}
-
-/// A file system's sizes.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct FileSystem {
-    /// What and where it is.
-    pub mount: Mount,
-    /// Bytes in all.
-    pub total_bytes: u64,
-    /// Bytes that nobody uses.
-    pub free_bytes: u64,
-    /// Bytes of them that others than root may use.
-    pub available_bytes: u64,
-    /// Files that it can hold; 0 where there is no limit.
-    pub inodes: u64,
-    /// How many more.
-    pub inodes_free: u64,
-}
-
-/// A cgroup's texts.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct CgroupReading {
-    /// Such as `/system.slice/nginx.service`.
-    pub name: String,
-    /// `cpu.stat`
-    pub cpu_stat: String,
-    /// `memory.current`
-    pub memory_current: String,
-    /// `memory.max`
-    pub memory_max: String,
-    /// `memory.events`
-    pub memory_events: String,
-}
 
 /// What was read last.
 #[derive(Debug, Default)]
-struct Before {
-    at: Duration,
-    cpus: BTreeMap<String, CpuTicks>,
-    disks: BTreeMap<String, Disk>,
-    interfaces: BTreeMap<String, Interface>,
-    processes: BTreeMap<(u32, u64), u64>,
-    cgroups: BTreeMap<String, (u64, u64, u64)>,
-    counters: BTreeMap<&'static str, u64>,
+pub(super) struct Before {
+    pub(super) at: Duration,
+    pub(super) cpus: BTreeMap<String, CpuTicks>,
+    pub(super) disks: BTreeMap<String, Disk>,
+    pub(super) interfaces: BTreeMap<String, Interface>,
+    pub(super) processes: BTreeMap<(u32, u64), u64>,
+    pub(super) cgroups: BTreeMap<String, (u64, u64, u64)>,
+    pub(super) counters: BTreeMap<&'static str, u64>,
 }
 
 /// Turns readings into samples.
@@ -104,14 +40,20 @@ pub struct Meter {
 }
 
 /// Where samples go, with what they share.
-struct Samples<'a> {
-    host: &'a str,
-    now: Timestamp,
-    out: &'a mut Decoded,
+pub(super) struct Samples<'a> {
+    pub(super) host: &'a str,
+    pub(super) now: Timestamp,
+    pub(super) out: &'a mut Decoded,
 }
 
 impl Samples<'_> {
-    fn put(&mut self, name: &str, value: impl Into<Value>, unit: &str, labels: &[(&str, &str)]) {
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        value: impl Into<Value>,
+        unit: &str,
+        labels: &[(&str, &str)],
+    ) {
         let mut record = Record::with_capacity(self.now, 6 + labels.len());
         record.put(key::KIND, "metric");
         record.put(key::NAME, name);
@@ -125,12 +67,12 @@ impl Samples<'_> {
         self.out.push(record);
     }
 
-    fn integer(&mut self, name: &str, value: u64, unit: &str, labels: &[(&str, &str)]) {
+    pub(super) fn integer(&mut self, name: &str, value: u64, unit: &str, labels: &[(&str, &str)]) {
         let value = Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
         self.put(name, value, unit, labels);
     }
 
-    fn share(&mut self, name: &str, part: f64, whole: f64, labels: &[(&str, &str)]) {
+    pub(super) fn share(&mut self, name: &str, part: f64, whole: f64, labels: &[(&str, &str)]) {
         if whole > 0.0 {
             self.put(
                 name,
@@ -505,111 +447,11 @@ fn network(
     }
 }
 
-fn cgroups(
-    reading: &Reading,
-    before: &Before,
-    after: &mut Before,
-    seconds: Option<f64>,
-    samples: &mut Samples<'_>,
-) {
-    let mut rows = Vec::new();
-    for cgroup in &reading.cgroups {
-        let memory: u64 = cgroup.memory_current.trim().parse().unwrap_or(0);
-        let spent_us = number(&cgroup.cpu_stat, "usage_usec").unwrap_or(0);
-        let throttled_us = number(&cgroup.cpu_stat, "throttled_usec").unwrap_or(0);
-        let kills = number(&cgroup.memory_events, "oom_kill").unwrap_or(0);
-        after
-            .cgroups
-            .insert(cgroup.name.clone(), (spent_us, throttled_us, kills));
-        rows.push((cgroup, memory, spent_us, throttled_us, kills));
-    }
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.1), row.0.name.as_str()));
-    for (place, (cgroup, memory, spent_us, throttled_us, kills)) in rows.into_iter().enumerate() {
-        let labels = [("cgroup", cgroup.name.as_str())];
-        let old = before.cgroups.get(&cgroup.name);
-        if let Some((_, _, old_kills)) = old.filter(|(_, _, old_kills)| kills > *old_kills) {
-            oom_event(samples, kills - old_kills, &labels);
-        }
-        if place >= CGROUPS_TOLD_MAX {
-            continue;
-        }
-        samples.integer("container.memory.usage", memory, "By", &labels);
-        let limit = cgroup.memory_max.trim().parse::<u64>().ok();
-        if let Some(limit) = limit {
-            samples.share(
-                "container.memory.utilization",
-                memory as f64,
-                limit as f64,
-                &labels,
-            );
-        }
-        if let (Some((old_spent, old_throttled, _)), Some(seconds)) = (old, seconds) {
-            let spent = spent_us.saturating_sub(*old_spent) as f64 / 1e6;
-            samples.put(
-                "container.cpu.usage",
-                Value::Float(spent / seconds),
-                "{cpu}",
-                &labels,
-            );
-            let throttled = throttled_us.saturating_sub(*old_throttled) as f64 / 1e6;
-            if throttled > 0.0 {
-                samples.put(
-                    "container.cpu.throttled",
-                    Value::Float(throttled / seconds),
-                    "1",
-                    &labels,
-                );
-            }
-        }
-    }
-}
-
-fn oom_kills(
-    reading: &Reading,
-    before: &Before,
-    after: &mut Before,
-    has_before: bool,
-    samples: &mut Samples<'_>,
-) {
-    let Some(kills) = number(&reading.vmstat, "oom_kill") else {
-        return;
-    };
-    let old = before
-        .counters
-        .get("oom_kill")
-        .copied()
-        .filter(|_| has_before);
-    if let Some(old) = old.filter(|old| kills > *old) {
-        oom_event(samples, kills - old, &[]);
-    }
-    samples.integer("system.memory.oom_kills", kills, "{process}", &[]);
-    after.counters.insert("oom_kill", kills);
-}
-
-/// Processes were killed for lack of memory: an event that people want to hear of.
-fn oom_event(samples: &mut Samples<'_>, kills: u64, labels: &[(&str, &str)]) {
-    let mut record = Record::new(samples.now);
-    record.put(key::KIND, "event");
-    record.put(key::NAME, "system.memory.oom_kill");
-    record.put(key::SEVERITY, "error");
-    record.put(key::HOST, samples.host);
-    record.put(
-        "count",
-        Value::Integer(i64::try_from(kills).unwrap_or(i64::MAX)),
-    );
-    for (name, value) in labels {
-        record.put_text(name, value);
-    }
-    let place = labels.first().map_or("the machine", |(_, name)| name);
-    let body = format!("{kills} processes were killed for lack of memory in {place}");
-    record.put(key::BODY, body);
-    samples.out.push(record);
-}
-
 const _: () = assert!(parse::CPU_MODES.len() == 8);
 
 #[cfg(test)]
 mod tests {
+    use super::super::reading::CgroupReading;
     use super::*;
 
     fn reading(at_s: u64, busy: u64, kills: u64) -> Reading {

@@ -4,13 +4,16 @@
 //! [`parse`] reads the kernel's texts and knows no file; [`meter`] turns two readings into
 //! samples; this file reads and waits.
 
+mod groups;
 pub mod meter;
 pub mod parse;
+pub mod reading;
 
 use crate::listen::{Outlet, wall_clock};
 use crate::reject::Decoded;
 use crate::sink::Patience;
-use meter::{Meter, Reading};
+use meter::Meter;
+use reading::Reading;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -120,10 +123,10 @@ pub fn read(input: &SystemInput, since_start: Duration) -> Reading {
     reading
 }
 
-fn file_system(mount: parse::Mount) -> Option<meter::FileSystem> {
+fn file_system(mount: parse::Mount) -> Option<reading::FileSystem> {
     let stat = nix::sys::statvfs::statvfs(Path::new(&mount.mountpoint)).ok()?;
     let block = stat.fragment_size();
-    Some(meter::FileSystem {
+    Some(reading::FileSystem {
         total_bytes: stat.blocks() * block,
         free_bytes: stat.blocks_free() * block,
         available_bytes: stat.blocks_available() * block,
@@ -133,7 +136,7 @@ fn file_system(mount: parse::Mount) -> Option<meter::FileSystem> {
     })
 }
 
-fn processes(proc: &Path) -> Vec<meter::ProcessReading> {
+fn processes(proc: &Path) -> Vec<parse::Process> {
     let Ok(entries) = fs::read_dir(proc) else {
         return Vec::new();
     };
@@ -149,7 +152,7 @@ fn processes(proc: &Path) -> Vec<meter::ProcessReading> {
         .collect()
 }
 
-fn cgroups(folder: &Path, name: &str, depth: usize, found: &mut Vec<meter::CgroupReading>) {
+fn cgroups(folder: &Path, name: &str, depth: usize, found: &mut Vec<reading::CgroupReading>) {
     if depth > CGROUP_DEPTH_MAX || found.len() >= CGROUPS_MAX {
         return;
     }
@@ -158,7 +161,7 @@ fn cgroups(folder: &Path, name: &str, depth: usize, found: &mut Vec<meter::Cgrou
     if let (Some(cpu), Some(memory), false) =
         (text("cpu.stat"), text("memory.current"), name.is_empty())
     {
-        found.push(meter::CgroupReading {
+        found.push(reading::CgroupReading {
             name: name.to_owned(),
             cpu_stat: cpu,
             memory_current: memory,

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod file;
 pub mod glob;
 pub mod journal;
+pub mod records;
 pub mod tailer;
 
 use crate::counters::InputCounters;
