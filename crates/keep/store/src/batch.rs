@@ -178,7 +178,7 @@ impl Batch {
         let mut value = value;
         if value.len() > TEXT_BYTES_MAX {
             self.counters.texts_cut += 1;
-            value = &value[..value.floor_char_boundary(TEXT_BYTES_MAX)];
+            value = cut(value, TEXT_BYTES_MAX);
         }
         if let Some(column) = self.place(name, ColumnType::Text, || Value::from(value)) {
             column.push_text(value);
@@ -371,6 +371,15 @@ impl Batch {
         }
         events
     }
+}
+
+/// A text's begin of at most so many bytes, cut between characters.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn add_attribute(event: &mut Event, name: &str, value: Value) {

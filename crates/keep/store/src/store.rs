@@ -1,6 +1,6 @@
 //! The store as a whole: what comes in, what is there, and the thread that tidies up.
 
-use crate::batch::{Batch, BatchCounters};
+use crate::batch::{Batch, BatchCounters, cut};
 use crate::coding::BLOCK_ROWS_MAX;
 use crate::commit::{Committer, Outcome, Waiting};
 use crate::error::StoreError;
@@ -328,7 +328,7 @@ impl Shared {
         }
         let rows = batch.len() as u64;
         let origin = origin.map(|mut origin| {
-            let end = origin.source.floor_char_boundary(SOURCE_BYTES_MAX);
+            let end = cut(&origin.source, SOURCE_BYTES_MAX).len();
             origin.source.truncate(end);
             origin
         });

@@ -165,8 +165,10 @@ fn expected(events: &[Event], query: &ResolvedQuery) -> BTreeMap<Vec<String>, Ve
             numbers.sort_by(f64::total_cmp);
             let some = |value: f64| (!numbers.is_empty()).then_some(value);
             let quantile = |share: f64| {
-                let rank = (share * (numbers.len().max(1) - 1) as f64).round() as usize;
-                numbers.get(rank).copied()
+                let rank = share * (numbers.len().max(1) - 1) as f64;
+                let below = numbers.get(rank.floor() as usize)?;
+                let above = numbers.get(rank.ceil() as usize)?;
+                Some(below + (above - below) * rank.fract())
             };
             match calc.op {
                 CalcOp::Count if calc.key.is_none() => Some(events.len() as f64),
@@ -327,7 +329,7 @@ fn answers_are_those_of_a_plain_loop_wherever_the_events_are() {
             events.extend(more);
         }
         match round {
-            2 | 3 | 4 | 5 => store.seal().unwrap(),
+            2..=5 => store.seal().unwrap(),
             6 => {
                 store.maintain(Timestamp(0)).unwrap();
                 assert!(store.stats().segments_merged >= 4, "{:?}", store.stats());

@@ -210,7 +210,7 @@ fn a_log_cut_at_any_byte_gives_back_all_whole_batches() {
         let store = Store::open(&copy.0, small()).unwrap();
         let rows: u64 = store.datasets().iter().map(|dataset| dataset.rows).sum();
         assert!(
-            rows % 10 == 0 && rows >= last,
+            rows.is_multiple_of(10) && rows >= last,
             "{rows} events of {length} bytes"
         );
         last = rows;

@@ -33,7 +33,7 @@ enum Matcher {
     Order(Value, fn(Ordering) -> bool),
     In(Vec<Value>),
     /// In small letters.
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Matches(Regex),
     Exists,
 }
@@ -57,7 +57,7 @@ impl Filter {
             Test::Contains(part) => {
                 words = words_within(part);
                 let part = part.to_ascii_lowercase();
-                Matcher::Contains(Finder::new(part.as_bytes()).into_owned())
+                Matcher::Contains(Box::new(Finder::new(part.as_bytes()).into_owned()))
             }
             Test::Matches(pattern) => Matcher::Matches(compile(pattern)?),
             Test::Exists => Matcher::Exists,

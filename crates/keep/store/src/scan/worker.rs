@@ -248,7 +248,7 @@ impl<'a> Worker<'a> {
                 Some((first, last)) if first == last => {
                     groups.resize(rows.len(), (first - buckets.first) as u32);
                 }
-                _ => bucket(buckets, &*view.at()?, rows, groups),
+                _ => bucket(buckets, &view.at()?, rows, groups),
             }
             dimensions = 1;
             count = buckets.count;

@@ -66,19 +66,29 @@ impl Histogram {
         self.bins.values().sum()
     }
 
-    /// The number below which a share of all is, within 0.8 %.
+    /// The number below which a share of all is, within 0.8 %; between two of them in
+    /// proportion, as the SQL standard's `percentile_cont` has it.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let count = self.count();
-        let last = count.checked_sub(1)?;
-        let rank = (share * last as f64).round() as u64;
-        let mut before = 0;
-        for (&bin, count) in &self.bins {
-            before += count;
-            if before > rank {
-                return Some(middle_of(bin));
-            }
+        let last = self.count().checked_sub(1)?;
+        let rank = share.clamp(0.0, 1.0) * last as f64;
+        let below = self.nth(rank.floor() as u64)?;
+        let above = self.nth(rank.ceil() as u64)?;
+        // The same of both may be infinite, and their difference no number.
+        if below == above {
+            return Some(below);
         }
-        None
+        Some(below + (above - below) * rank.fract())
+    }
+
+    /// About the number that so many others are below.
+    fn nth(&self, rank: u64) -> Option<f64> {
+        let mut before = 0;
+        let mut bins = self.bins.iter();
+        let (&bin, _) = bins.find(|(_, count)| {
+            before += **count;
+            before > rank
+        })?;
+        Some(middle_of(bin))
     }
 
     /// Lower bound and count of each bin, with so many steps a doubling (a power of two up to
