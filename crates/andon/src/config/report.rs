@@ -96,6 +96,8 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
             .to_string(),
         "store.age_max" => write_duration(settings.store.retention_default.age_max),
         "store.bytes_max" => write_bytes(settings.store.bytes_max),
+        "spool.bytes_max" => write_bytes(settings.spool.usual.bytes_max),
+        "spool.policy" => "block".to_owned(),
         "ingest.loopback" => settings.ingest.loopback_may_send.to_string(),
         "ingest.otlp" => "off".to_owned(),
         "http.loopback_viewer" => settings.loopback_viewer.to_string(),

@@ -86,6 +86,7 @@ pub fn settings(
     let loopback_viewer = reader.one("http.loopback_viewer", |given| value::switch(&given.text));
     let history = super::history::read(&mut reader);
     let store = super::store::read(&mut reader);
+    let spool = super::store::spool(&mut reader);
     let loopback_may_send = reader.one("ingest.loopback", |given| value::switch(&given.text));
     let otlp = reader.one("ingest.otlp", |given| super::ingest::otlp(&given.text));
     let gridbug = reader.gridbug();
@@ -99,6 +100,7 @@ pub fn settings(
         "advertise",
         "store.clickhouse",
         "store.retention",
+        "spool.streams",
     ] {
         reader.bound(key, LIST_MAX);
     }
@@ -120,6 +122,7 @@ pub fn settings(
         targets,
         history: history?,
         store: store?,
+        spool: spool?,
         ingest: super::ingest::IngestSettings {
             loopback_may_send: loopback_may_send.or_default(|| true)?,
             inputs: super::ingest::with_otlp(ingest, otlp.or_default(|| None)?),

@@ -401,6 +401,41 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "spool.bytes_max",
+        flag: None,
+        env: "ANDON_SPOOL_BYTES_MAX",
+        value_name: "SIZE",
+        default: "1GB",
+        help: "Most room of one stream's queue on disk, while no keeper can be reached",
+        more: "A stream is a dataset. 1MB to 10TB.",
+        sample: r#""1GB""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.policy",
+        flag: None,
+        env: "ANDON_SPOOL_POLICY",
+        value_name: "block|drop_oldest|drop_newest",
+        default: "block, but drop_oldest for metrics",
+        help: "What happens when a queue is full",
+        more: "`block` stops reading files and asks clients to wait; what is dropped otherwise \
+               is counted in /metrics and at /api/v1/spool.",
+        sample: r#""block""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.streams",
+        flag: None,
+        env: "ANDON_SPOOL_STREAMS",
+        shape: Shape::Map,
+        value_name: "DATASET=WORDS",
+        default: "metrics = \"drop_oldest low\"",
+        help: "The same for single streams: a policy, a size, and a priority (high, normal, low)",
+        more: "Streams of a higher priority are sent first.",
+        sample: r#"audit = "block high 5GB""#,
+        ..PLAIN
+    },
+    Setting {
         key: "ingest.loopback",
         flag: None,
         env: "ANDON_INGEST_LOOPBACK",
@@ -488,6 +523,10 @@ pub const TABLES: &[(&str, &str)] = &[
     (
         "store",
         "Events: logs, metrics, traces and whatever else is sent. Read at the start of the node.",
+    ),
+    (
+        "spool",
+        "Queues on this node's disk for events on their way to a keeper.",
     ),
     (
         "ingest",

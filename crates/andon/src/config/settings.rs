@@ -84,6 +84,8 @@ pub struct NodeSettings {
     pub history: HistorySettings,
     /// Whether and how it keeps events.
     pub store: StoreSettings,
+    /// How events wait for a keeper.
+    pub spool: andon_spool::Options,
     /// What it takes in.
     pub ingest: IngestSettings,
     /// Whom to tell of incidents.

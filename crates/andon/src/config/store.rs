@@ -4,6 +4,7 @@ use super::history::bytes;
 use super::resolve::{Reader, base};
 use super::value;
 use andon_model::event::is_dataset_name;
+use andon_spool::{Policy, Priority, StreamOptions};
 use andon_store::{Options, Retention};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,8 @@ const AGE_LEAST: Duration = Duration::from_secs(3600);
 const AGE_MOST: Duration = Duration::from_secs(3650 * 86_400);
 /// Room for events unless said otherwise: a third of a small machine's disk.
 const BYTES_MAX_DEFAULT: u64 = 10_000_000_000;
+/// Room of one queue unless said otherwise.
+const SPOOL_BYTES_MAX_DEFAULT: u64 = 1_000_000_000;
 
 /// Whether a node keeps events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +138,64 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
     })
 }
 
+/// Reads `[spool]`; `None` if something in it is wrong.
+pub(super) fn spool(reader: &mut Reader<'_>) -> Option<andon_spool::Options> {
+    let bytes_max = reader.one("spool.bytes_max", |given| bytes(&given.text));
+    let policy = reader.one("spool.policy", |given| {
+        Policy::by_name(&given.text).ok_or_else(|| "block, drop_oldest or drop_newest".to_owned())
+    });
+    let given = reader.map("spool.streams", |name, given| {
+        if !is_dataset_name(name) {
+            return Err("DATASET = \"block high 5GB\"".to_owned());
+        }
+        Ok((name.to_owned(), words(&given.text)?))
+    });
+    let usual = StreamOptions {
+        bytes_max: bytes_max.or_default(|| SPOOL_BYTES_MAX_DEFAULT)?,
+        policy: policy.or_default(Policy::default)?,
+        ..StreamOptions::default()
+    };
+    // Old figures are worth less than a stopped log.
+    let metrics = StreamOptions {
+        policy: Policy::DropOldest,
+        priority: Priority::Low,
+        ..usual
+    };
+    let mut streams = BTreeMap::from([("metrics".to_owned(), metrics)]);
+    for (name, (policy, bytes_max, priority)) in given {
+        let before = streams.get(&name).copied().unwrap_or(usual);
+        let options = StreamOptions {
+            bytes_max: bytes_max.unwrap_or(before.bytes_max),
+            policy: policy.unwrap_or(before.policy),
+            priority: priority.unwrap_or(before.priority),
+        };
+        streams.insert(name, options);
+    }
+    Some(andon_spool::Options { usual, streams })
+}
+
+type Words = (Option<Policy>, Option<u64>, Option<Priority>);
+
+/// `block high 5GB`, in any order.
+fn words(text: &str) -> Result<Words, String> {
+    let mut found: Words = (None, None, None);
+    for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        if let Some(policy) = Policy::by_name(word) {
+            found.0 = Some(policy);
+        } else if let Some(priority) = Priority::by_name(word) {
+            found.2 = Some(priority);
+        } else if let Ok(bytes) = bytes(word) {
+            found.1 = Some(bytes);
+        } else {
+            return Err(
+                "block, drop_oldest or drop_newest; a size such as 5GB; high, normal or low"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(found)
+}
+
 fn age(text: &str) -> Result<Duration, String> {
     value::duration_in(text, AGE_LEAST, AGE_MOST)
 }
@@ -168,6 +229,15 @@ mod tests {
         assert_eq!(limits("7d"), Ok((Some(week), None)));
         assert_eq!(limits("2GB"), Ok((None, Some(2_000_000_000))));
         assert_eq!(limits("7d, 2GB"), Ok((Some(week), Some(2_000_000_000))));
+        assert_eq!(
+            words("high 5GB drop_oldest"),
+            Ok((
+                Some(Policy::DropOldest),
+                Some(5_000_000_000),
+                Some(Priority::High)
+            ))
+        );
+        assert!(words("block now").is_err());
         for wrong in ["", "7d 8d", "2GB 3GB", "soon", "1s"] {
             assert!(limits(wrong).is_err(), "{wrong}");
         }

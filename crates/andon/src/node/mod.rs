@@ -218,8 +218,17 @@ async fn live(
         clock,
         cancel.child_token(),
     );
-    let (events, events_tasks) =
-        events::start(settings, data_dir.path(), &tls, cancel.child_token()).await?;
+    let (events, events_tasks) = events::start(
+        settings,
+        data_dir.path(),
+        &tls,
+        events::Around {
+            view: view_rx.clone(),
+            commands: commands_tx.clone(),
+        },
+        cancel.child_token(),
+    )
+    .await?;
     let (plan_tx, plans) = watch::channel(settings.notify.clone());
     let (notify_tx, notify) = watch::channel(Arc::default());
     let notify_task = tokio::spawn(notify_task::run(

@@ -3,7 +3,9 @@
 use andon_clickhouse::ClickHouse;
 use andon_ingest::{Gate, HttpIntake};
 use andon_model::{NodeState, NodeView, PictureView};
+use andon_spool::Spool;
 use andon_store::Store;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The label by which a node says that it keeps events. Set by the node itself.
@@ -37,6 +39,46 @@ impl Keeping {
     }
 }
 
+/// Where a keeper takes what other nodes had queued.
+pub const PARCELS_PATH: &str = "/api/v1/spool/parcels";
+
+/// What a keeper says of parcels that were sent to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParcelsAnswer {
+    /// So many of them, from the first on, are on its disk.
+    pub kept: usize,
+    /// The next one will never be taken, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The next one cannot be taken at present, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<String>,
+}
+
+/// Parcels as one body: the length of each before it.
+pub fn join_parcels<'p>(parcels: impl Iterator<Item = &'p [u8]>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for parcel in parcels {
+        let length = u32::try_from(parcel.len()).unwrap_or(u32::MAX);
+        body.extend_from_slice(&length.to_le_bytes());
+        body.extend_from_slice(parcel);
+    }
+    body
+}
+
+/// The parcels of a body; `None` if it is none.
+pub(crate) fn split_parcels(mut body: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut parcels = Vec::new();
+    while !body.is_empty() {
+        let (length, rest) = body.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (parcel, rest) = rest.split_at_checked(length)?;
+        parcels.push(parcel);
+        body = rest;
+    }
+    Some(parcels)
+}
+
 /// Other nodes that hold events, and take part in the grid at present or did a moment ago.
 pub fn others_with_events(view: &PictureView) -> Vec<&NodeView> {
     let others = view.nodes.iter().filter(|node| node.id != view.me);
@@ -54,6 +96,8 @@ pub struct EventSources {
     pub gate: Arc<Gate>,
     /// The node's own store, where it keeps events.
     pub store: Option<Arc<Store>>,
+    /// What waits for a keeper, where this node may send it to one.
+    pub spool: Option<Arc<Spool>>,
     /// Asked instead of stores, where one machine is outgrown.
     pub clickhouse: Option<Arc<ClickHouse>>,
     /// Whoever is on this machine may send events without a token.

@@ -262,8 +262,74 @@ fn events(page: &mut Page, shared: &Shared) {
             }
         }
     }
+    if let Some(spool) = &events.spool {
+        queued(page, &spool.report());
+    }
     if let Some(store) = &events.store {
         stored(page, &store.stats());
+    }
+}
+
+fn queued(page: &mut Page, streams: &[andon_spool::StreamReport]) {
+    type Figure = fn(&andon_spool::StreamReport) -> u64;
+    let plain: [(&str, &str, &str, Figure); 6] = [
+        (
+            "andon_spool_events",
+            "gauge",
+            "Events that wait for a keeper, by stream.",
+            |stream| stream.events,
+        ),
+        (
+            "andon_spool_bytes",
+            "gauge",
+            "Bytes of them on disk.",
+            |stream| stream.bytes,
+        ),
+        (
+            "andon_spool_bytes_max",
+            "gauge",
+            "Bytes that a stream may take.",
+            |stream| stream.bytes_max,
+        ),
+        (
+            "andon_spool_queued_total",
+            "counter",
+            "Events queued for a keeper.",
+            |stream| stream.pushed,
+        ),
+        (
+            "andon_spool_arrived_total",
+            "counter",
+            "Events that a keeper has.",
+            |stream| stream.arrived,
+        ),
+        (
+            "andon_spool_waited_total",
+            "counter",
+            "Events whose senders were asked to wait.",
+            |stream| stream.refused,
+        ),
+    ];
+    for (name, kind, help, figure) in plain {
+        page.family(name, kind, help);
+        for stream in streams {
+            page.sample(name, &[("stream", &stream.stream)], figure(stream));
+        }
+    }
+    let name = "andon_spool_dropped_total";
+    page.family(
+        name,
+        "counter",
+        "Events that are lost, by stream and reason.",
+    );
+    for stream in streams {
+        for (reason, count) in &stream.dropped {
+            page.sample(
+                name,
+                &[("stream", &stream.stream), ("reason", reason)],
+                count,
+            );
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
 use crate::routes::{
     datasets, demo, events, grid, gridbug, health, history, incidents, pages, people, picture,
-    query, tail, trace, traces,
+    query, spool, tail, trace, traces,
 };
 use crate::security::Security;
 use crate::{audit, metrics};
@@ -29,6 +29,7 @@ use utoipa::OpenApi;
         events::take, events::otlp_logs, events::otlp_metrics, events::otlp_traces, events::loki,
         events::remote_write, events::remote_push,
         datasets::list, datasets::keys, datasets::values,
+        spool::report,
         query::query, tail::tail, traces::trace,
         incidents::list_incidents, incidents::one_incident, incidents::remark,
         people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,

@@ -88,7 +88,7 @@ pub enum PeerError {
 
 impl PeerError {
     /// Whether the question may have been heard, so that asking again could do it twice.
-    pub(crate) fn was_asked(&self) -> bool {
+    pub fn was_asked(&self) -> bool {
         match self {
             Self::Timeout { phase, .. } => *phase == ANSWERING,
             Self::Http { .. } | Self::TooLong { .. } => true,
@@ -158,6 +158,26 @@ impl PeerClient {
         path: &str,
     ) -> Result<(StatusCode, Bytes), PeerError> {
         self.ask(peer, fingerprint, &Question::get(path)).await
+    }
+
+    /// Sends bytes to a path; see [`PeerClient::get`].
+    pub async fn post(
+        &self,
+        peer: SocketAddr,
+        fingerprint: [u8; 32],
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<(StatusCode, Bytes), PeerError> {
+        let question = Question {
+            method: Method::POST,
+            path,
+            body,
+            asked_by: None,
+            limit,
+            bytes_max: ANSWER_BYTES_MAX,
+        };
+        self.ask(peer, fingerprint, &question).await
     }
 
     /// Any question; see [`PeerClient::get`].

@@ -100,6 +100,7 @@ pub(crate) fn assemble(
         gridbug: sources.gridbug,
         history: sources.history,
         events: sources.events,
+        parcels: Arc::new(Semaphore::new(routes::spool::PARCELS_MAX)),
         tails: Arc::new(Semaphore::new(routes::tail::TAILS_MAX)),
         questions: Arc::new(Semaphore::new(routes::query::QUESTIONS_MAX)),
         parts: Arc::new(Semaphore::new(routes::query::PARTS_MAX)),

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) gridbug: Option<GridBugHandler>,
     pub(crate) history: Option<andon_history::Reader>,
     pub(crate) events: Option<crate::events::EventSources>,
+    /// Bounds the parcels that are taken at once.
+    pub(crate) parcels: Arc<Semaphore>,
     /// Bounds the live tails.
     pub(crate) tails: Arc<Semaphore>,
     /// Bounds the questions about events.

@@ -2,23 +2,36 @@
 //! that cannot be opened is told and does without: a node watches also while its disk is sick.
 
 mod clickhouse;
+mod ship;
 mod sink;
 mod tidy;
 
 use super::NodeError;
 use crate::config::settings::{Keep, NodeSettings};
 use andon_api::events::{EventSources, Keeping, STORE_LABEL};
-use andon_api::tls;
+use andon_api::{ApiCommand, PeerClient, tls};
 use andon_clickhouse::{ClickHouse, Writer};
 use andon_ingest::sink::Sink;
 use andon_ingest::{Gate, HttpIntake, Inputs, RunningInputs};
+use andon_model::PictureView;
+use andon_spool::Spool;
 use andon_store::Store;
-use sink::{ClickHouseSink, NoSink, StoreSink};
+use ship::Shipper;
+use sink::{ClickHouseSink, NoSink, QueueSink, StoreSink};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// What the node has around it.
+pub struct Around {
+    /// Who keeps events.
+    pub view: watch::Receiver<Arc<PictureView>>,
+    /// Where another node is reached.
+    pub commands: mpsc::Sender<ApiCommand>,
+}
 
 /// What ends with the node.
 pub struct EventTasks {
@@ -56,6 +69,7 @@ pub async fn start(
     settings: &NodeSettings,
     data_dir: &Path,
     identity: &andon_api::TlsIdentity,
+    around: Around,
     cancel: CancellationToken,
 ) -> Result<(Option<EventSources>, EventTasks), NodeError> {
     let mut others = Vec::new();
@@ -70,8 +84,9 @@ pub async fn start(
         },
         None => None,
     };
-    let sink: Arc<dyn Sink> = match (&clickhouse, &store) {
-        (Some(clickhouse), _) => {
+    let spool = queues(settings, data_dir).await;
+    let sink: Arc<dyn Sink> = match (&clickhouse, &store, &spool) {
+        (Some(clickhouse), ..) => {
             let (writer, task) = Writer::start(Arc::clone(clickhouse), cancel.clone());
             others.push(task);
             others.push(tokio::spawn(clickhouse::look_after(
@@ -85,8 +100,34 @@ pub async fn start(
                 settings.id.as_str(),
             ))
         }
-        (None, Some(store)) => Arc::new(StoreSink(Arc::clone(store))),
-        (None, None) => Arc::new(NoSink),
+        (None, store, Some(spool)) => {
+            let news = Arc::new(Notify::new());
+            match PeerClient::new(identity) {
+                Ok(peers) => {
+                    let shipper = Shipper {
+                        spool: Arc::clone(spool),
+                        news: Arc::clone(&news),
+                        store: store.clone(),
+                        peers,
+                        view: around.view.clone(),
+                        commands: around.commands,
+                        me: settings.id.to_string(),
+                    };
+                    others.push(tokio::spawn(shipper.run(cancel.clone())));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "events wait on this node: its certificate cannot be shown");
+                }
+            }
+            Arc::new(QueueSink {
+                store: store.clone().map(StoreSink),
+                spool: Arc::clone(spool),
+                news,
+                view: around.view,
+            })
+        }
+        (None, Some(store), None) => Arc::new(StoreSink(Arc::clone(store))),
+        (None, None, None) => Arc::new(NoSink),
     };
     if let Some(store) = &store {
         others.push(tokio::spawn(tidy::run(Arc::clone(store), cancel.clone())));
@@ -113,10 +154,32 @@ pub async fn start(
         intake: HttpIntake::new(Arc::clone(&gate), cancel),
         gate,
         store,
+        spool,
         clickhouse,
         loopback_may_send: settings.ingest.loopback_may_send,
     };
     Ok((Some(sources), EventTasks { inputs, others }))
+}
+
+/// Opens the queues of a node that may have to send its events to another.
+async fn queues(settings: &NodeSettings, data_dir: &Path) -> Option<Arc<Spool>> {
+    if settings.store.keep == Keep::Yes || settings.store.clickhouse.is_some() {
+        return None;
+    }
+    let path = data_dir.join("spool");
+    let options = settings.spool.clone();
+    let opening = tokio::task::spawn_blocking(move || Spool::open(&path, options));
+    match opening.await {
+        Ok(Ok(spool)) => Some(Arc::new(spool)),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "events cannot be queued for a keeper; mend it and start the node again");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%error, "events cannot be queued for a keeper");
+            None
+        }
+    }
 }
 
 async fn open(settings: &NodeSettings, data_dir: &Path) -> Option<Arc<Store>> {

@@ -3,9 +3,12 @@
 use andon_clickhouse::{Attempt, ClickHouse, ClickHouseError, Writer};
 use andon_ingest::Batch;
 use andon_ingest::sink::{Accepting, Sink, SinkError};
+use andon_model::PictureView;
+use andon_spool::{Spool, SpoolError};
 use andon_store::{Origin, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Notify, watch};
 
 /// When to ask a full or sick disk again.
 const DISK_AGAIN: Duration = Duration::from_secs(1);
@@ -97,6 +100,51 @@ impl Sink for ClickHouseSink {
                     }
                 }
             })
+        })
+    }
+}
+
+/// The queue for a keeper; or this node's own store, as long as the grid has no keeper and
+/// nothing waits.
+pub struct QueueSink {
+    pub store: Option<StoreSink>,
+    pub spool: Arc<Spool>,
+    /// Told when something is queued.
+    pub news: Arc<Notify>,
+    pub view: watch::Receiver<Arc<PictureView>>,
+}
+
+impl Sink for QueueSink {
+    fn accept<'a>(&'a self, batch: &'a Batch) -> Accepting<'a> {
+        let has_keeper = !super::ship::keepers(&self.view.borrow()).is_empty();
+        if let Some(store) = &self.store
+            && !has_keeper
+            // What waits comes first: a source's events keep their order.
+            && self.spool.is_empty()
+        {
+            return store.accept(batch);
+        }
+        let spool = Arc::clone(&self.spool);
+        let news = Arc::clone(&self.news);
+        let batch = batch.clone();
+        Box::pin(async move {
+            let queued = tokio::task::spawn_blocking(move || {
+                let id = batch.id.map(|id| (id.source, id.until));
+                spool.push(&batch.dataset, batch.events, id)
+            });
+            match queued.await {
+                Ok(Ok(_)) => {
+                    news.notify_one();
+                    Ok(())
+                }
+                Ok(Err(SpoolError::Codec(error))) => Err(SinkError::Failed(error.to_string())),
+                Ok(Err(SpoolError::Full { .. } | SpoolError::Disk { .. })) => {
+                    Err(SinkError::Full {
+                        retry_after: DISK_AGAIN,
+                    })
+                }
+                Err(error) => Err(SinkError::Failed(error.to_string())),
+            }
         })
     }
 }

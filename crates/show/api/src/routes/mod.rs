@@ -13,11 +13,13 @@ pub(crate) mod pages;
 pub(crate) mod people;
 pub(crate) mod picture;
 pub(crate) mod query;
+pub(crate) mod spool;
 pub(crate) mod tail;
 pub(crate) mod trace;
 pub(crate) mod traces;
 
 use crate::connection::PICTURE;
+use crate::events::PARCELS_PATH;
 use crate::far::PART_PATH;
 use crate::gate::GRIDBUG_PATHS;
 use crate::metrics;
@@ -27,7 +29,7 @@ use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// All that is answered, for those who ask for something else.
-pub(crate) const PATHS: [&str; 38] = [
+pub(crate) const PATHS: [&str; 39] = [
     "/",
     "/board",
     "/api/v1/audit",
@@ -52,6 +54,7 @@ pub(crate) const PATHS: [&str; 38] = [
     "/api/v1/push",
     "/api/v1/query",
     "/api/v1/session",
+    "/api/v1/spool",
     "/api/v1/tail",
     "/api/v1/tokens",
     "/api/v1/tokens/{name}",
@@ -107,6 +110,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route(datasets::PART_PATH, post(datasets::part))
         .route("/api/v1/query", post(query::query))
         .route(PART_PATH, post(query::part))
+        .route("/api/v1/spool", get(spool::report))
+        .route(PARCELS_PATH, post(spool::parcels))
         .route("/api/v1/tail", get(tail::tail))
         .route("/api/v1/traces/{trace_id}", get(traces::trace))
         .route("/api/v1/audit", get(people::audit))

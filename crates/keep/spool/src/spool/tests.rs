@@ -1,0 +1,175 @@
+//! Queues that are killed, filled, damaged and read again.
+
+use super::*;
+use crate::file;
+use crate::options::StreamOptions;
+use andon_model::time::Timestamp;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("andon-spool-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One event whose text does not pack.
+fn event(number: i64, bytes: usize) -> Vec<Event> {
+    let mut state = number as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let mut letter = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(b' ' + (state >> 57) as u8 % 95)
+    };
+    let text: String = (0..bytes).map(|_| letter()).collect();
+    vec![
+        Event::new(Timestamp(number))
+            .with("n", andon_model::event::Value::Integer(number))
+            .with("body", text),
+    ]
+}
+
+fn numbers(queued: &[Queued]) -> Vec<i64> {
+    let parcels = queued
+        .iter()
+        .map(|queued| Codec::unpack(&queued.parcel).unwrap());
+    parcels.map(|parcel| parcel.events[0].at.0).collect()
+}
+
+fn limited(policy: Policy, bytes_max: u64) -> Options {
+    Options {
+        usual: StreamOptions {
+            bytes_max,
+            policy,
+            priority: Priority::Normal,
+        },
+        streams: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn what_was_pushed_comes_in_its_order_also_after_a_kill_and_once_it_arrived_never_again() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    for number in 1..=20 {
+        assert_eq!(
+            spool.push("a", event(number, 10), None).unwrap(),
+            Pushed::Kept
+        );
+    }
+    spool.arrived("a", 5).unwrap();
+    // Nothing is closed: as if it had been killed here.
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    let heads = spool.heads(1 << 20).unwrap();
+    assert_eq!(numbers(&heads), (6..=20).collect::<Vec<_>>());
+    let parcel = Codec::unpack(&heads[0].parcel).unwrap();
+    assert_eq!((parcel.source.as_str(), parcel.sequence), ("spool/a", 6));
+    spool.arrived("a", 20).unwrap();
+    assert!(spool.is_empty() && spool.heads(1).unwrap().is_empty());
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    spool.push("a", event(21, 10), None).unwrap();
+    let heads = spool.heads(1).unwrap();
+    assert_eq!(heads[0].sequence, 21, "numbers never come again");
+    let held = file::list(&dir.0.join("a")).unwrap();
+    assert_eq!(held.len(), 1, "files that arrived are gone");
+}
+
+#[test]
+fn a_record_cut_anywhere_was_not_acknowledged_and_the_ones_before_it_stay() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    for number in 1..=3 {
+        spool.push("a", event(number, 30), None).unwrap();
+    }
+    let (_, path) = file::list(&dir.0.join("a")).unwrap().remove(0);
+    let whole = fs::read(&path).unwrap();
+    let (places, _) = file::scan(&path).unwrap();
+    let second_ends = places[1].offset + u64::from(places[1].length);
+    for cut in second_ends as usize..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let spool = Spool::open(&dir.0, Options::default()).unwrap();
+        assert_eq!(
+            numbers(&spool.heads(1 << 20).unwrap()),
+            [1, 2],
+            "cut at {cut}"
+        );
+        fs::write(&path, &whole).unwrap();
+    }
+    // A flipped bit in the middle: that record is lost and counted, the others are not.
+    let mut flipped = whole.clone();
+    flipped[places[1].offset as usize + 3] ^= 1;
+    fs::write(&path, &flipped).unwrap();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    assert_eq!(numbers(&spool.heads(1 << 20).unwrap()), [1, 3]);
+    assert_eq!(spool.report()[0].dropped["damaged"], 1);
+}
+
+#[test]
+fn a_full_queue_does_what_its_policy_says_and_counts_it() {
+    let push = |policy| {
+        let dir = Dir::new();
+        let spool = Spool::open(&dir.0, limited(policy, 20 << 20)).unwrap();
+        let mut refused = 0;
+        for number in 0..60 {
+            match spool.push("a", event(number, 1 << 20), None) {
+                Ok(_) => {}
+                Err(SpoolError::Full { .. }) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let report = spool.report().remove(0);
+        assert!(report.bytes <= 20 << 20, "{report:?}");
+        let numbers = numbers(&spool.heads(usize::MAX).unwrap());
+        (report, numbers, refused)
+    };
+    let (report, numbers, refused) = push(Policy::Block);
+    assert_eq!(report.refused, refused);
+    assert_eq!(report.pushed + refused, 60);
+    assert_eq!(numbers[0], 0);
+    let (report, numbers, _) = push(Policy::DropNewest);
+    assert_eq!(numbers[0], 0);
+    assert_eq!(report.dropped["newest"] + numbers.len() as u64, 60);
+    let (report, numbers, _) = push(Policy::DropOldest);
+    assert_eq!(numbers.last(), Some(&59));
+    assert_eq!(report.dropped["oldest"] + numbers.len() as u64, 60);
+}
+
+#[test]
+fn urgent_streams_go_first_and_a_sources_own_names_are_kept() {
+    let dir = Dir::new();
+    let urgent = StreamOptions {
+        priority: Priority::High,
+        ..StreamOptions::default()
+    };
+    let options = Options {
+        streams: BTreeMap::from([("z".to_owned(), urgent)]),
+        ..Options::default()
+    };
+    let spool = Spool::open(&dir.0, options).unwrap();
+    spool.push("a", event(1, 5), None).unwrap();
+    spool
+        .push("z", event(2, 5), Some(("file/x".to_owned(), 77)))
+        .unwrap();
+    let heads = spool.heads(1 << 20).unwrap();
+    assert_eq!(heads[0].stream, "z");
+    let parcel = Codec::unpack(&heads[0].parcel).unwrap();
+    assert_eq!((parcel.source.as_str(), parcel.sequence), ("file/x", 77));
+    spool.arrived("z", heads[0].sequence).unwrap();
+    assert_eq!(spool.heads(1 << 20).unwrap()[0].stream, "a");
+    assert_eq!(spool.keeper(), None);
+    spool.set_keeper("k-1").unwrap();
+    assert_eq!(spool.keeper().as_deref(), Some("k-1"));
+}
