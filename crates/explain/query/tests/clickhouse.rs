@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-const EVENTS_COUNT: usize = 6_000;
+const EVENTS_COUNT: usize = 2_500;
 
 fn plan(text: &str) -> Plan {
     resolve(

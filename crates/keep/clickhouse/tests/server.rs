@@ -14,6 +14,9 @@ use andon_model::time::Timestamp;
 use andon_store::ResolvedQuery;
 use real::Servers;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 const DAY: i64 = 86_400_000_000;
@@ -368,4 +371,85 @@ async fn errors_say_what_to_do_and_a_question_can_be_called_off() {
         error.is_passing() && error.to_string().contains("cannot reach"),
         "{error}"
     );
+}
+
+/// Passes requests on, and swallows so many answers to inserts: the work is done, and nobody
+/// is told.
+async fn forgetful(server: String, swallow: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = server.trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        loop {
+            let Ok((mut client, _)) = listener.accept().await else {
+                return;
+            };
+            let (server, swallow) = (server.clone(), Arc::clone(&swallow));
+            tokio::spawn(async move {
+                let mut upstream = TcpStream::connect(server).await.unwrap();
+                let (mut read, mut write) = client.split();
+                let (mut answer, mut request) = upstream.split();
+                let mut first = vec![0; 64];
+                let length = read.read(&mut first).await.unwrap();
+                let is_insert = String::from_utf8_lossy(&first[..length]).contains("INSERT");
+                request.write_all(&first[..length]).await.unwrap();
+                let there = tokio::io::copy(&mut read, &mut request);
+                let back = async {
+                    let mut all = Vec::new();
+                    answer.read_to_end(&mut all).await.ok();
+                    let left = swallow.load(Ordering::SeqCst);
+                    if is_insert && left > 0 {
+                        swallow.store(left - 1, Ordering::SeqCst);
+                        return;
+                    }
+                    write.write_all(&all).await.ok();
+                };
+                tokio::select! {
+                    () = back => {}
+                    Err(_) = there => {}
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_whose_fate_is_unknown_is_not_written_twice() {
+    let Some(servers) = Servers::start(1, "fate") else {
+        return;
+    };
+    let swallow = Arc::new(AtomicUsize::new(2));
+    let url = forgetful(servers.url(0), Arc::clone(&swallow)).await;
+    let clickhouse = Arc::new(
+        ClickHouse::new(Settings {
+            urls: vec![url],
+            ..Settings::default()
+        })
+        .unwrap(),
+    );
+    clickhouse.prepare().await.unwrap();
+    swallow.store(1, Ordering::SeqCst);
+    let batch = events(12_000, START);
+    let error = clickhouse
+        .insert("web", &batch, "t", Attempt::First)
+        .await
+        .unwrap_err();
+    assert!(error.is_uncertain() && error.is_passing(), "{error}");
+    let again = clickhouse
+        .insert("web", &batch, "t", Attempt::First)
+        .await
+        .unwrap();
+    assert_eq!((again.written, again.known), (0, 12_000));
+    assert_eq!(count(&clickhouse, "web").await, 12_000);
+
+    // The task that gathers batches does the same by itself.
+    swallow.store(2, Ordering::SeqCst);
+    let stop = CancellationToken::new();
+    let (writer, task) = Writer::start(Arc::clone(&clickhouse), stop.clone());
+    writer.accept("other", events(3_000, START)).await.unwrap();
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(swallow.load(Ordering::SeqCst), 1);
+    assert_eq!(count(&clickhouse, "other").await, 3_000);
 }
