@@ -24,6 +24,7 @@ mod reachable;
 pub mod screen;
 mod status;
 pub mod stop;
+mod store;
 mod texts;
 mod token;
 mod trace;
@@ -68,6 +69,9 @@ enum Command {
     /// Single events from scripts: send, begin and end, heartbeats
     #[command(subcommand, after_help = texts::EVENT)]
     Event(event::EventCommand),
+    /// The events of a node that does not run: check, repair, export, move to ClickHouse
+    #[command(subcommand, after_help = texts::STORE)]
+    Store(store::StoreCommand),
     /// Print a new grid key
     #[command(after_help = texts::KEYGEN)]
     Keygen,
@@ -128,6 +132,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Query(args) => query::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Event(command) => event::run(command),
+        Command::Store(command) => store::run(command),
         Command::Keygen => key::keygen(),
         Command::Invite(args) => invite::run(&args),
         Command::Token(command) => token::run(command),

@@ -125,6 +125,40 @@ pub const EVENT_HEARTBEAT: &str = "\
 Examples:
   andon event heartbeat nightly-report --every 1d";
 
+pub const STORE: &str = "\
+Examples:
+  andon store check
+  andon store repair --data-dir /var/lib/andon
+  andon store export requests --from -1d
+  andon store migrate --config /etc/andon/andon.toml
+
+The node must not run: a running one is asked with `andon query`.";
+
+pub const STORE_CHECK: &str = "\
+Examples:
+  andon store check
+  andon store check --data-dir /var/lib/andon --json
+
+Exit code: 0 all is whole, 1 something is damaged.";
+
+pub const STORE_REPAIR: &str = "\
+Examples:
+  andon store repair
+
+Damaged files stay in the folder `damaged` of the store.";
+
+pub const STORE_EXPORT: &str = "\
+Examples:
+  andon store export                      # the datasets
+  andon store export requests > requests.ndjson
+  andon store export requests --from 2026-11-20T00:00:00Z --to -1h";
+
+pub const STORE_MIGRATE: &str = "\
+Examples:
+  andon store migrate --config /etc/andon/andon.toml
+
+Nothing comes twice: Ctrl-C stops it, the same command goes on.";
+
 pub const KEYGEN: &str = "\
 Examples:
   andon keygen > grid.key
@@ -221,6 +255,11 @@ pub const ALL: &[&str] = &[
     EVENT_BEGIN,
     EVENT_END,
     EVENT_HEARTBEAT,
+    STORE,
+    STORE_CHECK,
+    STORE_REPAIR,
+    STORE_EXPORT,
+    STORE_MIGRATE,
     KEYGEN,
     INVITE,
     TOKEN,
