@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// Ticks a second (USER_HZ): 100 on every Linux that is in use.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// Bytes of a page on x86-64 and most ARM systems.
-const PAGE_BYTES: u64 = 4096;
 
 /// What was read last.
 #[derive(Debug, Default)]
@@ -202,7 +200,7 @@ impl Meter {
                 let share = ticks as f64 / TICKS_PER_SECOND / seconds;
                 samples.put("process.cpu.utilization", Value::Float(share), "1", &labels);
             }
-            let bytes = process.resident_pages * PAGE_BYTES;
+            let bytes = process.resident_pages.saturating_mul(reading.page_bytes);
             samples.integer("process.memory.usage", bytes, "By", &labels);
             samples.integer("process.thread.count", process.threads, "{thread}", &labels);
         }

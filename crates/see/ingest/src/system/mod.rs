@@ -17,6 +17,7 @@ use reading::Reading;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -97,6 +98,7 @@ pub fn read(input: &SystemInput, since_start: Duration) -> Reading {
     let proc = |name: &str| fs::read_to_string(input.proc.join(name)).unwrap_or_default();
     let mut reading = Reading {
         at: since_start,
+        page_bytes: page_bytes(),
         stat: proc("stat"),
         meminfo: proc("meminfo"),
         loadavg: proc("loadavg"),
@@ -121,6 +123,15 @@ pub fn read(input: &SystemInput, since_start: Duration) -> Reading {
         cgroups(&input.sys.join("fs/cgroup"), "", 0, &mut reading.cgroups);
     }
     reading
+}
+
+/// As the kernel tells of this process' own first mapping; it is the same for all.
+fn page_bytes() -> u64 {
+    static PAGE_BYTES: OnceLock<u64> = OnceLock::new();
+    *PAGE_BYTES.get_or_init(|| {
+        let text = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+        parse::number(&text, "KernelPageSize").map_or(4096, |kilobytes| kilobytes * 1024)
+    })
 }
 
 fn file_system(mount: parse::Mount) -> Option<reading::FileSystem> {

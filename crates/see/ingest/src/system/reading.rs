@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Reading {
     /// Since any fixed moment.
     pub at: Duration,
+    /// Bytes of a page of memory: 4,096 on most machines, 16 or 64 kB on some of ARM's.
+    pub page_bytes: u64,
     /// `/proc/stat`
     pub stat: String,
     /// `/proc/meminfo`
