@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Begins each frame, so that the next good one is found after a bad one.
 const MARK: &[u8; 4] = b"\xa5AWL";
-const FRAME_HEAD: usize = 12;
+pub(crate) const FRAME_HEAD: usize = 12;
 /// Bytes of one frame at most.
 pub(crate) const FRAME_BYTES_MAX: usize = 96 << 20;
 const SUFFIX: &str = "wal";
@@ -69,7 +69,8 @@ impl Frame {
         out
     }
 
-    fn decode(payload: &[u8]) -> Result<Self, Damaged> {
+    /// Reads what stands in a frame; its checksum is for the caller to look at.
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, Damaged> {
         let mut bytes = Bytes::new(payload);
         let dataset = bytes.text()?.to_owned();
         if dataset.len() > DATASET_BYTES_MAX || !is_dataset_name(&dataset) {

@@ -4,7 +4,10 @@
 use super::bloom::{Bloom, words_of, words_within};
 use super::bytes::{Bytes, put_bytes, put_i64, put_u64};
 use super::{BLOCK_ROWS_MAX, bits, column, floats, ints, text};
+use crate::batch::Batch;
 use crate::column::{Column, ColumnType, Dict, DictRef, Rows, Texts, Values};
+use crate::wal::{FRAME_HEAD, Frame, Origin};
+use andon_model::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -171,6 +174,34 @@ proptest! {
     }
 
     #[test]
+    fn frames_of_the_log_come_back_and_changed_ones_are_read_within_bounds(
+        numbers in vec((any::<i64>(), "[a-z]{0,3}", proptest::option::of(-5..5i64)), 0..80),
+        place: prop::sample::Index, change in 1u8..,
+    ) {
+        let mut batch = Batch::new();
+        for (at, text, number) in &numbers {
+            batch.begin(Timestamp(*at));
+            batch.set_text("text", text);
+            if let Some(number) = number {
+                batch.set_integer("number", *number);
+                batch.set_float("number", *number as f64 / 3.0);
+            }
+        }
+        batch.end();
+        let origin = Some(Origin { source: "node".into(), sequence: 9 });
+        let frame = Frame { dataset: "web".into(), origin, batch };
+        let mut payload = frame.encode().split_off(FRAME_HEAD);
+        let back = Frame::decode(&payload).unwrap();
+        prop_assert_eq!((&back.dataset, &back.origin), (&frame.dataset, &frame.origin));
+        prop_assert_eq!(back.batch.events(), frame.batch.events());
+        let place = place.index(payload.len());
+        payload[place] ^= change;
+        if let Ok(frame) = Frame::decode(&payload) {
+            prop_assert_eq!(frame.batch.events().len(), frame.batch.len());
+        }
+    }
+
+    #[test]
     fn a_filter_never_denies_a_word_it_has(lines in vec("[a-cA-C .:/]{0,30}", 1..20), part in "[a-cA-C .:]{0,6}") {
         let bloom = Bloom::of(&texts(&lines));
         let mut out = Vec::new();
@@ -208,6 +239,7 @@ fn decode_all(bytes: &[u8], rows: usize) {
     assert!(column::decode(&mut Bytes::new(bytes), BLOCK_ROWS_MAX + 1, None).is_err());
     let _ = column::decode_dict(&mut Bytes::new(bytes));
     let _ = column::unseal(bytes);
+    let _ = Frame::decode(bytes);
     let _ = Bloom::decode(&mut Bytes::new(bytes));
     let _ = crate::segment::footer::Footer::decode(bytes);
 }
