@@ -188,8 +188,12 @@ fn cut_runs(bench: &Bench, first: SocketAddr) -> (Vec<Duration>, usize) {
         nodes = node_addresses(first);
         healthy(&nodes)
     });
-    let demo = http::get(first, "/api/v1/demo").unwrap_or_default();
-    let faults = demo["faults"].as_array().cloned().unwrap_or_default();
+    let mut faults = Vec::new();
+    wait(Instant::now(), PATIENCE, || {
+        let demo = http::get(first, "/api/v1/demo").unwrap_or_default();
+        faults = demo["faults"].as_array().cloned().unwrap_or_default();
+        !faults.is_empty()
+    });
     let one_way = faults.iter().find(|fault| fault["kind"] == "cut_one_way");
     let Some(fault) = one_way else {
         return (times, bench.runs);
