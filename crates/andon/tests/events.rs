@@ -165,7 +165,7 @@ fn the_command_line_sends_imports_asks_and_checks() {
     let trace: Value = serde_json::from_str(&http::get(node.address, &path).unwrap().body).unwrap();
     assert_eq!(trace["spans"][0]["failed"], true, "{trace}");
     let (code, told) = run(&["query", "some | count | last 1h", "--csv"]);
-    assert_eq!((code, told.as_str()), (Some(0), "count\n5000\n"));
+    assert_eq!((code, told.as_str()), (Some(0), "count\r\n5000\r\n"));
     let (code, told) = run(&["query", "some | cuont"]);
     assert!(
         code == Some(2) && told.contains('^') && told.contains("count"),

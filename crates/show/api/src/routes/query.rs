@@ -303,6 +303,14 @@ pub(crate) fn far(shared: &Arc<Shared>, events: &EventSources) -> (Vec<Far>, Vec
             });
         }
     }
+    // The picture of a node that was just started may not have it yet.
+    if let Some(keeper) = events.spool.as_ref().and_then(|spool| spool.keeper())
+        && !view.nodes.iter().any(|node| node.id == keeper)
+    {
+        missing.push(format!(
+            "{keeper}, to which events of this node go, is not in the grid at present"
+        ));
+    }
     if beyond > 0 {
         missing.push(format!(
             "{beyond} more nodes keep events of their own and were not asked; name a few keepers with keep = true in [store]"
