@@ -93,7 +93,7 @@ pub(crate) struct Wanted {
 }
 
 /// All datasets, by name.
-#[utoipa::path(get, path = "/api/v1/datasets", tag = "events",
+#[utoipa::path(get, path = "/api/v1/datasets", tag = "events", operation_id = "list_datasets",
     responses((status = 200, description = "The datasets", body = Vec<DatasetDocument>),
         (status = 404, description = "No node keeps events", body = ErrorDocument)))]
 pub(crate) async fn list(
@@ -122,7 +122,7 @@ pub(crate) async fn list(
 }
 
 /// The keys of a dataset, those first that most events have.
-#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/keys", tag = "events",
+#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/keys", tag = "events", operation_id = "list_keys",
     params(("dataset" = String, Path, description = "Its name")),
     responses((status = 200, description = "The keys; none where nobody knows the dataset", body = Vec<KeyDocument>),
         (status = 404, description = "No node keeps events", body = ErrorDocument)))]
@@ -155,7 +155,7 @@ pub(crate) async fn keys(
 }
 
 /// Values of a key, of the newest events.
-#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/values", tag = "events",
+#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/values", tag = "events", operation_id = "list_values",
     params(("dataset" = String, Path, description = "Its name"),
         ("key" = String, Query, description = "The key"),
         ("prefix" = Option<String>, Query, description = "How their text begins"),

@@ -35,7 +35,7 @@ pub(crate) struct RejectedLine {
 
 /// Takes events: one JSON object a line, `ts` as RFC 3339 or epoch milliseconds, any other keys.
 /// Answers once what was taken is on disk. For tokens with the role ingest or operator.
-#[utoipa::path(post, path = "/api/v1/events", tag = "events",
+#[utoipa::path(post, path = "/api/v1/events", tag = "events", operation_id = "send_events",
     params(("dataset" = Option<String>, Query, description = "Where they go; `events`"),
         ("format" = Option<String>, Query, description = "`ndjson`, `csv` or `lines`"),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip`, `zstd`"),

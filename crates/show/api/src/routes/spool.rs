@@ -66,7 +66,7 @@ impl From<StreamReport> for QueueDocument {
 }
 
 /// Queues of events that wait on this node for a keeper.
-#[utoipa::path(get, path = "/api/v1/spool", tag = "events",
+#[utoipa::path(get, path = "/api/v1/spool", tag = "events", operation_id = "list_queues",
     responses((status = 200, description = "The queues; none where nothing was ever queued", body = Vec<QueueDocument>),
         (status = 401, description = "A token is needed", body = ErrorDocument)))]
 pub(crate) async fn report(

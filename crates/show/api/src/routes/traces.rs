@@ -33,7 +33,7 @@ pub(crate) struct Where {
 }
 
 /// A trace: its spans in the order of a waterfall, each with its depth, offset and duration.
-#[utoipa::path(get, path = "/api/v1/traces/{trace_id}", tag = "events",
+#[utoipa::path(get, path = "/api/v1/traces/{trace_id}", tag = "events", operation_id = "read_trace",
     params(("trace_id" = String, Path, description = "The id that its events carry in `trace_id`"),
         ("dataset" = Option<String>, Query, description = "Where to look; `traces`"),
         ("from" = Option<String>, Query, description = "As in a question; `-7d`"),

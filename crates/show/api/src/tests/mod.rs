@@ -1,6 +1,7 @@
 //! The API's promises, kept over real sockets: a whole API on a loopback port, asked by a
 //! plain client.
 
+mod events;
 mod history;
 mod incidents;
 mod limits;

@@ -459,6 +459,21 @@
  * @property {number} rows_scanned - Events looked at.
  */
 
+/**
+ * A queue of events that wait for a keeper.
+ * @typedef {object} QueueDocument
+ * @property {number} arrived - Events that a keeper has.
+ * @property {number} bytes - Bytes on disk.
+ * @property {number} bytes_max - Bytes on disk at most.
+ * @property {Record<string, number>} dropped - Events that are lost, by reason: `oldest`, `newest`, `damaged`.
+ * @property {number} events - Events that wait.
+ * @property {string} policy - When it is full: `block`, `drop_oldest`, `drop_newest`.
+ * @property {string} priority - `high`, `normal`, `low`.
+ * @property {number} pushed - Events that were queued since the node started.
+ * @property {number} refused - Events whose senders were asked to wait.
+ * @property {string} stream - Its stream: a dataset.
+ */
+
 /** @typedef {"open"|"tcp_only"|"outbound"} Reach How others can reach a node. */
 
 /**
