@@ -21,10 +21,11 @@ const TRACE_MS_MAX = 40_000;
 
 /** A question that was not answered well. */
 export class ApiError extends Error {
-  /** @param {number} status 0 where nothing was answered @param {string} message */
-  constructor(status, message) {
+  /** @param {number} status 0 where nothing was answered @param {string} message @param {any} [said] What the node said of it. */
+  constructor(status, message, said = null) {
     super(message);
     this.status = status;
+    this.said = said;
   }
 }
 
@@ -108,6 +109,75 @@ export const historyChanges = (since, until, limit) => ask(`/api/v1/history/chan
 /** @param {string} from @param {string} to @param {number} since epoch ms @param {number} until @returns {Promise<any>} */
 export const historyLink = (from, to, since, until) =>
   ask(`/api/v1/history/link?from=${encodeURIComponent(from)}&to=${encodeURIComponent(to)}&since=${moment(since)}&until=${moment(until)}`);
+
+/** Milliseconds for a question about events: the node itself gives up after ten seconds. */
+const QUERY_MS_MAX = 30_000;
+
+/** What the grid's stores hold. @returns {Promise<any>} */
+export const datasets = () => ask("/api/v1/datasets");
+
+/** @param {string} dataset @returns {Promise<any>} */
+export const keys = (dataset) => ask(`/api/v1/datasets/${encodeURIComponent(dataset)}/keys`);
+
+/** @param {string} dataset @param {string} key @param {string} prefix @returns {Promise<any>} */
+export const values = (dataset, key, prefix) =>
+  ask(`/api/v1/datasets/${encodeURIComponent(dataset)}/values?key=${encodeURIComponent(key)}&prefix=${encodeURIComponent(prefix)}`);
+
+/**
+ * Asks about events. What is known so far comes early; whoever aborts calls the question off.
+ * @param {string} text @param {AbortSignal} signal
+ * @param {(early: {share: number, answer: any}) => void} early
+ * @returns {Promise<any>}
+ */
+export async function query(text, signal, early) {
+  let response;
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(QUERY_MS_MAX)]);
+  try {
+    const init = sending("POST", { text });
+    response = await fetch("/api/v1/query", { ...init, headers: { ...init.headers, accept: "text/event-stream" }, cache: "no-store", signal: patience });
+  } catch {
+    throw new ApiError(0, "the node does not answer");
+  }
+  if (!response.ok) {
+    const said = await response.json().catch(() => null);
+    throw new ApiError(response.status, String(said?.error?.message ?? response.statusText), said?.error ?? null);
+  }
+  try {
+    for await (const { name, data } of eventsOf(response)) {
+      if (name === "early") early(data);
+      else if (name === "answer") return data;
+      else if (name === "error") throw new ApiError(503, String(data?.message ?? "the question broke off"), data);
+    }
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+  }
+  throw new ApiError(0, "the answer broke off");
+}
+
+/** Server-sent events of an answer to a POST, which `EventSource` cannot send. @param {Response} response */
+async function* eventsOf(response) {
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+  const decoder = new TextDecoder();
+  /** @type {string[]} */
+  let pieces = [];
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const piece = decoder.decode(value, { stream: true });
+    // A large answer comes in many pieces; they are put together once.
+    if (!piece.includes("\n")) {
+      pieces.push(piece);
+      continue;
+    }
+    const blocks = (pieces.join("") + piece).split("\n\n");
+    pieces = [/** @type {string} */ (blocks.pop())];
+    for (const block of blocks) {
+      const name = /^event: (.*)$/m.exec(block)?.[1];
+      const data = /^data: (.*)$/m.exec(block)?.[1];
+      if (name && data) yield { name, data: JSON.parse(data) };
+    }
+  }
+}
 
 /**
  * Follows the picture until the returned function is called.

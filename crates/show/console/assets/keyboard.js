@@ -35,7 +35,8 @@ export function keyboard(store, act) {
     }
     switch (event.key) {
       case "/":
-        act.dialog("search");
+        if (state.route.page === "explore") document.getElementById("question")?.focus();
+        else act.dialog("search");
         break;
       case "?":
         act.dialog("help");
@@ -46,11 +47,15 @@ export function keyboard(store, act) {
       case "d":
         act.theme();
         break;
+      case "e":
+        act.go({ ...HOME, page: "explore" });
+        break;
       case "i":
         act.go({ ...HOME, page: "incidents" });
         break;
       case "j":
       case "k":
+        if (state.route.page === "explore") return;
         if (state.route.page === "incidents") stepIncident(store, act, event.key === "j" ? 1 : -1);
         else step(store, act, event.key === "j" ? 1 : -1);
         break;
@@ -60,6 +65,7 @@ export function keyboard(store, act) {
         if (!closer(store, act)) return;
         break;
       default:
+        if (state.route.page === "explore") return;
         if (!(state.route.page === "incidents" ? onIncident(event.key, store, act) : inTime(event, store, act))) return;
     }
     event.preventDefault();
@@ -145,6 +151,7 @@ function stepIncident(store, act, by) {
 function escape(store, act) {
   const { dialog, route } = store.get();
   if (dialog) act.dialog(null);
+  else if (route.page === "explore") act.back();
   else if (route.selection) act.select(null);
   else if (route.page === "incidents") act.go(route.incident ? { incident: null } : HOME);
   else if (route.verdict) act.go({ verdict: null });

@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { html, render } from "./ui.js";
 import { createDetails } from "./details.js";
+import { createExplorer } from "./explorer.js";
 import { keyboard } from "./keyboard.js";
 import { createReplay } from "./replay.js";
 import { tab } from "./tab.js";
@@ -59,6 +60,7 @@ const store = createStore({
   history: { span: null, moments: [], known: null, problem: null, kept: true },
   trend: null,
   scene: null,
+  explore: { question: null, busy: false, share: null, answer: null, problem: null, datasets: null, datasetsProblem: null, keys: {}, values: {} },
 });
 
 /** Server time minus our monotonic clock, so that ages hold on a machine whose clock is off. */
@@ -80,8 +82,8 @@ const act = {
     const url = writeRoute(route);
     if (url === location.pathname + location.search) return;
     // Moment by moment through the past is one step for the browser's "back".
-    if (before.at !== null && route.at !== null) history.replaceState(null, "", url);
-    else history.pushState(null, "", url);
+    if (before.at !== null && route.at !== null) history.replaceState(history.state, "", url);
+    else history.pushState({ steps: (history.state?.steps ?? 0) + 1 }, "", url);
     store.set({ route, actProblem: route.incident === before.incident ? store.get().actProblem : null });
     follow();
   },
@@ -93,12 +95,30 @@ const act = {
     const settled = route.at === null || route.play === 0;
     if (settled || performance.now() - writtenAt > ADDRESS_MS) {
       writtenAt = performance.now();
-      history.replaceState(null, "", writeRoute(route));
+      history.replaceState(history.state, "", writeRoute(route));
     }
     if (route.at === null || store.get().past === null) follow();
   },
   live() {
     act.go({ at: null, play: 0 });
+  },
+  /** One step of this visit back; from a link that was opened, to what it is a part of. */
+  back() {
+    const { route } = store.get();
+    if ((history.state?.steps ?? 0) > 0) history.back();
+    else if (route.pick) act.go({ pick: null });
+    else if (route.question) act.go({ question: null, form: null });
+    else act.go(HOME);
+  },
+  /** The same question again: asked anew. @param {string} question */
+  ask(question) {
+    const { route } = store.get();
+    if (question === route.question) explorer.ask(question);
+    else act.go({ page: "explore", question: question === "" ? null : question, pick: null });
+  },
+  /** What could be typed at a place: asked for where it is not known. @param {import("./state/completion.js").Place} place */
+  complete(place) {
+    explorer.complete(place);
   },
   /** To the change before or after. @param {1|-1} by */
   change(by) {
@@ -257,11 +277,13 @@ function heard(generatedAt) {
 
 const details = createDetails(store, api);
 const replay = createReplay(store, api, act);
+const explorer = createExplorer(store, api);
 
 /** The route has changed: what it looks at may need questions. */
 function follow() {
   details.follow();
   replay.follow();
+  explorer.follow();
 }
 
 let lateStarted = false;

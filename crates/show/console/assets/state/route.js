@@ -14,10 +14,16 @@ export const TRENDS = /** @type {const} */ (["hour", "day", "week"]);
 /** An id longer than this is none; the longest that a node makes has 32 bytes. */
 const ID_MAX = 64;
 
+/** A question longer than this is none that a person typed; the node takes 64 KiB. */
+const QUESTION_MAX = 16_384;
+
+const FORMS = /** @type {const} */ (["series", "heatmap", "table", "log"]);
+
 /** @type {Route} */
 export const HOME = {
   page: "grid", view: null, selection: null, verdict: null, scope: null, list: "links", troubled: false,
   incident: null, at: null, play: 0, time: false, reach: "1h", trend: "hour", flow: null,
+  question: null, form: null, pick: null,
 };
 
 /** @param {string} pathname @param {string} search @returns {Route} */
@@ -30,6 +36,7 @@ export function readRoute(pathname, search) {
   const page = pageOf(pathname);
   const named = page === "incidents" ? decoded(pathname.split("/")[2] ?? "") : query.get("incident");
   const flow = Number(query.get("flow") ?? NaN);
+  const question = page === "explore" ? query.get("q") : null;
   return {
     page,
     view: view === "map" || view === "matrix" || view === "list" || view === "paths" ? view : null,
@@ -44,6 +51,9 @@ export function readRoute(pathname, search) {
     time: query.has("time"),
     reach: REACHES.find((one) => one === query.get("reach")) ?? HOME.reach,
     trend: TRENDS.find((one) => one === query.get("trend")) ?? HOME.trend,
+    question: question && question.length <= QUESTION_MAX ? question : null,
+    form: page === "explore" ? FORMS.find((one) => one === query.get("as")) ?? null : null,
+    pick: page === "explore" && /^[rx]\d{1,6}$/.test(query.get("pick") ?? "") ? query.get("pick") : null,
     flow: Number.isInteger(flow) && flow > 0 && flow < 65_536 ? flow : null,
   };
 }
@@ -51,7 +61,7 @@ export function readRoute(pathname, search) {
 /** @param {string} pathname @returns {Route["page"]} */
 function pageOf(pathname) {
   const first = pathname.split("/")[1];
-  return first === "board" || first === "login" || first === "incidents" ? first : "grid";
+  return first === "board" || first === "login" || first === "incidents" || first === "explore" ? first : "grid";
 }
 
 /** @param {string} segment */
@@ -116,6 +126,14 @@ export function writeRoute(route) {
   if (route.at !== null && route.play) query.set("play", String(route.play));
   if (route.time) query.set("time", "");
   if (route.reach !== HOME.reach) query.set("reach", route.reach);
+  if (route.page === "explore") {
+    // Nothing of the grid: a question's address holds the question.
+    const asked = new URLSearchParams();
+    if (route.question) asked.set("q", route.question);
+    if (route.form) asked.set("as", route.form);
+    if (route.pick) asked.set("pick", route.pick);
+    return withQuery("/explore", asked);
+  }
   const path = route.page === "grid" ? "/" : `/${route.page}`;
   if (route.incident !== null) {
     if (route.page === "incidents") return withQuery(`/incidents/${encodeURIComponent(route.incident)}`, query);

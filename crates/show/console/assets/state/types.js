@@ -12,6 +12,9 @@
 /** @typedef {import("./api-types.js").BlastRadius} BlastRadius */
 /** @typedef {import("./api-types.js").TimelineEntry} TimelineEntry */
 /** @typedef {import("./api-types.js").Me} Me */
+/** @typedef {import("./api-types.js").Answer} Answer */
+/** @typedef {import("./api-types.js").DatasetDocument} DatasetDocument */
+/** @typedef {import("./api-types.js").KeyDocument} KeyDocument */
 
 /** @typedef {"good"|"warn"|"bad"|"mute"} Tone How a state feels; each tone is a colour in tokens.css. */
 /** @typedef {"disc"|"half"|"triangle"|"cross"|"dashed"|"dotted"|"ring"|"square"} Shape */
@@ -79,7 +82,7 @@
 /**
  * What is looked at; all of it stands in the URL.
  * @typedef {object} Route
- * @property {"grid"|"board"|"login"|"incidents"} page
+ * @property {"grid"|"board"|"login"|"incidents"|"explore"} page
  * @property {"map"|"matrix"|"list"|"paths"|null} view `null`: whichever suits the size of the grid.
  * @property {Selection|null} selection
  * @property {string|null} verdict Id of the verdict that is pointed at.
@@ -92,6 +95,9 @@
  * @property {boolean} time The time slider is open.
  * @property {SliderSpan} reach What the time slider spans.
  * @property {TrendSpan} trend What a link's history spans.
+ * @property {string|null} question That is asked in Explore, as text.
+ * @property {"series"|"heatmap"|"table"|"log"|null} form How the answer is shown; `null`: whichever suits it.
+ * @property {string|null} pick The event in the side panel: `r12` a row, `x0` an exemplar.
  * @property {number|null} flow Port of the flow whose way stands out.
  */
 
@@ -144,8 +150,25 @@
  * @property {Past|null} past The picture as it was; `null`: live.
  * @property {History} history
  * @property {Trend|null} trend Of the selected link.
+ * @property {Explore} explore
  * @property {Scene|null} scene Of the incident that is read, where it is over.
  */
+
+/**
+ * What Explore knows. The question itself stands in the route.
+ * @typedef {object} Explore
+ * @property {string|null} question That `answer` and `problem` belong to, or that is being asked.
+ * @property {boolean} busy
+ * @property {number|null} share How much of the data has been looked at, 0..1, while it is being asked.
+ * @property {Answer|null} answer Of an earlier question while the next is being asked.
+ * @property {Wrong|null} problem
+ * @property {DatasetDocument[]|null} datasets `null` until known.
+ * @property {string|null} datasetsProblem
+ * @property {Record<string, KeyDocument[]>} keys By dataset.
+ * @property {Record<string, unknown[]>} values By dataset and key.
+ */
+
+/** @typedef {{message:string, help:string, span:[number,number]|null, status:number}} Wrong `span`: places in the question's text, from and up to. */
 
 /** @typedef {{from:string, to:string, busy:boolean, data:any, problem:string|null}} Trace */
 

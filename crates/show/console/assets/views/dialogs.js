@@ -12,6 +12,7 @@ export const SHORTCUTS = [
   ["/", "search nodes, sites, links, verdicts"],
   ["j  k", "next, previous verdict"],
   ["Enter", "look closer at the verdict"],
+  ["e", "explore events; there / goes to the question, + and − keep and drop a value"],
   ["i", "incidents; j, k and Enter there; on one: a acknowledge, n note, r replay"],
   ["t", "time slider, open and close"],
   ["← →", "in time: the change before, the change after; with Shift a little way"],

@@ -10,6 +10,7 @@ import { Board } from "./board.js";
 import { Changes } from "./changes.js";
 import { DemoRibbon } from "./demo.js";
 import { Help, Search } from "./dialogs.js";
+import { Explore } from "./explore.js";
 import { Head } from "./head.js";
 import { Incidents } from "./incidents.js";
 import { Login } from "./login.js";
@@ -27,17 +28,20 @@ export function Page({ state, act }) {
   if (state.route.page === "board") return html`<${Board} state=${state} act=${act} />`;
   const fresh = freshness(state.connection, state.clock);
   const onIncidents = state.route.page === "incidents";
-  const past = !onIncidents && state.route.at !== null;
+  const onExplore = state.route.page === "explore";
+  const apart = onIncidents || onExplore;
+  const past = !apart && state.route.at !== null;
   return html`<div class=${`page ${fresh.state}${past ? " past" : ""}`}>
-    <a class="skip" href=${onIncidents ? "#main" : "#stage"}>Skip to ${onIncidents ? "the incidents" : "the grid"}</a>
+    <a class="skip" href=${apart ? "#main" : "#stage"}>Skip to ${onExplore ? "the answer" : onIncidents ? "the incidents" : "the grid"}</a>
     <${Top} state=${state} act=${act} />
     ${state.demo && html`<${DemoRibbon} demo=${state.demo} verdicts=${state.picture?.verdicts ?? []} act=${act} />`}
     ${fresh.state === "stale" && html`<p class="banner" role="alert"><span class="spin" aria-hidden="true"></span><span aria-hidden="true">${capital(fresh.text)}.</span> What you see may no longer be true.</p>`}
     ${past && html`<${PastBanner} state=${state} act=${act} />`}
-    ${onIncidents ? html`<${Incidents} state=${state} act=${act} />`
+    ${onExplore ? html`<${Explore} state=${state} act=${act} />`
+      : onIncidents ? html`<${Incidents} state=${state} act=${act} />`
       : past ? html`<${Past} state=${state} act=${act} />`
       : state.picture ? html`<${Grid} state=${state} act=${act} />` : html`<${Waiting} text=${fresh.text} />`}
-    ${!onIncidents && html`<${Slider} state=${state} act=${act} />`}
+    ${!apart && html`<${Slider} state=${state} act=${act} />`}
     ${state.dialog === "search" && html`<${Search} state=${state} act=${act} />`}
     ${state.dialog === "help" && html`<${Help} act=${act} />`}
     ${state.toast && html`<p class="toast" role="alert">${state.toast}</p>`}

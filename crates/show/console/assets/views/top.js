@@ -21,6 +21,8 @@ export function Top({ state, act }) {
     <p class="whose">
       ${id && html`<span class="seen-from">as seen from </span><strong>${id}</strong>${me?.site && html`<span class="where">${me.site}</span>`}`}
     </p>
+    <a class="incidents-link explore-link" href="/explore" aria-current=${state.route.page === "explore" ? "page" : undefined} title="Explore events (e)" onClick=${act.follow("/explore")}>
+      <svg viewBox="0 0 16 16" aria-hidden="true"><path d="M2 13.5h12M4 11V7M8 11V3M12 11V5.5" /></svg><span class="words">Explore</span></a>
     <${IncidentsLink} state=${state} act=${act} />
     <p class=${`fresh ${past ? "past" : fresh.state}`}><span class="dot"></span>${past ? "as it was" : fresh.text}</p>
     <button class="search-open" onClick=${() => act.dialog("search")}>

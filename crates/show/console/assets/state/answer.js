@@ -1,0 +1,177 @@
+// @ts-check
+// From an answer to what the page draws: which forms suit it, its series, its heatmap, its
+// raw events. Pure; an answer is read as it came and never changed.
+
+import { clock } from "./words.js";
+
+/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {{name:string, groups:{words:string, keys:[string,unknown][], values:(number|null)[]}[], left:number}} Chart `left`: groups that are not drawn. */
+/** @typedef {"series"|"heatmap"|"table"|"log"} Form */
+
+/** Curves of one chart: more are not told apart. */
+export const CURVES_MAX = 8;
+
+/** Charts on a page, one for each calculation. */
+export const CHARTS_MAX = 6;
+
+/** Columns of an event that every one has and nobody reads along the way. */
+const ORIGIN = new Set(["andon.node", "andon.site"]);
+
+/** The forms that suit an answer, the best first. @param {Answer} answer @returns {Form[]} */
+export function formsOf(answer) {
+  const kinds = new Set(answer.columns.map((column) => column.kind));
+  if (kinds.has("heatmap")) return kinds.has("number") && kinds.has("time") ? ["heatmap", "series", "table"] : ["heatmap", "table"];
+  if (kinds.has("number")) return kinds.has("time") ? ["series", "table"] : ["table"];
+  return ["log", "table"];
+}
+
+/** @param {Answer} answer @param {string} kind */
+const places = (answer, kind) => answer.columns.flatMap((column, at) => (column.kind === kind ? [at] : []));
+
+/** @param {unknown} cell */
+const numberOf = (cell) => (typeof cell === "number" && Number.isFinite(cell) ? cell : null);
+
+/** @param {unknown[]} row @param {number[]} at */
+const groupWords = (row, at) => at.map((one) => cellText(row[one])).join(" · ");
+
+/** One chart for each calculation: the moments, and a curve for each group, the largest first.
+ * @param {Answer} answer @returns {{moments:number[], charts:Chart[]}} */
+export function chartsOf(answer) {
+  const [time] = places(answer, "time");
+  const keys = places(answer, "key");
+  const moments = [...new Set(answer.rows.map((row) => Date.parse(String(row[time]))))].filter(Number.isFinite).sort((a, b) => a - b);
+  const index = new Map(moments.map((moment, at) => [moment, at]));
+  /** @type {Map<string, unknown[][]>} */
+  const groups = new Map();
+  for (const row of answer.rows) {
+    const words = groupWords(row, keys);
+    const held = groups.get(words);
+    if (held) held.push(row);
+    else groups.set(words, [row]);
+  }
+  const charts = places(answer, "number").slice(0, CHARTS_MAX).map((column) => {
+    const all = [...groups].map(([words, rows]) => {
+      const values = /** @type {(number|null)[]} */ (new Array(moments.length).fill(null));
+      for (const row of rows) values[index.get(Date.parse(String(row[time]))) ?? -1] = numberOf(row[column]);
+      const size = values.reduce((sum, value) => (sum ?? 0) + Math.abs(value ?? 0), 0) ?? 0;
+      return { words, size, values, keys: /** @type {[string, unknown][]} */ (keys.map((at) => [answer.columns[at].name, rows[0][at]])) };
+    });
+    all.sort((a, b) => b.size - a.size || (a.words < b.words ? -1 : 1));
+    return { name: answer.columns[column].name, groups: all.slice(0, CURVES_MAX).map(({ words, keys: named, values }) => ({ words, keys: named, values })), left: Math.max(0, all.length - CURVES_MAX) };
+  });
+  return { moments, charts };
+}
+
+/**
+ * Counts by moment and value: `cells[moment * bins.length + bin]`. Without time, the first
+ * column stands for the moment.
+ * @param {Answer} answer
+ */
+export function heatmapOf(answer) {
+  const [column] = places(answer, "heatmap");
+  const [time] = places(answer, "time");
+  const keys = places(answer, "key");
+  const label = (/** @type {unknown[]} */ row) => (time === undefined ? groupWords(row, keys) : String(row[time]));
+  const labels = [...new Set(answer.rows.map(label))];
+  if (time !== undefined) labels.sort();
+  const binsOf = (/** @type {unknown[]} */ row) => /** @type {[number, number][]} */ (Array.isArray(row[column]) ? row[column] : []);
+  const bins = [...new Set(answer.rows.flatMap((row) => binsOf(row).map(([low]) => low)))].sort((a, b) => a - b);
+  const place = new Map(bins.map((low, at) => [low, at]));
+  const line = new Map(labels.map((one, at) => [one, at]));
+  const cells = new Float64Array(labels.length * bins.length);
+  for (const row of answer.rows) {
+    for (const [low, count] of binsOf(row)) cells[(line.get(label(row)) ?? 0) * bins.length + (place.get(low) ?? 0)] += count;
+  }
+  const name = answer.columns[column]?.name ?? "";
+  return { name, key: name.replace(/^heatmap\((.*)\)$/s, "$1"), timed: time !== undefined, labels, bins, cells, most: cells.reduce((most, count) => Math.max(most, count), 0) };
+}
+
+/** @typedef {ReturnType<typeof heatmapOf>} Heatmap */
+
+/** Where a bin ends: where the next would begin, by the widths of those around it. @param {number[]} bins @param {number} at */
+export function binEnd(bins, at) {
+  if (at + 1 < bins.length) return bins[at + 1];
+  const ratio = at > 0 && bins[at - 1] > 0 ? bins[at] / bins[at - 1] : 1.25;
+  return bins[at] > 0 ? bins[at] * ratio : bins[at] + 1;
+}
+
+/** Milliseconds from one moment to the next, the smallest that is seen. @param {number[]} moments */
+export function widthOf(moments) {
+  let width = Infinity;
+  for (let at = 1; at < moments.length; at += 1) width = Math.min(width, moments[at] - moments[at - 1]);
+  return Number.isFinite(width) && width > 0 ? width : 60_000;
+}
+
+/** One raw event as a line: when, how bad, what it says, and the rest as `key=value`.
+ * @param {Answer} answer @param {unknown[]} row */
+export function lineOf(answer, row) {
+  let [at, severity, body] = ["", "", ""];
+  /** @type {string[]} */
+  const rest = [];
+  answer.columns.forEach((column, place) => {
+    const cell = row[place];
+    if (cell === null || cell === undefined) return;
+    if (column.kind === "time") at = String(cell);
+    else if (column.name === "severity_text") severity = String(cell);
+    else if (column.name === "body") body = String(cell);
+    else if (!ORIGIN.has(column.name)) rest.push(`${column.name}=${cellText(cell)}`);
+  });
+  return { at, severity, body, rest: rest.join("  "), tone: severityTone(severity) };
+}
+
+/** @param {string} severity @returns {import("./types.js").Tone} */
+export function severityTone(severity) {
+  const word = severity.toLowerCase();
+  if (/^(err|fatal|crit|alert|emerg|panic)/.test(word)) return "bad";
+  return word.startsWith("warn") ? "warn" : "mute";
+}
+
+/** @param {unknown} cell */
+export function cellText(cell) {
+  if (cell === null || cell === undefined) return "–";
+  if (typeof cell === "number") return numberText(cell);
+  return typeof cell === "object" ? JSON.stringify(cell) : String(cell);
+}
+
+/** A number as people read it: five digits that matter. @param {number} value */
+export function numberText(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (Number.isInteger(value)) return value.toLocaleString("en");
+  const size = Math.abs(value);
+  if (size >= 1000) return value.toLocaleString("en", { maximumFractionDigits: 0 });
+  return value.toLocaleString("en", { maximumSignificantDigits: size < 0.01 ? 2 : 4 });
+}
+
+/** A moment of an answer: time of day, with the day where it is another one. @param {string} text RFC 3339 @param {number} now epoch ms */
+export function momentText(text, now) {
+  return clock(Date.parse(text), now);
+}
+
+/** What it cost, in words. @param {Answer} answer */
+export function costWords({ rows, stats }) {
+  const bytes = stats.bytes_scanned;
+  const size = bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+  const elapsed = stats.elapsed_ms < 10 ? stats.elapsed_ms.toFixed(1) : Math.round(stats.elapsed_ms).toLocaleString("en");
+  return `${rows.length.toLocaleString("en")} ${rows.length === 1 ? "row" : "rows"} from ${stats.rows_scanned.toLocaleString("en")} events (${size}) in ${elapsed} ms`;
+}
+
+/** What the side panel is about: `r12` a row, `x0` an exemplar. @param {Answer} answer @param {string|null} pick
+ * @returns {{title:string, at:string, entries:[string,unknown][]}|null} */
+export function picked(answer, pick) {
+  const at = Number(pick?.slice(1));
+  const exemplar = pick?.startsWith("x") ? answer.exemplars?.[at] : undefined;
+  if (exemplar) return { title: exemplar.why, at: String(exemplar.at), entries: Object.entries(exemplar.attributes) };
+  const row = pick?.startsWith("r") ? answer.rows[at] : undefined;
+  if (!row) return null;
+  const time = answer.columns.findIndex((column) => column.kind === "time");
+  const entries = answer.columns.flatMap((column, place) => (column.kind === "time" || row[place] === null ? [] : [/** @type {[string, unknown]} */ ([column.name, row[place]])]));
+  return { title: "event", at: time < 0 ? "" : String(row[time]), entries };
+}
+
+/** Rows of a long list that are in sight, and a few around.
+ * @param {number} count @param {number} height Pixels of a row. @param {number} top Pixels scrolled. @param {number} room Pixels in sight. */
+export function windowOf(count, height, top, room) {
+  const from = Math.max(0, Math.min(count, Math.floor(top / height) - 8));
+  const to = Math.min(count, Math.ceil((top + room) / height) + 8);
+  return { from, to: Math.max(from, to), before: from * height, after: Math.max(0, count - to) * height };
+}

@@ -1,0 +1,109 @@
+// @ts-check
+// Explore: a question, the way it was narrowed, and the answer as curves, heatmap, table or
+// lines. What is clicked becomes a part of the question.
+
+import { html } from "../ui.js";
+import { costWords, formsOf, picked } from "../state/answer.js";
+import { breakdown, conditions, datasetOf, timeOf, withBy, without, withTime } from "../state/question.js";
+import { Exemplars, EventPanel } from "./event.js";
+import { HeatmapForm } from "./heatmap.js";
+import { Log } from "./log.js";
+import { QueryBar } from "./query-bar.js";
+import { Series } from "./series.js";
+import { Rows } from "./rows.js";
+
+/** @typedef {import("../state/types.js").State} State */
+/** @typedef {import("../state/types.js").Answer} Answer */
+/** @typedef {import("../state/answer.js").Form} Form */
+/** @typedef {import("../main.js").Actions} Actions */
+
+const NAMES = /** @type {Record<Form, string>} */ ({ series: "Over time", heatmap: "Heatmap", table: "Table", log: "Log" });
+const SPANS = ["15m", "1h", "6h", "1d"];
+
+/** Keys that are offered to break down by; the rest can be typed. */
+const KEYS_MAX = 12;
+
+/** @param {{state:State, act:Actions}} props */
+export function Explore({ state, act }) {
+  const { explore, route } = state;
+  return html`<main class="explore" id="main">
+    <h1 class="twin">Explore events</h1>
+    <${QueryBar} state=${state} act=${act} />
+    ${route.question === null ? html`<${Start} state=${state} act=${act} />` : html`<${Path} state=${state} act=${act} question=${route.question} />
+      ${explore.answer ? html`<${Answered} state=${state} act=${act} answer=${explore.answer} />`
+        : explore.busy ? html`<section class="card asking" aria-busy="true"><div class="skeleton tall"></div><p role="status">Asking …</p></section>`
+        : explore.problem && !explore.problem.span && html`<section class="card empty"><div><h2>There is no answer</h2><p>${explore.problem.status === 404 ? "Events are kept by nodes that are told to: set keep = true in [store] of one node's configuration." : "The question stands in the address; ask again when the node can answer."}</p>
+          <p><button class="button" onClick=${() => act.ask(route.question ?? "")}>Ask again</button></p></div></section>`}`}
+  </main>`;
+}
+
+/** What is there to ask about. @param {{state:State, act:Actions}} props */
+function Start({ state, act }) {
+  const { datasets, datasetsProblem } = state.explore;
+  if (datasets === null) {
+    return datasetsProblem ? html`<p class="banner" role="alert">What is kept cannot be read: ${datasetsProblem}.</p>` : html`<div class="skeleton wide" aria-busy="true"></div>`;
+  }
+  if (datasets.length === 0) {
+    return html`<section class="card empty"><div><h2>No events yet</h2><p>Send some: point an OpenTelemetry exporter at this address, follow a file, or bring one in.</p><pre><code>andon import requests.ndjson --dataset requests</code></pre></div></section>`;
+  }
+  return html`<section class="card start" aria-label="Datasets"><h2>What is kept</h2><ul>
+    ${datasets.map((one) => html`<li key=${one.name}><button onClick=${() => act.ask(`${one.name} | last 1h`)}><code>${one.name}</code><span>${one.rows > 0 ? `${one.rows.toLocaleString("en")} events` : ""}</span></button>
+      <button class="button" onClick=${() => act.ask(`${one.name} | by auto | count | last 1h`)}>Over time</button></li>`)}
+  </ul><p class="fine">Type a dataset and <kbd>|</kbd> for what can be done with it; <kbd>Enter</kbd> asks.</p></section>`;
+}
+
+/** The way here: the dataset, each condition, what it is broken down by, and the time. @param {{state:State, act:Actions, question:string}} props */
+function Path({ state, act, question }) {
+  const { explore } = state;
+  const dataset = datasetOf(question);
+  const narrowed = conditions(question);
+  const by = breakdown(question);
+  const keys = (explore.keys[dataset] ?? []).filter((key) => !by.keys.includes(key.name)).slice(0, KEYS_MAX);
+  const time = timeOf(question);
+  return html`<nav class="path" aria-label="The question in parts">
+    <ol>
+      <li><button class="part" onClick=${() => act.ask(`${dataset} | ${time}`)} title="All of the dataset">${dataset}</button></li>
+      ${narrowed.map((one) => html`<li key=${`${one.stage}.${one.at}`}><span class="part">${one.text}<button class="drop" aria-label=${`Without ${one.text}`} title="Without it" onClick=${() => act.ask(without(question, one))}>×</button></span></li>`)}
+      ${by.keys.map((key) => html`<li key=${`by ${key}`}><span class="part by">by ${key}<button class="drop" aria-label=${`Not by ${key}`} title="Not by it" onClick=${() => act.ask(withBy(question, by.keys.filter((one) => one !== key)))}>×</button></span></li>`)}
+    </ol>
+    <div class="steps">
+      <label>By <select aria-label="Break down by" onChange=${(/** @type {any} */ event) => event.target.value && act.ask(withBy(question, [event.target.value]))} onFocus=${() => act.complete({ want: "key", from: 0, to: 0, prefix: "", dataset, key: "" })} onPointerEnter=${() => act.complete({ want: "key", from: 0, to: 0, prefix: "", dataset, key: "" })}>
+        <option value="">choose …</option>${keys.map((key) => html`<option value=${key.name}>${key.name}</option>`)}</select></label>
+      <span class="segments" role="group" aria-label="How far back">${SPANS.map((span) => html`<button aria-pressed=${time === `last ${span}`} onClick=${() => act.ask(withTime(question, `last ${span}`))}>${span}</button>`)}</span>
+    </div>
+  </nav>`;
+}
+
+/** @param {{state:State, act:Actions, answer:Answer}} props */
+function Answered({ state, act, answer }) {
+  const { explore, route } = state;
+  const forms = formsOf(answer);
+  const form = forms.find((one) => one === route.form) ?? forms[0];
+  const event = picked(answer, route.pick);
+  const exemplars = answer.exemplars ?? [];
+  const keys = (/** @type {KeyboardEvent} */ pressed) => {
+    const step = pressed.key === "ArrowRight" ? 1 : pressed.key === "ArrowLeft" ? -1 : 0;
+    if (step === 0) return;
+    const next = forms[(forms.indexOf(form) + step + forms.length) % forms.length];
+    act.go({ form: next });
+    document.getElementById(`form-${next}`)?.focus();
+  };
+  return html`<div class=${`answer${event || exemplars.length > 0 ? " beside" : ""}${explore.busy || explore.problem ? " old" : ""}`}>
+    <section class="card result" aria-label="Answer" aria-busy=${explore.busy}>
+      <div class="bar">
+        <div class="tabs" role="tablist" aria-label="How the answer is shown" onKeyDown=${keys}>${forms.map((one) => html`<button key=${one} role="tab" id=${`form-${one}`} aria-selected=${one === form} tabindex=${one === form ? 0 : -1} aria-controls="result" onClick=${() => act.go({ form: one })}>${NAMES[one]}</button>`)}</div>
+        <p class="cost" role="status">${explore.busy ? `Asking …${explore.share === null ? "" : ` ${Math.round(explore.share * 100)} % looked at`}` : explore.problem ? "The answer to the question before" : costWords(answer)}</p>
+      </div>
+      ${explore.busy && html`<progress aria-label="Share of the data looked at" max="1" value=${explore.share ?? undefined}></progress>`}
+      ${(answer.partial || (answer.notes?.length ?? 0) > 0) && !explore.busy && html`<div class=${`notes ${answer.partial ? "partial" : ""}`} role="status">${answer.partial && html`<strong>Not all of it.</strong>`}<ul>${answer.notes?.slice(0, 10).map((note) => html`<li>${note}</li>`)}</ul></div>`}
+      <div id="result" role="tabpanel" aria-labelledby=${`form-${form}`}>
+        ${answer.rows.length === 0 ? html`<div class="none-found"><h2>Nothing fits</h2><p>No event of that time meets all conditions. Take one away above, or look further back.</p></div>`
+          : form === "series" ? html`<${Series} state=${state} act=${act} answer=${answer} />`
+          : form === "heatmap" ? html`<${HeatmapForm} state=${state} act=${act} answer=${answer} />`
+          : form === "log" ? html`<${Log} state=${state} act=${act} answer=${answer} />`
+          : html`<${Rows} state=${state} act=${act} answer=${answer} />`}
+      </div>
+    </section>
+    ${event ? html`<${EventPanel} state=${state} act=${act} event=${event} />` : exemplars.length > 0 && html`<${Exemplars} state=${state} act=${act} answer=${answer} />`}
+  </div>`;
+}
