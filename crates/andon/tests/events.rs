@@ -1,5 +1,7 @@
 //! Events on real nodes: taken in, kept, asked; killed in the middle; sent to keepers.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod support;
 
 use serde_json::{Value, json};

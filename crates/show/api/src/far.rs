@@ -28,7 +28,7 @@ pub(crate) enum Keeper<'s> {
     /// This node's.
     Here(Embedded<'s>),
     /// Another node's.
-    There(Far),
+    There(Box<Far>),
 }
 
 /// Another node's store.

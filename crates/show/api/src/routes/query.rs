@@ -58,7 +58,7 @@ pub(crate) struct TextQuery {
 /// A question in either form.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
-#[allow(dead_code)] // as above
+#[allow(dead_code, clippy::large_enum_variant)] // as above; nothing is ever made of it
 pub(crate) enum AnyQuery {
     /// As JSON.
     Json(Query),
@@ -278,7 +278,7 @@ pub(crate) fn keepers(events: &EventSources, me: String, far: Vec<Far>) -> Vec<K
         .as_deref()
         .map(|store| Keeper::Here(Embedded { label: me, store }));
     here.into_iter()
-        .chain(far.into_iter().map(Keeper::There))
+        .chain(far.into_iter().map(|far| Keeper::There(Box::new(far))))
         .collect()
 }
 

@@ -163,7 +163,11 @@ fn origin(who: &str, source: &str) -> String {
         return name;
     }
     let digest = crate::base32::hex(&crate::base32::sha256(name.as_bytes())[..16]);
-    let head = &name[..name.floor_char_boundary(SOURCE_BYTES_MAX - 40)];
+    let mut end = SOURCE_BYTES_MAX - 40;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let head = &name[..end];
     format!("{head}~{digest}")
 }
 
