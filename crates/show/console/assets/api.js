@@ -160,22 +160,26 @@ async function* eventsOf(response) {
   const decoder = new TextDecoder();
   /** @type {string[]} */
   let pieces = [];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const piece = decoder.decode(value, { stream: true });
-    // A large answer comes in many pieces; they are put together once.
-    if (!piece.includes("\n")) {
-      pieces.push(piece);
-      continue;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const piece = decoder.decode(value, { stream: true });
+      // A large answer comes in many pieces; they are put together once.
+      if (!piece.includes("\n")) {
+        pieces.push(piece);
+        continue;
+      }
+      const blocks = (pieces.join("") + piece).split("\n\n");
+      pieces = [/** @type {string} */ (blocks.pop())];
+      for (const block of blocks) {
+        const name = /^event: (.*)$/m.exec(block)?.[1];
+        const data = /^data: (.*)$/m.exec(block)?.[1];
+        if (name && data) yield { name, data: JSON.parse(data) };
+      }
     }
-    const blocks = (pieces.join("") + piece).split("\n\n");
-    pieces = [/** @type {string} */ (blocks.pop())];
-    for (const block of blocks) {
-      const name = /^event: (.*)$/m.exec(block)?.[1];
-      const data = /^data: (.*)$/m.exec(block)?.[1];
-      if (name && data) yield { name, data: JSON.parse(data) };
-    }
+  } finally {
+    reader.cancel().catch(() => null);
   }
 }
 

@@ -9,6 +9,15 @@ const DASHES = [[], [], [], [], [7, 4], [2, 3], [9, 3, 2, 3], [4, 4]];
 /** @param {number} at */
 export const dashOf = (at) => DASHES[at % DASHES.length];
 
+/** A tick of the time axis: the day where one begins, else the time of day. @param {number} second @param {number} at @param {number[]} all */
+function tickText(second, at, all) {
+  const time = new Date(second * 1000);
+  const midnight = time.getHours() === 0 && time.getMinutes() === 0;
+  if (midnight) return time.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  const fine = all.length > 1 && all[1] - all[0] < 60;
+  return time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(fine ? { second: "2-digit" } : {}) });
+}
+
 /** @type {Promise<any>|null} */
 let library = null;
 
@@ -35,9 +44,9 @@ export function drawSeries(box, moments, chart, on) {
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: on.sync }, points: { size: 7 } },
       scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1] } },
-      axes: [axis, { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(on.say) }],
-      series: [{}, ...chart.groups.map((group, at) => ({
-        label: group.words, stroke: read(`--curve-${(at % 8) + 1}`), width: 1.8, dash: dashOf(at), spanGaps: false, points: { show: single || moments.length < 3 },
+      axes: [{ ...axis, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(tickText) }, { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(on.say) }],
+      series: [{}, ...chart.groups.map((group) => ({
+        label: group.words, stroke: read(`--curve-${group.curve + 1}`), width: 1.8, dash: dashOf(group.curve), spanGaps: false, points: { show: single || moments.length < 3 },
         fill: chart.groups.length === 1 ? `${read("--curve-1")}1c` : undefined,
       }))],
       hooks: {

@@ -5,7 +5,7 @@
 import { clock } from "./words.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
-/** @typedef {{name:string, groups:{words:string, keys:[string,unknown][], values:(number|null)[]}[], left:number}} Chart `left`: groups that are not drawn. */
+/** @typedef {{name:string, groups:{words:string, keys:[string,unknown][], values:(number|null)[], curve:number}[], left:number}} Chart `left`: groups that are not drawn. */
 /** @typedef {"series"|"heatmap"|"table"|"log"} Form */
 
 /** Curves of one chart: more are not told apart. */
@@ -56,10 +56,22 @@ export function chartsOf(answer) {
       const size = values.reduce((sum, value) => (sum ?? 0) + Math.abs(value ?? 0), 0) ?? 0;
       return { words, size, values, keys: /** @type {[string, unknown][]} */ (keys.map((at) => [answer.columns[at].name, rows[0][at]])) };
     });
+    // Each chart has the groups that are largest in it; a group has one colour in all of them.
     all.sort((a, b) => b.size - a.size || (a.words < b.words ? -1 : 1));
-    return { name: answer.columns[column].name, groups: all.slice(0, CURVES_MAX).map(({ words, keys: named, values }) => ({ words, keys: named, values })), left: Math.max(0, all.length - CURVES_MAX) };
+    return { name: answer.columns[column].name, groups: all.slice(0, CURVES_MAX).map(({ words, keys: named, values }) => ({ words, keys: named, values, curve: 0 })), left: Math.max(0, all.length - CURVES_MAX) };
   });
+  for (const chart of charts) paint(chart.groups, charts[0].groups);
   return { moments, charts };
+}
+
+/** Groups of the first chart keep their curve in the others; the rest take what is free.
+ * @param {Chart["groups"]} groups @param {Chart["groups"]} first */
+function paint(groups, first) {
+  const places = new Map(first.map((group, at) => [group.words, at]));
+  const taken = new Set(groups.flatMap((group) => places.get(group.words) ?? []));
+  const free = Array.from({ length: CURVES_MAX }, (_, at) => at).filter((at) => !taken.has(at));
+  for (const group of groups) group.curve = places.get(group.words) ?? free.shift() ?? 0;
+  groups.sort((a, b) => a.curve - b.curve);
 }
 
 /**

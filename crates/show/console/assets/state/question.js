@@ -170,6 +170,22 @@ export function withBy(text, keys, width = breakdown(text).width) {
   return joined([...all.slice(0, place).map((stage) => stage.text), by, ...all.slice(place).map((stage) => stage.text)]);
 }
 
+/** Sorted by a column; a second time the other way round. @param {string} text @param {string} column */
+export function withOrder(text, column) {
+  const all = stages(text);
+  const before = all.find((stage, index) => index > 0 && verb(stage) === "order")?.text ?? "";
+  const rest = all.filter((stage, index) => index === 0 || verb(stage) !== "order").map((stage) => stage.text);
+  const name = /^[\w.()]+$/.test(column) ? column : keyText(column);
+  const down = `order -${name}`;
+  return joined([...rest, before === down ? `order ${name}` : down]);
+}
+
+/** How it is sorted: by which column, and which way. @param {string} text */
+export function orderOf(text) {
+  const order = stages(text).find((stage, index) => index > 0 && verb(stage) === "order")?.text.slice(5).trim() ?? "";
+  return { column: order.replace(/^-/, ""), down: order.startsWith("-") };
+}
+
 /** About another stretch of time. @param {string} text @param {string} time `last 1h`, or `from … to …` */
 export function withTime(text, time) {
   const rest = stages(text).filter((stage, index) => index === 0 || !["last", "from", "to"].includes(verb(stage)));

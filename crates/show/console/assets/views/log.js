@@ -30,12 +30,12 @@ export function Log({ state, act, answer }) {
     if (top < list.scrollTop) list.scrollTop = top;
     else if (top + LINE_PX > list.scrollTop + list.clientHeight) list.scrollTop = top + LINE_PX - list.clientHeight;
   };
-  return html`<div class="log" ref=${box} onScroll=${look} onKeyDown=${keys} tabindex="0" role="listbox" aria-label="Events, newest first" aria-activedescendant=${chosen >= seen.from && chosen < seen.to ? `line-${chosen}` : undefined}>
+  return html`<div class="lines" ref=${box} onScroll=${look} onKeyDown=${keys} tabindex="0" role="listbox" aria-label="Events, newest first" aria-activedescendant=${chosen >= seen.from && chosen < seen.to ? `line-${chosen}` : undefined}>
     <div style=${{ height: `${seen.before}px` }}></div>
     ${answer.rows.slice(seen.from, seen.to).map((row, offset) => {
       const at = seen.from + offset;
       const line = lineOf(answer, row);
-      return html`<div class=${`line ${line.tone}`} key=${at} id=${`line-${at}`} role="option" aria-selected=${at === chosen} aria-posinset=${at + 1} aria-setsize=${answer.rows.length} onClick=${() => choose(at)}>
+      return html`<div class=${`one ${line.tone}`} key=${at} id=${`line-${at}`} role="option" aria-selected=${at === chosen} aria-posinset=${at + 1} aria-setsize=${answer.rows.length} onClick=${() => choose(at)}>
         <time datetime=${line.at} title=${line.at}>${momentText(line.at, state.wall)}</time>${line.severity && html`<span class="severity">${line.tone !== "mute" && html`<${Glyph} shape=${line.tone === "bad" ? "cross" : "triangle"} tone=${line.tone} />`}${line.severity}</span>`}<span class="body">${line.body}</span><span class="rest">${line.rest}</span></div>`;
     })}
     <div style=${{ height: `${seen.after}px` }}></div>

@@ -86,7 +86,7 @@ function Wrong({ state }) {
   const text = state.explore.question ?? "";
   const [from, to] = problem.span ?? [0, 0];
   return html`<div class="wrong" id="wrong" role="alert">
-    ${problem.span && html`<pre aria-hidden="true"><code>${text}\n<b>${" ".repeat(from)}${"^".repeat(Math.max(1, to - from))}</b></code></pre>`}
+    ${problem.span && html`<pre aria-hidden="true"><code>${`${text}\n`}<b>${" ".repeat(from)}${"^".repeat(Math.max(1, to - from))}</b></code></pre>`}
     <p>${sentence(problem.message)}${problem.help && html` <span>${sentence(problem.help)}</span>`}</p>
   </div>`;
 }

@@ -3,6 +3,7 @@
 
 import { html, useEffect, useRef, useState } from "../ui.js";
 import { momentText, numberText, windowOf } from "../state/answer.js";
+import { orderOf, withOrder } from "../state/question.js";
 import { Value } from "./value.js";
 
 /** @typedef {import("../state/types.js").State} State */
@@ -30,10 +31,13 @@ export function Rows({ state, act, answer }) {
   const { box, sight, look } = useScroll();
   const seen = windowOf(answer.rows.length, ROW_PX, sight.top, sight.room);
   const question = state.route.question ?? "";
+  // Raw events come by time alone.
+  const raw = answer.columns.every((column) => column.kind === "time" || column.kind === "key");
+  const order = orderOf(question);
   const most = answer.columns.map((column, at) => (column.kind === "number" ? answer.rows.reduce((top, row) => Math.max(top, typeof row[at] === "number" ? Math.abs(row[at]) : 0), 0) : 0));
-  return html`<div class="rows" ref=${box} onScroll=${look} tabindex="0" aria-label="Rows">
+  return html`<div class="sheet" ref=${box} onScroll=${look} tabindex="0" aria-label="Rows">
     <table aria-rowcount=${answer.rows.length + 1}>
-      <thead><tr aria-rowindex="1">${answer.columns.map((column) => html`<th key=${column.name} scope="col" class=${column.kind}>${column.name}</th>`)}</tr></thead>
+      <thead><tr aria-rowindex="1">${answer.columns.map((column) => html`<th key=${column.name} scope="col" class=${column.kind} aria-sort=${order.column === column.name ? (order.down ? "descending" : "ascending") : undefined}>${column.kind === "heatmap" || (raw && column.kind !== "time") ? column.name : html`<button title="Sort by it" onClick=${() => act.ask(withOrder(question, column.name))}>${column.name}${order.column === column.name && html`<span aria-hidden="true">${order.down ? " ↓" : " ↑"}</span>`}</button>`}</th>`)}</tr></thead>
       <tbody>
         ${seen.before > 0 && html`<tr class="space" aria-hidden="true" key="before"><td style=${{ height: `${seen.before}px` }}></td></tr>`}
         ${answer.rows.slice(seen.from, seen.to).map((row, offset) => html`<tr key=${seen.from + offset} aria-rowindex=${seen.from + offset + 2}>

@@ -45,8 +45,8 @@ function One({ state, act, moments, chart }) {
   const shown = at ?? moments.length - 1;
   return html`<figure class="chart"><figcaption><h2>${chart.name}</h2><span>${at === null ? "newest" : clock(moments[shown] ?? NaN, state.wall)}</span></figcaption>
     <div class="plot" ref=${box} role="img" aria-label=${`${chart.name} over time: ${chart.groups.map((group) => `${group.words || "all"} ${cellText(group.values[moments.length - 1])}`).join(", ")}`}></div>
-    <ul class="names">${chart.groups.map((group, index) => html`<li key=${group.words}><button disabled=${group.keys.length === 0} title=${group.keys.length > 0 ? "Keep only this" : undefined} onClick=${() => only(group)}>
-      <svg viewBox="0 0 18 8" class=${`c${(index % 8) + 1}`} aria-hidden="true"><path d="M0 4h18" stroke-dasharray=${dashOf(index).join(" ") || undefined} /></svg><span>${group.words || "all"}</span><b>${cellText(group.values[shown])}</b></button></li>`)}
+    <ul class="names">${chart.groups.map((group) => html`<li key=${group.words}><button disabled=${group.keys.length === 0} title=${group.keys.length > 0 ? "Keep only this" : undefined} onClick=${() => only(group)}>
+      <svg viewBox="0 0 18 8" class=${`c${group.curve + 1}`} aria-hidden="true"><path d="M0 4h18" stroke-dasharray=${dashOf(group.curve).join(" ") || undefined} /></svg><span>${group.words || "all"}</span><b>${cellText(group.values[shown])}</b></button></li>`)}
       ${chart.left > 0 && html`<li class="left">and ${chart.left.toLocaleString("en")} smaller ones in the table</li>`}</ul>
   </figure>`;
 }
