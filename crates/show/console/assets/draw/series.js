@@ -44,7 +44,7 @@ export function drawSeries(box, moments, chart, on) {
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: on.sync }, points: { size: 7 } },
       scales: { y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1] } },
-      axes: [{ ...axis, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(tickText) }, { ...axis, size: 62, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(on.say) }],
+      axes: [{ ...axis, size: 30, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(tickText) }, { ...axis, size: 58, values: (/** @type {any} */ _, /** @type {number[]} */ ticks) => ticks.map(on.say) }],
       series: [{}, ...chart.groups.map((group) => ({
         label: group.words, stroke: read(`--curve-${group.curve + 1}`), width: 1.8, dash: dashOf(group.curve), spanGaps: false, points: { show: single || moments.length < 3 },
         fill: chart.groups.length === 1 ? `${read("--curve-1")}1c` : undefined,

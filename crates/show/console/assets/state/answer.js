@@ -14,6 +14,9 @@ export const CURVES_MAX = 8;
 /** Charts on a page, one for each calculation. */
 export const CHARTS_MAX = 6;
 
+/** Moments of a chart that are filled in; with more, a gap is narrower than a pixel. */
+const MOMENTS_MAX = 5_000;
+
 /** Columns of an event that every one has and nobody reads along the way. */
 const ORIGIN = new Set(["andon.node", "andon.site"]);
 
@@ -39,7 +42,7 @@ const groupWords = (row, at) => at.map((one) => cellText(row[one])).join(" · ")
 export function chartsOf(answer) {
   const [time] = places(answer, "time");
   const keys = places(answer, "key");
-  const moments = [...new Set(answer.rows.map((row) => Date.parse(String(row[time]))))].filter(Number.isFinite).sort((a, b) => a - b);
+  const moments = withoutGaps([...new Set(answer.rows.map((row) => Date.parse(String(row[time]))))].filter(Number.isFinite).sort((a, b) => a - b));
   const index = new Map(moments.map((moment, at) => [moment, at]));
   /** @type {Map<string, unknown[][]>} */
   const groups = new Map();
@@ -60,8 +63,20 @@ export function chartsOf(answer) {
     all.sort((a, b) => b.size - a.size || (a.words < b.words ? -1 : 1));
     return { name: answer.columns[column].name, groups: all.slice(0, CURVES_MAX).map(({ words, keys: named, values }) => ({ words, keys: named, values, curve: 0 })), left: Math.max(0, all.length - CURVES_MAX) };
   });
+  // By name: the same groups have the same colours when they are asked for again.
+  charts[0]?.groups.sort((a, b) => a.words.localeCompare(b.words, "en", { numeric: true }));
   for (const chart of charts) paint(chart.groups, charts[0].groups);
   return { moments, charts };
+}
+
+/** With the moments of which no row tells, so that a gap is drawn as one. @param {number[]} moments Sorted. */
+function withoutGaps(moments) {
+  const width = widthOf(moments);
+  const [first, last] = [moments[0], moments[moments.length - 1]];
+  const count = Math.round((last - first) / width) + 1;
+  if (!(count > moments.length && count <= MOMENTS_MAX)) return moments;
+  const even = Array.from({ length: count }, (_, at) => first + at * width);
+  return [...new Set([...moments, ...even])].sort((a, b) => a - b);
 }
 
 /** Groups of the first chart keep their curve in the others; the rest take what is free.

@@ -114,9 +114,11 @@ test("curves have gaps where nothing was, and one number in all charts", () => {
     [at(1), "a", 5, 1], [at(0), "a", 5, 2], [at(1), "b", 30, 0.5], [at(2), null, 1, 90],
   ]));
   assert.deepEqual(moments, [at(0), at(1), at(2)].map(Date.parse));
-  assert.deepEqual(charts[0].groups.map((group) => [group.words, group.values, group.curve]), [["b", [null, 30, null], 0], ["a", [5, 5, null], 1], ["–", [null, null, 1], 2]]);
-  assert.deepEqual(charts[1].groups.map((group) => [group.words, group.curve]), [["b", 0], ["a", 1], ["–", 2]]);
-  assert.deepEqual(charts[0].groups[0].keys, [["zone", "b"]]);
+  assert.deepEqual(charts[0].groups.map((group) => [group.words, group.values, group.curve]), [["–", [null, null, 1], 0], ["a", [5, 5, null], 1], ["b", [null, 30, null], 2]]);
+  assert.deepEqual(charts[1].groups.map((group) => [group.words, group.curve]), [["–", 0], ["a", 1], ["b", 2]]);
+  assert.deepEqual(charts[0].groups[2].keys, [["zone", "b"]]);
+  const gap = chartsOf(answer(["time", "number:count"], [[at(0), 1], [at(1), 2], [at(4), 3]]));
+  assert.deepEqual(gap.charts[0].groups[0].values, [1, 2, null, null, 3]);
   const many = chartsOf(answer(["time", "key:host", "number:count", "number:sum(x)"], Array.from({ length: 20 }, (_, host) => [at(0), `h${host}`, host, 20 - host])));
   assert.equal(many.charts[0].left, 12);
   for (const chart of many.charts) assert.equal(new Set(chart.groups.map((group) => group.curve)).size, 8);
