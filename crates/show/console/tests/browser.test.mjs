@@ -77,6 +77,36 @@ await step("a real node serves incidents, history and types as the console reads
   await page.context().close();
 });
 
+await step("events are asked about, narrowed by a click, undone, and drawn", async () => {
+  page = await open("/");
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.keyboard.press("e");
+  const question = page.getByRole("combobox", { name: "Question" });
+  await question.fill("metr");
+  await page.getByRole("option", { name: "metrics" }).waitFor();
+  await question.press("Tab");
+  assert.equal(await question.inputValue(), "metrics");
+  await question.pressSequentially(" | by name | count");
+  await question.press("Enter");
+  await page.getByRole("button", { name: "process.thread.count", exact: true }).click();
+  await page.waitForURL(/where\+name/);
+  await page.getByRole("status").getByText(/^1 row from/).waitFor();
+  await page.goBack();
+  await page.getByRole("button", { name: "system.pressure", exact: true }).waitFor();
+  assert.equal(await question.inputValue(), "metrics | by name | count");
+  await question.fill("metrics | by name, 1s | count");
+  await question.press("Enter");
+  await page.getByRole("img", { name: /^count over time: .*process.thread.count/ }).locator("canvas").waitFor();
+  await shot(page, "explore");
+  const before = problems.length;
+  await question.fill("metrics | wher name = 1");
+  await question.press("Enter");
+  await page.getByRole("alert").getByText("No stage begins with `wher`.").waitFor();
+  // The browser itself reports the refusal that was provoked.
+  problems.splice(before, problems.length, ...problems.slice(before).filter((problem) => !/status of 400/.test(problem)));
+  await page.context().close();
+});
+
 await step("a healthy grid says so in words, in the title and in figures", async () => {
   page = await open("/");
   await page.getByRole("heading", { level: 1, name: "All well" }).waitFor();
