@@ -152,7 +152,11 @@ fn a_key_is_changed_on_living_nodes() {
         late.logged(&["another grid key"])
     });
     all_well(&refs(&nodes)).unwrap();
-    assert_eq!(late.picture().unwrap().nodes.len(), 1);
+    // Its first picture may not be drawn yet.
+    wait_for("a picture of itself alone", || {
+        let nodes = late.picture().map_or(0, |picture| picture.nodes.len());
+        (nodes == 1).then_some(()).ok_or(format!("{nodes} nodes"))
+    });
 
     let late = late.kill();
     std::fs::write(&late.key_file, &new_key).unwrap();

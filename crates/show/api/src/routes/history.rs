@@ -61,7 +61,9 @@ pub(crate) async fn picture_at(
     caller.need(Role::Viewer)?;
     let Query(query) = query.map_err(bad_query)?;
     let at = query.at.as_deref().map(|text| moment("at", text));
-    let at = at.unwrap_or_else(|| Err(missing("at")))?;
+    let at = at
+        .unwrap_or_else(|| Err(missing("at")))
+        .map(whole_millisecond)?;
     let form = Form::of_query(uri.query()).ok_or_else(|| {
         ApiError::bad_request(
             "this form of the picture is not known",
@@ -162,6 +164,16 @@ fn moment(name: &str, text: &str) -> Result<Timestamp, ApiError> {
             "use RFC 3339, e.g. 2026-11-20T03:20:00Z",
         )
     })
+}
+
+/// The end of a millisecond: times are told in milliseconds, and what was told as the begin of
+/// the history must be in it.
+fn whole_millisecond(at: Timestamp) -> Timestamp {
+    if at.0.rem_euclid(1_000) == 0 {
+        Timestamp(at.0.saturating_add(999))
+    } else {
+        at
+    }
 }
 
 fn missing(name: &str) -> ApiError {
