@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::fleet::{Fleet, Node};
 use support::sight::all_well;
-use support::{free_address, hold, http, wait_for};
+use support::{free_address, hold, http, wait_for, wait_within};
 
 /// First byte of gossip, and of a connection that carries frames.
 const GOSSIP: u8 = 0xA9;
@@ -60,9 +60,13 @@ fn two_nodes_under_attack_stay_well_small_and_silent() {
         );
         crowd(&nodes[0], 3_000 / share as usize);
         println!("{:?} connections done", start.elapsed());
-        wait_for("two nodes that are well after the attack", || {
-            all_well(&both)
-        });
+        let (limit, pause) = (Duration::from_secs(90), Duration::from_millis(200));
+        wait_within(
+            limit,
+            pause,
+            "two nodes that are well after the attack",
+            || all_well(&both),
+        );
         let limit = if round == 0 {
             GROWTH_KB_MAX
         } else {

@@ -86,7 +86,15 @@ pub fn wait_for<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
 
 /// As [`wait_for`], for what may not be asked so often.
 #[track_caller]
-pub fn wait_every<T>(
+pub fn wait_every<T>(pause: Duration, what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    wait_within(LIMIT, pause, what, look)
+}
+
+/// As [`wait_every`], for what may take longer than most: a link that lost packets is held
+/// against them for a minute.
+#[track_caller]
+pub fn wait_within<T>(
+    limit: Duration,
     pause: Duration,
     what: &str,
     mut look: impl FnMut() -> Result<T, String>,
@@ -102,7 +110,7 @@ pub fn wait_every<T>(
                 }
                 return found;
             }
-            Err(seen) if start.elapsed() > LIMIT => {
+            Err(seen) if start.elapsed() > limit => {
                 panic!("waited in vain for {what}; last: {seen}")
             }
             Err(seen) => {
