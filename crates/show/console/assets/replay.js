@@ -147,8 +147,9 @@ export function createReplay(store, api, act) {
     },
     /** A little way; 0: to the start of the stretch. @param {1|-1|0} by */
     stride(by) {
-      const { stretch } = sight();
-      goTo(by === 0 ? stretch.from : (store.get().route.at ?? now()) + by * (stretch.until - stretch.from) * STRIDE);
+      const { stretch, oldest } = sight();
+      // A young history begins within the stretch.
+      goTo(by === 0 ? Math.max(stretch.from, oldest) : (store.get().route.at ?? now()) + by * (stretch.until - stretch.from) * STRIDE);
     },
     /** Begins once the first paint is over: nothing of this may delay it. */
     start() {
