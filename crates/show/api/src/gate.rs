@@ -54,6 +54,19 @@ impl Caller {
         }
     }
 
+    /// Fails unless another node asks, by its certificate; `help` says where others may.
+    pub(crate) fn need_node(&self, help: &'static str) -> Result<(), ApiError> {
+        if self.proof == Proof::Node {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "node",
+            "only nodes of the grid may do so",
+            help,
+        ))
+    }
+
     /// Fails unless the caller has this role or a higher one.
     pub(crate) fn need(&self, role: Role) -> Result<(), ApiError> {
         match self.role {

@@ -5,7 +5,7 @@ use super::query::turn;
 use crate::access::{self, Role};
 use crate::error::{ApiError, ErrorDocument};
 use crate::events::{EventSources, others_with_events};
-use crate::gate::{Caller, Proof};
+use crate::gate::Caller;
 use crate::peer::{ANSWER_MAX, Question};
 use crate::relay;
 use crate::shared::Shared;
@@ -242,14 +242,7 @@ pub(crate) async fn part(
     caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
-    if caller.proof != Proof::Node {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "node",
-            "only nodes of the grid ask so",
-            "ask at /api/v1/datasets",
-        ));
-    }
+    caller.need_node("ask at /api/v1/datasets")?;
     let events = shared.events.clone().ok_or_else(super::events::nobody)?;
     let body = crate::body::read(&shared, body).await?;
     let odd = |error: &dyn std::fmt::Display| {

@@ -6,7 +6,7 @@ use crate::body;
 use crate::error::{ApiError, ErrorDocument};
 use crate::events::{EventSources, others_with_events};
 use crate::far::{Far, Keeper};
-use crate::gate::{Caller, Proof};
+use crate::gate::Caller;
 use crate::shared::Shared;
 use crate::wire::{self, PART_BYTES_MAX, Part};
 use andon_model::NodeState;
@@ -406,14 +406,7 @@ pub(crate) async fn part(
     caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
-    if caller.proof != Proof::Node {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "node",
-            "only nodes of the grid ask so",
-            "ask at /api/v1/query",
-        ));
-    }
+    caller.need_node("ask at /api/v1/query")?;
     let store = shared
         .events
         .as_ref()

@@ -3,14 +3,13 @@
 use crate::access::Role;
 use crate::error::{ApiError, ErrorDocument};
 use crate::events::{ParcelsAnswer, split_parcels};
-use crate::gate::{Caller, Proof};
+use crate::gate::Caller;
 use crate::shared::Shared;
 use andon_spool::{Codec, StreamReport};
 use andon_store::{Batch, Origin, SOURCE_BYTES_MAX, Store, StoreError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use hyper::StatusCode;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,14 +87,7 @@ pub(crate) async fn parcels(
     caller: Caller,
     body: Body,
 ) -> Result<Json<ParcelsAnswer>, ApiError> {
-    if caller.proof != Proof::Node {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "node",
-            "only nodes of the grid send so",
-            "send to /api/v1/events",
-        ));
-    }
+    caller.need_node("send to /api/v1/events")?;
     let store = shared
         .events
         .as_ref()
