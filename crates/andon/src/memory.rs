@@ -4,6 +4,7 @@
 
 use nix::sys::mman::{MmapAdvise, madvise};
 use std::ffi::c_void;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 /// Freed memory above this goes back to the system, and larger pieces are mapped by themselves.
@@ -24,6 +25,77 @@ pub fn give_back_what_is_free() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
         libc::mallopt(libc::M_MMAP_THRESHOLD, TRIM_BYTES);
     }
+}
+
+/// Has the kernel map code one page at a time as it is used, where it can (Linux 6.7 and later);
+/// returns what keeps it so while it is held.
+///
+/// A fault maps sixteen pages around the one that is asked for, and what a node uses is strewn
+/// all over a program that can do much more: two thirds of it would end up mapped for the sake
+/// of a tenth. Memory that is watched for writes is mapped page by page, and code is never
+/// written, so nobody is ever told anything.
+pub fn map_code_page_by_page() -> Option<OwnedFd> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    #[allow(unsafe_code, reason = "userfaultfd has no safe form")]
+    // SAFETY: the call takes flags and returns a new descriptor or an error.
+    let watch = unsafe {
+        let flags = libc::O_CLOEXEC | watch::USER_MODE_ONLY;
+        let fd = libc::syscall(libc::SYS_userfaultfd, flags);
+        OwnedFd::from_raw_fd(i32::try_from(fd).ok().filter(|fd| *fd >= 0)?)
+    };
+    let mut api = watch::Api {
+        version: watch::VERSION,
+        features: watch::WRITES_UNSEEN,
+        calls: 0,
+    };
+    #[allow(unsafe_code, reason = "as above")]
+    // SAFETY: the descriptor is open, and the record is as the kernel lays it out.
+    unsafe { watch::api(watch.as_raw_fd(), &raw mut api) }.ok()?;
+    for (start, length) in maps.lines().filter_map(code) {
+        let mut range = watch::Range {
+            start: start.as_ptr() as u64,
+            length: length as u64,
+            mode: watch::WRITES,
+            calls: 0,
+        };
+        #[allow(unsafe_code, reason = "as above")]
+        // SAFETY: as above; the range is a mapping that the kernel named, its pages are never
+        // written, and watching changes nothing that a reader could see.
+        let _ = unsafe { watch::register(watch.as_raw_fd(), &raw mut range) };
+    }
+    Some(watch)
+}
+
+/// The kernel's records and calls for watching memory: `linux/userfaultfd.h`.
+mod watch {
+    pub const VERSION: u64 = 0xaa;
+    /// Faults of the process itself, not of the kernel on its behalf: needs no privilege.
+    pub const USER_MODE_ONLY: i32 = 1;
+    /// Writes are let through and only marked: nobody has to answer them.
+    pub const WRITES_UNSEEN: u64 = 1 << 15;
+    pub const WRITES: u64 = 1 << 1;
+
+    #[repr(C)]
+    pub struct Api {
+        pub version: u64,
+        pub features: u64,
+        pub calls: u64,
+    }
+
+    #[repr(C)]
+    pub struct Range {
+        pub start: u64,
+        pub length: u64,
+        pub mode: u64,
+        pub calls: u64,
+    }
+
+    #[allow(unsafe_code, reason = "raw ioctls")]
+    mod calls {
+        nix::ioctl_readwrite!(api, 0xaa, 0x3f, super::Api);
+        nix::ioctl_readwrite!(register, 0xaa, 0x00, super::Range);
+    }
+    pub use calls::{api, register};
 }
 
 /// Unmaps the program's code and constants; what is still needed is mapped again as it is used,

@@ -111,6 +111,7 @@ pub async fn run(
 ) -> Result<(), NodeError> {
     start::raise_descriptor_limit();
     tokio::spawn(async {
+        let _page_by_page = crate::memory::map_code_page_by_page();
         for wait in [START_OVER, JOIN_OVER] {
             tokio::time::sleep(wait).await;
             crate::memory::forget_start_code();

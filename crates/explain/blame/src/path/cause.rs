@@ -2,7 +2,7 @@
 //! elements it cannot tell apart, and the hops that stand for them.
 
 use super::candidates::{Candidates, Element};
-use super::model::{CAUSE_COST, Chosen, Model};
+use super::model::{Chosen, Model};
 use super::points::Point;
 use super::search::{rounded, search};
 use super::sightings::{Ailment, Sightings};
@@ -30,19 +30,35 @@ struct Leftover {
     flows_max: u32,
     probes_max: u32,
     observers_max: usize,
-    /// Of the greater cause's failures.
+    /// Of a greater cause's failures on the same links; or of all others' together.
     share: f64,
-    /// The greater cause fails the same links.
-    is_beside: bool,
+    beside: Beside,
 }
 
-const LEFTOVERS: [Leftover; 2] = [
+/// What a leftover is held against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// A greater cause that fails the same links.
+    Links,
+    /// All other causes together.
+    All,
+}
+
+const LEFTOVERS: [Leftover; 3] = [
     Leftover {
         flows_max: 96,
         probes_max: 96,
         observers_max: 6,
         share: 0.1,
-        is_beside: true,
+        beside: Beside::Links,
+    },
+    // Beside thousands some tens fail elsewhere than they are said to.
+    Leftover {
+        flows_max: 64,
+        probes_max: 0,
+        observers_max: 6,
+        share: 0.015,
+        beside: Beside::All,
     },
     // Among so many ways some fail together by chance.
     Leftover {
@@ -50,7 +66,7 @@ const LEFTOVERS: [Leftover; 2] = [
         probes_max: 24,
         observers_max: 3,
         share: 0.03,
-        is_beside: false,
+        beside: Beside::All,
     },
 ];
 /// Share of its ways on links that the greater cause fails too, from which that is so.
@@ -185,7 +201,7 @@ impl Support {
 /// Whether the evidence for one cause stands beside the others'.
 fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
     let support = Support::of(model, chosen, at);
-    if support.total < CAUSE_COST {
+    if support.total < model.cost {
         return false;
     }
     let bad_of = |cause: &Chosen| model.candidates.classes[cause.class as usize].bad;
@@ -197,10 +213,13 @@ fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
         };
         bad <= f64::from(failures_max)
             && support.agree.len() <= leftover.observers_max
-            && chosen.iter().any(|cause| {
-                bad <= bad_of(cause) * leftover.share
-                    && (!leftover.is_beside || is_beside(model, chosen[at].class, cause.class))
-            })
+            && match leftover.beside {
+                Beside::Links => chosen.iter().any(|cause| {
+                    bad <= bad_of(cause) * leftover.share
+                        && is_beside(model, chosen[at].class, cause.class)
+                }),
+                Beside::All => bad <= (chosen.iter().map(bad_of).sum::<f64>() - bad) * leftover.share,
+            }
     })
 }
 

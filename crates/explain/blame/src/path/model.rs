@@ -8,9 +8,13 @@
 use super::candidates::Candidates;
 use super::sightings::{Ailment, Counts, Sightings};
 
-/// What one more cause must explain to be worth its mention, in nats: about one in 3,000
-/// explanations of pure chance does, and two flows known to die on one way do.
-pub const CAUSE_COST: f64 = 8.0;
+/// What one more cause must explain at least to be worth its mention, in nats: about one in
+/// 3,000 explanations of pure chance does, and two flows known to die on one way do.
+const COST_MIN: f64 = 8.0;
+/// What it must explain beyond the logarithm of the number of classes, or of links that could
+/// have made one: among thousands of them some explain a little by chance (Bonferroni's
+/// correction, at one in a hundred judgements).
+const COST_ABOVE_CHANCE: f64 = 4.6;
 /// Share of routes that are not what they are said to be: traced before the network changed.
 /// No route speaks louder against a cause than this.
 const STALE: f64 = 0.02;
@@ -167,6 +171,11 @@ fn doubt(nats: f64, flows: u16) -> f64 {
     ((1.0 - stale) * nats.exp() + stale).ln()
 }
 
+/// What one more of so many possible causes must explain, in nats.
+fn cost(possible: usize) -> f64 {
+    COST_MIN.max((possible.max(1) as f64).ln() + COST_ABOVE_CHANCE)
+}
+
 /// A class taken for a cause, and the share of what passes it that it fails.
 #[derive(Clone, Copy, Debug)]
 pub struct Chosen {
@@ -180,6 +189,8 @@ pub struct Model<'e> {
     pub candidates: &'e Candidates,
     pub ailment: Ailment,
     pub usual: Usual,
+    /// What one more cause must explain to be worth its mention, in nats.
+    pub cost: f64,
     pub chosen: Vec<Chosen>,
     /// Classes that may not be chosen.
     pub excluded: Vec<u32>,
@@ -224,6 +235,7 @@ impl<'e> Model<'e> {
             candidates,
             ailment,
             usual: Usual::of(ailment, sightings.usual_loss),
+            cost: cost(candidates.classes.len().max(sightings.links_total)),
             chosen: Vec::new(),
             excluded: Vec::new(),
             forward: vec![0.0; sightings.all.len()],
@@ -366,7 +378,7 @@ impl<'e> Model<'e> {
             .touched
             .iter()
             .map(|sighting| self.weights[*sighting as usize]);
-        weights.sum::<f64>() - CAUSE_COST * self.chosen.len() as f64
+        weights.sum::<f64>() - self.cost * self.chosen.len() as f64
     }
 
     /// What a class would add to the chosen causes.

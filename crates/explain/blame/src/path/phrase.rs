@@ -335,6 +335,9 @@ impl Phrasing<'_, '_> {
                 self.place_name(*a),
                 self.place_name(*b)
             ),
+            ([hop], _) if self.has_gap_before(cause) => {
+                format!("at {hop} or before it (hops there answer no trace)")
+            }
             ([hop], _) => format!("at {hop}"),
             ([at, next @ ..], _) if cause.is_behind => {
                 format!("at {at} or right behind it, before {}", next.join(" or "))
@@ -364,6 +367,23 @@ impl Phrasing<'_, '_> {
         } else {
             self.address(point)
         }
+    }
+
+    /// Silent hops before the only one that is named, on most of what fails.
+    fn has_gap_before(&self, cause: &PathCause) -> bool {
+        let [only] = cause.hops[..] else { return false };
+        let steps = |at: &u32| {
+            self.sightings
+                .steps(&self.sightings.all[*at as usize])
+                .find(|step| step.point == Some(only))
+        };
+        let arrivals = cause.failing.iter().filter_map(steps);
+        let (mut gaps, mut all) = (0, 0);
+        for step in arrivals {
+            all += 1;
+            gaps += usize::from(step.after_gap);
+        }
+        gaps * 2 > all
     }
 
     /// Silent hops between the two that are named.

@@ -1,7 +1,7 @@
 //! The fewest causes: taken one by one, the best first (greedy set cover), then each held
 //! against what could stand in its place; on small evidence all sets of up to three are tried.
 
-use super::model::{CAUSE_COST, Chosen, Model};
+use super::model::{Chosen, Model};
 
 /// Most causes of one ailment. More are no explanation any more.
 const CAUSES_MAX: usize = 12;
@@ -148,8 +148,8 @@ fn viable(model: &Model<'_>) -> Vec<u32> {
         .filter(|class| !model.excluded.contains(class))
         .filter(|class| {
             let class = &classes[*class as usize];
-            model.usual.surplus(class.bad, class.total) > CAUSE_COST
-                || class.bad > 0.0 && class.total > 0.0 && hits(model, class.bad) > CAUSE_COST
+            model.usual.surplus(class.bad, class.total) > model.cost
+                || class.bad > 0.0 && class.total > 0.0 && hits(model, class.bad) > model.cost
         })
         .collect()
 }
@@ -185,7 +185,7 @@ fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
             let surplus = model.usual.surplus(*bad, classes[class].total);
             (-rounded(rank), rounded(surplus), class as u32)
         })
-        .filter(|(_, surplus, _)| *surplus > rounded(CAUSE_COST) / 2)
+        .filter(|(_, surplus, _)| *surplus > rounded(model.cost) / 2)
         .collect();
     if ranked.len() > WEIGHED_MAX {
         ranked.select_nth_unstable(WEIGHED_MAX);
@@ -201,7 +201,7 @@ fn best_addition(model: &Model<'_>, wanted: Wanted) -> Option<Chosen> {
         }
         let gain = model.gain(class);
         let rank = rounded(gain.rank());
-        let worth = rounded(gain.nats) > rounded(CAUSE_COST);
+        let worth = rounded(gain.nats) > rounded(model.cost);
         if worth && best.is_none_or(|(most, _)| rank > most) {
             let share = gain.share;
             best = Some((rank, Chosen { class, share }));

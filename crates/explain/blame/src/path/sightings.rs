@@ -132,6 +132,8 @@ pub struct Sightings {
     points: Vec<u32>,
     fills: Fills,
     pub links: Vec<Link>,
+    /// How many links told of their ways, healthy ones too.
+    pub links_total: usize,
     /// Loss that is usual in this grid.
     pub usual_loss: f64,
     /// Links with failing ways, as indices into the reports, where not all of them are among
@@ -162,6 +164,7 @@ impl Sightings {
             points: Vec::new(),
             fills: Fills::default(),
             links: Vec::new(),
+            links_total: reports.all.len(),
             usual_loss: suspects.usual_loss,
             left_out: Vec::new(),
         };

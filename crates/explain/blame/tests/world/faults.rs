@@ -69,8 +69,46 @@ impl Fault {
     }
 }
 
-/// One to three faults at different places, none that takes whole nodes away.
+/// Up to three faults at different places that take no whole node away: that one is down, or
+/// cut off, is another verdict than what is wrong on ways.
 pub fn any(dice: &mut Dice, network: &Network, number: usize) -> Vec<Fault> {
+    loop {
+        let faults = drawn(dice, network, number);
+        if !takes_a_host(&faults, network) {
+            return faults;
+        }
+    }
+}
+
+/// Peers of each host, and flows to each, by which it is seen whether it is taken away.
+const PEERS_LOOKED_AT: usize = 8;
+const FLOWS_LOOKED_AT: u16 = 4;
+
+/// Whether nothing comes to some host any more, or nothing comes from it.
+fn takes_a_host(faults: &[Fault], network: &Network) -> bool {
+    let hosts = network.hosts.len();
+    let is_cut_off = |host: usize, tuple: &dyn Fn(usize, usize, u16) -> Tuple| {
+        (1..=PEERS_LOOKED_AT).all(|peer| {
+            let peer = (host + peer * hosts / (PEERS_LOOKED_AT + 1)) % hosts;
+            (0..FLOWS_LOOKED_AT).all(|flow| {
+                let tuple = tuple(host, peer, flow);
+                death(faults, network, &network.way(tuple, 0), tuple).is_some()
+            })
+        })
+    };
+    let out = |host: usize, peer: usize, flow: u16| Tuple {
+        from: host,
+        to: peer,
+        from_port: 40_000 + flow,
+        to_port: 8_777,
+    };
+    (0..hosts).any(|host| {
+        is_cut_off(host, &out)
+            || is_cut_off(host, &|host, peer, flow| out(host, peer, flow).answer())
+    })
+}
+
+fn drawn(dice: &mut Dice, network: &Network, number: usize) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
     while faults.len() < number {
         let harm = match dice.below(100) {

@@ -211,12 +211,17 @@ fn names(network: &Network, fault: &Fault, hops: &[IpAddr]) -> bool {
             .filter(|(other, _, _)| *other != but)
             .any(|(other, _, _)| has_router(*other))
     };
+    let carries_hosts = |router: usize| network.hosts.iter().any(|host| host.router == router);
     let one_way = |a: usize, b: usize| {
         let (near, far) = (network.routers[a].silent, network.routers[b].silent);
         match (near, far) {
             (_, false) => has(network.address(a, b)),
             (false, true) => has_router(a),
-            (true, true) => has_around(b, a) && has_around(a, b),
+            // Where hosts stand at a silent router, they are all that can be named on its side.
+            (true, true) => {
+                let (before, after) = (has_around(a, b), has_around(b, a));
+                (before || after) && (before || carries_hosts(a)) && (after || carries_hosts(b))
+            }
         }
     };
     match fault.place {
