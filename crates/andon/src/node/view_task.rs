@@ -1,7 +1,9 @@
 //! From picture to view: judged whenever the picture changes, and placed on the map.
 
 use super::clock::Clock;
-use andon_model::{Instant, NodeKey, Picture, PictureView, Timestamp, VerdictKind};
+use andon_model::{
+    Instant, LinkState, LinkView, NodeKey, Picture, PictureView, Timestamp, Verdict, VerdictKind,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,10 +64,16 @@ impl Patience {
     fn hold_back(&mut self, now: Instant, view: &mut PictureView) -> Option<Instant> {
         let seen_before = std::mem::take(&mut self.first_seen);
         let mut look_again: Option<Instant> = None;
+        let links = &view.links;
         view.verdicts.retain(|verdict| {
             let first = seen_before.get(&verdict.id).copied().unwrap_or(now);
             self.first_seen.insert(verdict.id.clone(), first);
-            let speaks_at = first + hold(verdict.kind);
+            let hold = if is_contradicted(verdict, links) {
+                CONTRADICTED
+            } else {
+                hold(verdict.kind)
+            };
+            let speaks_at = first + hold;
             if speaks_at > now {
                 look_again = Some(look_again.map_or(speaks_at, |at| at.min(speaks_at)));
             }
@@ -73,6 +81,28 @@ impl Patience {
         });
         look_again
     }
+}
+
+/// A link down that answers its other end has to stand longer than a link takes to be called up
+/// again: its two ends do not notice at the same moment that it was mended.
+const CONTRADICTED: Duration = Duration::from_secs(5);
+
+/// Whether one end of a link that is said to be down gets answers.
+fn is_contradicted(verdict: &Verdict, links: &[LinkView]) -> bool {
+    let ends = (verdict.from.as_deref(), verdict.to.as_deref());
+    let (Some(from), Some(to)) = ends else {
+        return false;
+    };
+    verdict.kind == VerdictKind::LinkDown
+        && links.iter().any(|link| {
+            let ends = (&*link.from, &*link.to);
+            let is_it = ends == (from, to) || ends == (to, from);
+            let answers = matches!(
+                link.state,
+                LinkState::Up | LinkState::Partial | LinkState::Degraded
+            );
+            is_it && answers
+        })
 }
 
 /// How long a verdict of this kind has to stand: longer where a larger cause may follow.
@@ -104,7 +134,6 @@ pub async fn wait_until(at: Option<Instant>, clock: Clock) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use andon_model::Verdict;
 
     fn view(kinds: &[VerdictKind]) -> PictureView {
         let mut view = derive(&Picture::default(), NodeKey(1), Timestamp(0));

@@ -1,6 +1,6 @@
 //! Prints how often path blame names what is broken, over seeded fat trees and WANs. Run with
 //! `--release`; arguments: how many worlds of each shape, the first seed, `notes` to see what
-//! went wrong.
+//! went wrong, `wan` or `fat-tree` for one shape alone.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // It prints.
 
 #[path = "../tests/world/mod.rs"]
@@ -20,7 +20,16 @@ fn main() {
         "| shape | faults | worlds | seen | named | one pair or router | wrong verdicts | worlds with one | judge p50 / max, ms |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
-    for shape in [Shape::FatTree, Shape::Wan] {
+    let all = [(Shape::FatTree, "fat-tree"), (Shape::Wan, "wan")];
+    let given = |name: &str| arguments.iter().any(|text| text == name);
+    let one = all
+        .iter()
+        .find(|(_, name)| given(name))
+        .map(|(shape, _)| *shape);
+    for (shape, _) in all
+        .into_iter()
+        .filter(|(shape, _)| one.is_none_or(|one| one == *shape))
+    {
         let mut all = Score::default();
         for number in 0..=3 {
             let mut score = Score::default();

@@ -99,6 +99,21 @@ fn silent_hops_are_named_by_what_is_around_them() {
 }
 
 #[test]
+fn a_hole_where_flows_die_is_not_what_living_flows_show_there() {
+    let there = [
+        way("10.0.1.1 10.0.3.1 10.0.5.2", 0..9),
+        way("10.0.1.1 * 10.0.5.2", 9..16).dead(1),
+    ];
+    let view = two_ways(there, healthy_back()).seen_by("web");
+    assert_eq!(
+        view.verdicts[0].hops,
+        ["10.0.1.1", "10.0.5.2"],
+        "{}",
+        lines(&view)
+    );
+}
+
+#[test]
 fn gray_loss_on_one_of_two_ways() {
     let there = [
         way(VIA_A, 0..9).loses(0, 700),

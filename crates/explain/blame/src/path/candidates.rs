@@ -16,6 +16,9 @@ pub enum Element {
     Hop(Point),
     /// What goes from one address straight to the next known one.
     Stretch(Point, Point),
+    /// Hops between two addresses that answer no trace, where others of the same link do: what
+    /// those ways have in common that no address tells.
+    Hole(Point, Point),
     /// All that comes in at any of a router's addresses.
     Router(Vec<Point>),
 }
@@ -113,7 +116,7 @@ impl Candidates {
         let members = self.classes[class as usize].members.iter();
         let points = members.flat_map(|element| match element {
             Element::Hop(point) => vec![*point],
-            Element::Stretch(a, b) => vec![*a, *b],
+            Element::Stretch(a, b) | Element::Hole(a, b) => vec![*a, *b],
             Element::Router(points) => points.clone(),
         });
         points.flat_map(|point| {
@@ -158,6 +161,9 @@ struct Table {
     /// Sorted stretches; their elements follow those of the hops.
     stretches: Vec<(Point, Point)>,
     first_stretch: u32,
+    /// The same of holes.
+    holes: Vec<(Point, Point)>,
+    first_hole: u32,
     /// Where the stretches from each point begin.
     from: Vec<u32>,
     /// Routers of each point: pairs of point and element, sorted.
@@ -172,7 +178,7 @@ impl Table {
     fn of(sightings: &Sightings, ailment: Ailment) -> Self {
         let points = sightings.points_total();
         let mut hop = vec![NONE; points];
-        let mut stretches = Vec::new();
+        let (mut stretches, mut holes) = (Vec::new(), Vec::new());
         let mut adjacent = Vec::new();
         let failing = sightings
             .all
@@ -183,18 +189,22 @@ impl Table {
             for step in sightings.steps(sighting) {
                 if let Some(point) = step.point {
                     hop[point as usize] = 0;
-                    if let (Some(before), false) = (before, step.is_vague) {
-                        stretches.push((before, point));
-                        if !step.after_gap {
-                            adjacent.push((before, point));
-                        }
+                    match before {
+                        Some(before) if step.is_vague => holes.push((before, point)),
+                        Some(before) => stretches.push((before, point)),
+                        None => {}
+                    }
+                    if let (Some(before), false) = (before, step.after_gap) {
+                        adjacent.push((before, point));
                     }
                 }
                 before = step.point;
             }
         }
-        stretches.sort_unstable();
-        stretches.dedup();
+        for pairs in [&mut stretches, &mut holes] {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
         let adjacent = without_stray(adjacent);
         let mut elements = Vec::new();
         for (point, element) in hop.iter_mut().enumerate() {
@@ -205,6 +215,8 @@ impl Table {
         }
         let first_stretch = elements.len() as u32;
         elements.extend(stretches.iter().map(|(a, b)| Element::Stretch(*a, *b)));
+        let first_hole = elements.len() as u32;
+        elements.extend(holes.iter().map(|(a, b)| Element::Hole(*a, *b)));
         let mut routers = Vec::new();
         let groups = routers::groups(
             &adjacent,
@@ -225,6 +237,8 @@ impl Table {
             hop,
             stretches,
             first_stretch,
+            holes,
+            first_hole,
             from,
             routers,
             routers_from,
@@ -257,7 +271,11 @@ impl Table {
                 for place in self.routers_from[at]..self.routers_from[at + 1] {
                     note(self.routers[place as usize].1);
                 }
-                if let (Some(before), false) = (before, step.is_vague) {
+                if let (Some(before), true) = (before, step.is_vague) {
+                    if let Ok(place) = self.holes.binary_search(&(before, point)) {
+                        note(self.first_hole + place as u32);
+                    }
+                } else if let Some(before) = before {
                     let begin = self.from[before as usize] as usize;
                     let end = self.from[before as usize + 1] as usize;
                     if let Ok(place) = self.stretches[begin..end].binary_search(&(before, point)) {

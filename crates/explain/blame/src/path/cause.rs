@@ -47,7 +47,7 @@ enum Beside {
 const LEFTOVERS: [Leftover; 3] = [
     Leftover {
         flows_max: 96,
-        probes_max: 96,
+        probes_max: 48,
         observers_max: 6,
         share: 0.1,
         beside: Beside::Links,
@@ -63,7 +63,7 @@ const LEFTOVERS: [Leftover; 3] = [
     // Among so many ways some fail together by chance.
     Leftover {
         flows_max: 16,
-        probes_max: 24,
+        probes_max: 12,
         observers_max: 3,
         share: 0.03,
         beside: Beside::All,
@@ -131,7 +131,9 @@ fn is_on(element: &Element, points: &[Option<Point>]) -> bool {
             .iter()
             .flatten()
             .any(|point| hops.binary_search(point).is_ok()),
-        Element::Stretch(a, b) => points.windows(2).any(|pair| *pair == [Some(*a), Some(*b)]),
+        Element::Stretch(a, b) | Element::Hole(a, b) => {
+            points.windows(2).any(|pair| *pair == [Some(*a), Some(*b)])
+        }
     }
 }
 
@@ -218,7 +220,9 @@ fn is_sound(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> bool {
                     bad <= bad_of(cause) * leftover.share
                         && is_beside(model, chosen[at].class, cause.class)
                 }),
-                Beside::All => bad <= (chosen.iter().map(bad_of).sum::<f64>() - bad) * leftover.share,
+                Beside::All => {
+                    bad <= (chosen.iter().map(bad_of).sum::<f64>() - bad) * leftover.share
+                }
             }
     })
 }
@@ -409,7 +413,9 @@ fn anchor(sightings: &Sightings, failing: &[u32], members: &[Element]) -> Option
     };
     let on_stretches = || {
         let ends = members.iter().filter_map(|element| match element {
-            Element::Stretch(a, b) => [*b, *a].into_iter().find(|point| !sightings.is_end(*point)),
+            Element::Stretch(a, b) | Element::Hole(a, b) => {
+                [*b, *a].into_iter().find(|point| !sightings.is_end(*point))
+            }
             _ => None,
         });
         ends.min_by_key(|point| places.order(sightings, *point))
@@ -490,7 +496,7 @@ struct Named {
 fn fork(kept: &[Element]) -> Option<Point> {
     let begin = |element: &Element| match element {
         Element::Hop(point) | Element::Stretch(point, _) => Some(*point),
-        Element::Router(_) => None,
+        Element::Router(_) | Element::Hole(..) => None,
     };
     let first = begin(kept.first()?)?;
     let stretches = kept
@@ -512,7 +518,7 @@ impl Named {
                     has_router = true;
                     core.extend(points.iter().filter(|point| places.is_on(**point)));
                 }
-                Element::Stretch(..) => {}
+                Element::Stretch(..) | Element::Hole(..) => {}
             }
         }
         core.retain(|point| !sightings.is_end(*point));
@@ -521,7 +527,7 @@ impl Named {
         }
         let alone = core.clone();
         for element in kept {
-            if let Element::Stretch(a, b) = element
+            if let Element::Stretch(a, b) | Element::Hole(a, b) = element
                 && !alone.contains(a)
                 && !alone.contains(b)
             {

@@ -323,18 +323,24 @@ impl Phrasing<'_, '_> {
                 "at the router {first} (also seen as {})",
                 list(others.iter().map(String::as_str))
             ),
-            ([hop], Some(Element::Stretch(a, b))) if self.sightings.is_end(*a) => {
+            ([hop], Some(Element::Stretch(a, b) | Element::Hole(a, b)))
+                if self.sightings.is_end(*a) =>
+            {
                 format!(
                     "between {} and {}",
                     self.place_name(*a),
                     self.or_hop(*b, hop)
                 )
             }
-            ([_], Some(Element::Stretch(a, b))) if self.sightings.is_end(*b) => format!(
-                "after {}, before {}",
-                self.place_name(*a),
-                self.place_name(*b)
-            ),
+            ([_], Some(Element::Stretch(a, b) | Element::Hole(a, b)))
+                if self.sightings.is_end(*b) =>
+            {
+                format!(
+                    "after {}, before {}",
+                    self.place_name(*a),
+                    self.place_name(*b)
+                )
+            }
             ([hop], _) if self.has_gap_before(cause) => {
                 format!("at {hop} or before it (hops there answer no trace)")
             }

@@ -293,7 +293,7 @@ impl Sightings {
                 counts.good *= scope.weight;
             }
             let start = self.points.len() as u32;
-            let stop = self.walk(report, &way, places, scope.fails);
+            let stop = self.walk(report, &way, places, scope.fails, !dead(route).is_empty());
             self.all.push(Sighting {
                 link,
                 begin: start,
@@ -360,6 +360,7 @@ impl Sightings {
         way: &Way<'_>,
         places: &[u32],
         fails: bool,
+        is_dead: bool,
     ) -> Option<u8> {
         let known = |place: &u8| {
             let at = usize::from(*place).wrapping_sub(1);
@@ -387,9 +388,9 @@ impl Sightings {
                     None => Some(into).filter(|_| !way.ends_open),
                 };
                 match after {
-                    Some(after) => self.fills.between(before?, after),
+                    Some(after) => self.fills.between(before?, after, is_dead),
                     // What is learnt from failing links to one end holds for those alone.
-                    None => self.fills.between(before.filter(|_| fails)?, into),
+                    None => self.fills.between(before.filter(|_| fails)?, into, is_dead),
                 }
             });
             before = point;
@@ -565,8 +566,9 @@ fn is_vague(report: &LinkPaths<'_>, way: &Way<'_>, from: usize, upto: usize) -> 
 /// Single hops that some traces miss and others show between the same two neighbours.
 #[derive(Default)]
 struct Fills {
-    /// Before, after (the next known hop, or the far end), and what is between; sorted.
-    between: Vec<(Point, Point, Point)>,
+    /// Before, after (the next known hop, or the far end), what is between, and whether dead
+    /// flows show it; sorted.
+    between: Vec<(Point, Point, Point, bool)>,
     /// The first hop of all ways of an observer, where all that show it show the same.
     first: BTreeMap<u32, Option<Point>>,
 }
@@ -579,7 +581,7 @@ impl Fills {
         for number in suspects {
             let report = &reports.all[*number as usize];
             note_first(sightings, report, &mut first);
-            triples(sightings, report, |before, via, after, far| {
+            triples(sightings, report, |before, via, after, far, _| {
                 if via.is_none() {
                     holes.extend(after.map(|after| (before, after)));
                     holes.push((before, far));
@@ -589,15 +591,15 @@ impl Fills {
         holes.sort_unstable();
         let all_holes = holes.clone();
         holes.dedup();
-        let mut between: Vec<(Point, Point, Point)> = Vec::new();
+        let mut between: Vec<(Point, Point, Point, bool)> = Vec::new();
         for number in suspects {
             let report = &reports.all[*number as usize];
-            triples(sightings, report, |before, via, after, far| {
+            triples(sightings, report, |before, via, after, far, is_dead| {
                 let Some(via) = via else { return };
                 // What leads to one far end goes on the same way, if there is but one.
                 for after in after.into_iter().chain([far]) {
                     if holes.binary_search(&(before, after)).is_ok() {
-                        between.push((before, after, via));
+                        between.push((before, after, via, is_dead));
                     }
                 }
             });
@@ -608,8 +610,8 @@ impl Fills {
         between.sort_unstable();
         // Where there are several, nobody knows which; and where holes are many, they are no
         // misses but a router that never answers, beside one that does.
-        let is_miss = |same: &[(Point, Point, Point)]| {
-            let (before, after, via) = same[0];
+        let is_miss = |same: &[(Point, Point, Point, bool)]| {
+            let (before, after, via, _) = same[0];
             let holes = all_holes.partition_point(|hole| *hole <= (before, after))
                 - all_holes.partition_point(|hole| *hole < (before, after));
             same.iter().all(|entry| entry.2 == via) && same.len() >= holes * SHOWN_PER_HOLE_MIN
@@ -617,7 +619,7 @@ impl Fills {
         let between = between
             .chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
             .filter(|same| is_miss(same))
-            .map(|same| same[0])
+            .filter_map(|same| same.last().copied()) // One that is dead, if any is.
             .collect();
         Self { between, first }
     }
@@ -627,12 +629,14 @@ impl Fills {
         self.first.get(&observer).copied().flatten()
     }
 
-    fn between(&self, before: Point, after: Point) -> Option<Point> {
+    /// What is between the two. A dead flow did not go where only those that live were seen.
+    fn between(&self, before: Point, after: Point, of_dead: bool) -> Option<Point> {
         let at = self
             .between
             .binary_search_by_key(&(before, after), |entry| (entry.0, entry.1))
             .ok()?;
-        Some(self.between[at].2)
+        let (.., via, on_dead) = self.between[at];
+        Some(via).filter(|_| on_dead || !of_dead)
     }
 }
 
@@ -658,11 +662,11 @@ fn note_first(
 }
 
 /// Calls back with every hop, or hole, that follows a known point of a link's ways: what is
-/// before it, itself, what is after it, and the far end's way in.
+/// before it, itself, what is after it, the far end's way in, and whether flows died on it.
 fn triples(
     sightings: &Sightings,
     report: &LinkPaths<'_>,
-    mut found: impl FnMut(Point, Option<Point>, Option<Point>, Point),
+    mut found: impl FnMut(Point, Option<Point>, Option<Point>, Point, bool),
 ) {
     let into = sightings.way_in(report.far);
     let point = |place: &u8| {
@@ -683,7 +687,7 @@ fn triples(
             if let Some(before) = before
                 && (via.is_some() || *place == 0)
             {
-                found(before, via, after, into);
+                found(before, via, after, into, !dead(route).is_empty());
             }
             before = via;
         }

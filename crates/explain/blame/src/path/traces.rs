@@ -40,14 +40,16 @@ fn odds(element: &Element, points: impl Iterator<Item = Option<Point>>, stop: us
         let found = match (element, point) {
             (Element::Hop(hop), Some(point)) => *hop == point,
             (Element::Router(hops), Some(point)) => hops.binary_search(&point).is_ok(),
-            (Element::Stretch(a, b), Some(point)) => before == Some(*a) && *b == point,
+            (Element::Stretch(a, b) | Element::Hole(a, b), Some(point)) => {
+                before == Some(*a) && *b == point
+            }
             _ => false,
         };
         if found {
             return match element {
                 // Nothing comes in here; or it comes in and does not go on.
                 Element::Hop(_) | Element::Router(_) if stop + 1 == at || stop == at => 0.45,
-                Element::Stretch(..) if stop + 1 == at => 0.85,
+                Element::Stretch(..) | Element::Hole(..) if stop + 1 == at => 0.85,
                 // Hops before the fault fell silent as well.
                 _ if stop < at => UNANSWERED.powf((at - 1 - stop) as f64).max(UNANSWERED_MIN),
                 // The trace went on beyond: another way, or an answer from elsewhere.
