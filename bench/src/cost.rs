@@ -2,6 +2,7 @@
 
 use crate::fleet::{Bench, Fleet};
 use crate::http;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,7 +121,7 @@ pub fn soak(bench: &Bench, minutes: u64) {
         })
         .collect();
     let started = Instant::now();
-    let mut alarms = std::collections::BTreeMap::<String, usize>::new();
+    let mut alarms = BTreeMap::<String, usize>::new();
     let mut looks = 0;
     while started.elapsed() < Duration::from_secs(minutes * 60) {
         std::thread::sleep(Duration::from_millis(500));
@@ -143,12 +144,23 @@ pub fn soak(bench: &Bench, minutes: u64) {
             }
         }
     }
+    let incidents: BTreeSet<String> = fleet
+        .nodes
+        .iter()
+        .filter_map(|node| http::get(node.address, "/api/v1/incidents"))
+        .flat_map(|list| list.as_array().cloned().unwrap_or_default())
+        .map(|incident| format!("{}: {}", incident["id"], incident["title"]))
+        .collect();
     stop.store(true, Ordering::Relaxed);
     burners.into_iter().for_each(|burner| drop(burner.join()));
     println!(
-        "soak of {minutes} min, {cores} cores busy, {looks} pictures looked at: {} false alarms (limit 0)",
-        alarms.len()
+        "soak of {minutes} min, {cores} cores busy, {looks} pictures looked at: {} false alarms (limit 0), {} incidents (limit 0)",
+        alarms.len(),
+        incidents.len()
     );
+    for incident in incidents {
+        println!("  {incident}");
+    }
     for (alarm, count) in alarms {
         println!("  {count:>6} x {alarm}");
     }

@@ -24,6 +24,8 @@ pub struct Report {
     pub runs: Vec<Run>,
     /// Runs that could not be carried out, and why.
     pub errors: Vec<String>,
+    /// How often it was run before and was not right.
+    pub retried: u32,
 }
 
 /// One expectation over all runs.
@@ -59,6 +61,7 @@ impl Report {
             title: scenario.title.clone(),
             runs: Vec::new(),
             errors: Vec::new(),
+            retried: 0,
         }
     }
 
@@ -196,6 +199,7 @@ impl Report {
             "expected": self.rows(),
             "runs": runs,
             "errors": self.errors,
+            "retried": self.retried,
         })
     }
 }
@@ -242,9 +246,14 @@ pub fn summary(reports: &[Report]) -> String {
         let slowest = rows.iter().filter_map(|row| row.p95_s).fold(0.0, f64::max);
         let met = rows.iter().filter(|row| row.passed).count();
         let wrong: usize = report.runs.iter().map(|run| run.violations.len()).sum();
+        let retried = match report.retried {
+            0 => String::new(),
+            1 => "; at the second try".into(),
+            more => format!("; at try {}", more + 1),
+        };
         let _ = writeln!(
             text,
-            "{mark}  {:width$}  {met} of {} expected, last after {slowest:.1} s; {wrong} said that must not be",
+            "{mark}  {:width$}  {met} of {} expected, last after {slowest:.1} s; {wrong} said that must not be{retried}",
             report.name,
             rows.len(),
         );
@@ -282,6 +291,7 @@ mod tests {
             title: "A try".into(),
             runs: times.iter().map(run).collect(),
             errors: Vec::new(),
+            retried: 0,
         }
     }
 
