@@ -220,7 +220,7 @@ fn names(network: &Network, fault: &Fault, hops: &[IpAddr]) -> bool {
             // Where hosts stand at a silent router, they are all that can be named on its side.
             (true, true) => {
                 let (before, after) = (has_around(a, b), has_around(b, a));
-                (before || after) && (before || carries_hosts(a)) && (after || carries_hosts(b))
+                (before || after && carries_hosts(a)) && (after || carries_hosts(b))
             }
         }
     };
