@@ -113,6 +113,7 @@ impl FlowWay {
                 self.marks.pop_front();
             }
             self.marks.push_back((now, hops.len()));
+            self.learn(&hops);
         }
         self.is_serial |= run.is_serial();
         self.is_astray = !reached && self.trouble_since.is_none();
@@ -194,6 +195,18 @@ impl FlowWay {
                 before.is_balanced && !(1..).zip(hops).all(|(ttl, _)| run.was_asked(ttl));
         }
         merged
+    }
+
+    /// Takes names from a trace that did not come through for hops that were silent when one
+    /// did: it is the same flow, and what it met is where the way has it.
+    fn learn(&mut self, answered: &[Option<IpAddr>]) {
+        let way = self.complete.as_mut();
+        let Some(way) = way.filter(|way| follows(answered, way)) else {
+            return;
+        };
+        for (held, seen) in way.hops.iter_mut().zip(answered) {
+            *held = held.or(*seen);
+        }
     }
 
     /// A run as people see it, with hops that it left out told from the last way.

@@ -168,6 +168,24 @@ fn a_router_that_is_gone_leaves_the_one_before_it_as_the_last() {
 }
 
 #[test]
+fn a_hop_that_was_silent_gets_its_name_when_it_answers_a_dead_flow() {
+    let mut network = Network::new(2, two_ways);
+    network.router(ip(3), |router| router.answers = false);
+    network.run(10_000);
+    assert_eq!(network.hops(1), [1, 0, 4]);
+    network.router(ip(3), |router| {
+        (router.drops, router.answers) = (true, true)
+    });
+    network.trouble(1, false, 4);
+    network.until(5_000, |network| {
+        network
+            .view(1)
+            .is_some_and(|view| view.is_fresh && view.answered == 2)
+    });
+    assert_eq!(network.hops(1), [1, 3, 4]);
+}
+
+#[test]
 fn a_loss_by_chance_costs_one_packet() {
     let mut network = Network::new(4, two_ways);
     network.until(20_000, |network| known(network, 4));
