@@ -596,7 +596,14 @@ impl NodeCore {
         }
         self.paths.mark(suspects);
         self.paths.mark(self.tracer.take_changed());
-        self.paths.mark(self.heard.take_silent_changed());
+        let silent_changed = self.heard.take_silent_changed();
+        for node in &silent_changed {
+            // Its flows die and their probes arrive: what dies is our own way to it.
+            if !self.heard.arriving_from(now.attentive, *node).is_empty() {
+                self.prober.suspect(now, *node);
+            }
+        }
+        self.paths.mark(silent_changed);
         let (prober, heard) = (&self.prober, &self.heard);
         let health = |node| {
             let health = prober.health(now.at, node)?;

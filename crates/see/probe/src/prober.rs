@@ -801,6 +801,15 @@ impl Prober {
         });
     }
 
+    /// The far end finds flows dead that fail on the way from here: too few of our own may take
+    /// that way to show it, so it is looked for.
+    pub fn suspect(&mut self, now: Now, link: NodeKey) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.core.found(now.at, SILENT_WEIGHT);
+            self.second_at = now.at; // A burst may begin at once.
+        }
+    }
+
     /// What is looked at once a second: who bursts, which port changes, which sockets lack.
     fn second(&mut self, now: Now, host_busy: bool) {
         let symptoms: BTreeMap<NodeKey, Symptom> = self

@@ -101,7 +101,7 @@ fn forty_percent_random_loss_is_degraded_and_not_partial() {
 
 #[test]
 fn one_dead_path_of_sixteen_is_found() {
-    let mut times = Vec::new();
+    let (mut times, mut by_its_own) = (Vec::new(), 0);
     for seed in 0..16 {
         let mut world = World::new(2, 100 + seed);
         world.run(8_000);
@@ -110,6 +110,8 @@ fn one_dead_path_of_sixteen_is_found() {
             |w: &World| w.state(0, 1) == LinkState::Partial || w.state(1, 0) == LinkState::Partial;
         times.push(until(&mut world, 60_000, partial));
         world.run(4_000);
+        // Whoever noticed, the one whose way it is looks for itself.
+        by_its_own += usize::from(world.state(0, 1) == LinkState::Partial);
         // The burst tells how many, and that does not change when it slows down.
         for _ in 0..30 {
             let report = world.report(0, 1);
@@ -122,6 +124,7 @@ fn one_dead_path_of_sixteen_is_found() {
     }
     times.sort_unstable();
     assert!(times[14] <= 10_000, "{times:?}");
+    assert!(by_its_own >= 14, "{by_its_own} of 16");
 }
 
 #[test]
@@ -317,11 +320,8 @@ fn udp_that_closes_is_replaced_by_frames_and_comes_back_when_it_is_steady() {
     for _ in 0..300 {
         world.run(100);
         let report = world.report(0, 1);
-        assert_eq!(
-            (report.state, report.flows.ok),
-            (LinkState::Up, 8),
-            "{report:?}"
-        );
+        assert_eq!(report.state, LinkState::Up, "{report:?}");
+        assert_eq!(report.flows.ok, report.flows.total, "{report:?}");
     }
 }
 
