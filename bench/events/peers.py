@@ -3,12 +3,15 @@
 questions, answers compared, times and memory told.
 
     cargo build --release -p andon-store --example events
+    cargo build --release -p andon-bench
     python3 -m venv /tmp/events/venv && /tmp/events/venv/bin/pip install duckdb chdb
     /tmp/events/venv/bin/python bench/events/peers.py --rows 10000000 --folder /tmp/events
 
 Each engine runs in a process of its own, so that memory is its own. Counts must be equal,
-exemplars the same events, quantiles within 1 % of the exact ones. A machine that does other
-work tells too long times: look at the load that is printed, and at processor time.
+exemplars the same events, quantiles within 1 % of the exact ones. Each question is asked six
+times; of the last five the best and the median are told, and the processor time of the best.
+A machine that does other work tells too long times: look at the load that is printed with each
+engine, and at processor time. What was loaded before is used again with --keep.
 """
 import argparse
 import json
@@ -22,6 +25,7 @@ import time
 
 BEGIN_MS = 1_795_132_800_000
 EVENTS = "target/release/examples/events"
+BENCH = "target/release/andon-bench"
 QUESTIONS = ["q1", "q2", "q3", "q4", "q5"]
 
 DUCKDB = {
@@ -48,14 +52,16 @@ def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def timed(ask, times=5):
+def timed(ask, times=6):
     walls, cpus, rows = [], [], None
     for _ in range(times):
         wall, cpu = time.perf_counter(), time.process_time()
         rows = ask()
         walls.append((time.perf_counter() - wall) * 1e3)
         cpus.append((time.process_time() - cpu) * 1e3)
-    return {"best_ms": min(walls), "cpu_ms": min(cpus), "rows": rows}
+    first, walls = walls[0], sorted(walls[1:] or walls)
+    median = walls[len(walls) // 2]
+    return {"first_ms": first, "best_ms": walls[0], "median_ms": median, "cpu_ms": min(cpus), "rows": rows}
 
 
 def duckdb_connect(folder):
@@ -90,7 +96,7 @@ def duckdb_ask(folder):
     result = {}
     for name, text in DUCKDB.items():
         text = text.format(b=BEGIN_MS)
-        times = 1 if name.startswith("exact") else 5
+        times = 1 if name.startswith("exact") else 6
         result[name] = timed(lambda: connection.execute(text).fetchall(), times)
         if name == QUESTIONS[-1]:
             result["memory_peak_mb"] = peak_mb()
@@ -200,10 +206,31 @@ def child(engine, step, folder, lines):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def own(command):
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def load_all(folder, lines, rows):
+    for old in ("andon", "andon-lines", "peer.chdb"):
+        shutil.rmtree(f"{folder}/{old}", ignore_errors=True)
+    if os.path.exists(f"{folder}/peer.duckdb"):
+        os.remove(f"{folder}/peer.duckdb")
+    loads = {"andon": own([EVENTS, "ingest", f"{folder}/andon", str(rows)])}
+    loads["andon"]["load"] = os.getloadavg()[0]
+    loads["andon"]["lines"] = own([BENCH, "lines", lines, f"{folder}/andon-lines"])
+    shutil.rmtree(f"{folder}/andon-lines")
+    for engine in ("duckdb", "chdb"):
+        loads[engine] = child(engine, "load", folder, lines)
+        loads[engine]["load"] = os.getloadavg()[0]
+    return loads
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--folder", default="/tmp/events")
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--engine")
     parser.add_argument("--step")
     parser.add_argument("--lines")
@@ -217,26 +244,33 @@ def main():
     lines = f"{folder}/events.ndjson"
     if not os.path.exists(lines):
         subprocess.run([EVENTS, "write", lines, str(options.rows)], check=True)
-    for old in ("andon", "peer.chdb"):
-        shutil.rmtree(f"{folder}/{old}", ignore_errors=True)
-    if os.path.exists(f"{folder}/peer.duckdb"):
-        os.remove(f"{folder}/peer.duckdb")
-    print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    loads = {"andon": json.loads(subprocess.run([EVENTS, "ingest", f"{folder}/andon", str(options.rows)], check=True, capture_output=True, text=True).stdout)}
-    answers = {"andon": json.loads(subprocess.run([EVENTS, "ask", f"{folder}/andon"], check=True, capture_output=True, text=True).stdout)}
-    for engine in ("duckdb", "chdb"):
-        loads[engine] = child(engine, "load", folder, lines)
-        answers[engine] = child(engine, "ask", folder, lines)
+    kept = f"{folder}/loads.json"
+    if options.keep and os.path.exists(kept):
+        with open(kept) as file:
+            loads = json.load(file)
+    else:
+        loads = load_all(folder, lines, options.rows)
+        with open(kept, "w") as file:
+            json.dump(loads, file)
+    answers, busy = {}, {}
+    for engine in loads:
+        answers[engine] = own([EVENTS, "ask", f"{folder}/andon"]) if engine == "andon" else child(engine, "ask", folder, lines)
+        busy[engine] = os.getloadavg()[0]
     connection = duckdb_connect(folder)
     errors, bins = compare(andon_rows(answers["andon"]), answers["duckdb"], answers["chdb"], connection)
-    print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    print("| question | Andon, ms (processor ms) | DuckDB | chdb |\n| --- | --- | --- | --- |")
+    print("Milliseconds: best, median (processor time of both cores).\n")
+    print("| question | Andon | DuckDB | chdb |\n| --- | --- | --- | --- |")
     for name in QUESTIONS:
-        cells = [f"{answers[engine][name]['best_ms']:.0f} ({answers[engine][name]['cpu_ms']:.0f})" for engine in answers]
+        told = [answers[engine][name] for engine in answers]
+        cells = [f"{one['best_ms']:.0f}, {one['median_ms']:.0f} ({one['cpu_ms']:.0f})" for one in told]
         print(f"| {answers['andon'][name]['name']} | " + " | ".join(cells) + " |")
+        print("| the first time, nothing in memory | " + " | ".join(f"{one['first_ms']:.0f}" for one in told) + " |")
+    print("| load average meanwhile | " + " | ".join(f"{busy[engine]:.1f}" for engine in answers) + " |")
     print("| largest error of p50, p99, % | " + " | ".join(f"{errors[engine] * 100:.1f}" for engine in answers) + " |")
     print("| taken in, structured and durable, thousand rows/s | " + f"{loads['andon']['durable_rows_per_s'] / 1e3:.0f} | | |")
-    print("| taken in from NDJSON, thousand rows/s | | " + " | ".join(f"{loads[engine]['ndjson_rows_per_s'] / 1e3:.0f}" for engine in ("duckdb", "chdb")) + " |")
+    ndjson = [loads["andon"]["lines"]["thousand_lines_per_s"]] + [loads[engine]["ndjson_rows_per_s"] / 1e3 for engine in ("duckdb", "chdb")]
+    print("| taken in from NDJSON, thousand rows/s | " + " | ".join(f"{rate:.0f}" for rate in ndjson) + " |")
+    print("| load average meanwhile | " + " | ".join(f"{loads[engine]['load']:.1f}" for engine in answers) + " |")
     print("| bytes a row on disk | " + " | ".join(f"{loads[engine]['bytes_per_row']:.1f}" for engine in answers) + " |")
     print("| memory while loading, MB | " + " | ".join(f"{loads[engine]['memory_peak_mb']}" for engine in answers) + " |")
     print("| memory while asking, MB | " + " | ".join(f"{answers[engine]['memory_peak_mb']}" for engine in answers) + " |")

@@ -8,6 +8,7 @@ mod cost;
 mod crowd;
 mod fleet;
 mod http;
+mod lines;
 mod rates;
 mod timing;
 
@@ -66,6 +67,16 @@ enum What {
         #[arg(long, default_value_t = 2)]
         changes_per_s: u64,
     },
+    /// Lines of a file (`.ndjson`, `.log`) taken into a store, durable.
+    Lines {
+        /// What to read.
+        file: PathBuf,
+        /// The store's folder.
+        dir: PathBuf,
+        /// Threads that read, each its share.
+        #[arg(long, default_value_t = 2)]
+        threads: u64,
+    },
     /// Memory of one real node that holds the picture of a thousand.
     Thousand,
     /// Pictures served a second, with wrk beside the node.
@@ -105,6 +116,12 @@ fn main() {
                     changes_per_s,
                 },
             );
+        }
+        What::Lines { file, dir, threads } => {
+            if let Err(error) = lines::measure(&file, &dir, threads.max(1)) {
+                eprintln!("{}: {error}", file.display());
+                std::process::exit(1);
+            }
         }
         What::Thousand => cost::thousand(&bench),
         What::Rates => rates::rates(&bench),

@@ -382,7 +382,7 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..end]
 }
 
-fn add_attribute(event: &mut Event, name: &str, value: Value) {
+pub(crate) fn add_attribute(event: &mut Event, name: &str, value: Value) {
     match value {
         Value::Text(text) if name == REST_KEY => event.attributes.extend(read_rest(&text)),
         value => event.attributes.push((name.to_owned(), value)),

@@ -2,6 +2,7 @@
 //! several columns, so nothing is turned into something else and nothing is lost.
 
 use crate::hash::hash_bytes;
+use crate::pool;
 use andon_model::event::Value;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -380,23 +381,7 @@ impl Column {
 
     /// For each of `rows` rows the index of its value, or `u32::MAX`; none if all have one.
     pub(crate) fn index(&self, rows: usize) -> Option<Vec<u32>> {
-        if self.present.is_none() && self.values.len() >= rows {
-            return None;
-        }
-        let mut index = vec![u32::MAX; rows];
-        match &self.present {
-            None => {
-                for (row, place) in index.iter_mut().take(self.values.len()).enumerate() {
-                    *place = row as u32;
-                }
-            }
-            Some(present) => {
-                for (value, row) in present.iter().enumerate() {
-                    index[row] = value as u32;
-                }
-            }
-        }
-        Some(index)
+        index_of(self.present.as_ref(), self.values.len(), rows)
     }
 
     pub(crate) fn push_text(&mut self, text: &str) {
@@ -429,6 +414,28 @@ impl Column {
     pub(crate) fn bytes(&self) -> usize {
         self.values.bytes() + self.present.as_ref().map_or(0, Rows::bytes)
     }
+}
+
+/// As [`Column::index`], of so many values that the `present` rows have.
+pub(crate) fn index_of(present: Option<&Rows>, values: usize, rows: usize) -> Option<Vec<u32>> {
+    if present.is_none() && values >= rows {
+        return None;
+    }
+    let mut index = pool::take(rows);
+    index.resize(rows, u32::MAX);
+    match present {
+        None => {
+            for (row, place) in index.iter_mut().take(values).enumerate() {
+                *place = row as u32;
+            }
+        }
+        Some(present) => {
+            for (value, row) in present.iter().enumerate() {
+                index[row] = value as u32;
+            }
+        }
+    }
+    Some(index)
 }
 
 /// How large a dictionary may grow over so many values before it is a list of them: where

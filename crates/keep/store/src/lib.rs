@@ -6,7 +6,7 @@
 //! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
 //! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
 //! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
-//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files); then `scan` (asking), `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved is in `coding`.
+//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files); then `scan` (asking), `warm` (what stays in memory), `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved is in `coding`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
@@ -34,6 +34,7 @@ mod store;
 mod tail;
 mod tidy;
 mod wal;
+mod warm;
 
 pub use answer::{ExemplarRow, GroupKey, GroupState, PartialAnswer};
 pub use batch::{Batch, BatchCounters, COLUMNS_MAX};

@@ -11,6 +11,9 @@ pub struct Options {
     pub head_rows_max: usize,
     /// Bytes of memory before they are sealed, whatever the rows.
     pub head_bytes_max: usize,
+    /// Bytes of memory for what questions read again and again; given back when nobody asks.
+    /// The five columns of ten million events that are asked most take about as much.
+    pub warm_bytes_max: usize,
     /// How long each dataset is kept, where `retention` does not name it.
     pub retention_default: Retention,
     /// How long each dataset is kept.
@@ -50,6 +53,7 @@ impl Default for Options {
         Self {
             head_rows_max: 512 << 10,
             head_bytes_max: 48 << 20,
+            warm_bytes_max: 96 << 20,
             retention_default: Retention::default(),
             retention: BTreeMap::new(),
             bytes_max: 50 << 30,

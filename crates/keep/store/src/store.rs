@@ -9,6 +9,7 @@ use crate::options::{Background, Options};
 use crate::segment::Segment;
 use crate::tail::{Tail, Tails};
 use crate::wal::{Frame, Origin, SOURCE_BYTES_MAX, Wal};
+use crate::warm::Warm;
 use crate::{open, seal};
 use andon_model::event::{Event, is_dataset_name};
 use andon_model::time::Timestamp;
@@ -95,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Held while segments are merged, dropped or repaired.
     pub(crate) tidying: Mutex<()>,
+    /// What questions read again and again.
+    pub(crate) warm: Warm,
     _lock: File,
 }
 
@@ -146,6 +149,12 @@ pub struct StoreStats {
     pub bytes_torn: u64,
     /// Questions answered.
     pub queries: u64,
+    /// Bytes of memory that what questions read stays in, about.
+    pub bytes_warm: u64,
+    /// Columns of blocks that a question found there.
+    pub warm_hits: u64,
+    /// Columns of blocks that it did not find there.
+    pub warm_misses: u64,
     /// Why sealing fails, while it does.
     pub seal_failed: Option<String>,
 }
@@ -156,6 +165,7 @@ impl Store {
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
         let opened = open::open(dir)?;
         let background = options.background;
+        let warm = Warm::new(options.warm_bytes_max);
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             options,
@@ -167,6 +177,7 @@ impl Store {
             next_id: AtomicU64::new(opened.next_id),
             counters: Counters::default(),
             tidying: Mutex::new(()),
+            warm,
             _lock: opened.lock,
         });
         shared
@@ -260,6 +271,9 @@ impl Store {
             segments_damaged: (damaged.count() + state.unreadable.len()) as u64,
             bytes_torn: count(&counters.torn_bytes),
             queries: count(&counters.queries),
+            bytes_warm: self.shared.warm.bytes() as u64,
+            warm_hits: count(&self.shared.warm.hits),
+            warm_misses: count(&self.shared.warm.misses),
             seal_failed: state.seal_failed.clone(),
         }
     }
@@ -501,6 +515,7 @@ impl Shared {
             }
             let frozen = state.frozen.first().cloned();
             drop(state);
+            self.warm.cool(std::time::Instant::now());
             if let Some(head) = frozen {
                 self.seal_head(&head);
             }

@@ -360,6 +360,16 @@ fn stored(page: &mut Page, stats: &andon_store::StoreStats) {
             "Questions that the store answered.",
             stats.queries,
         ),
+        (
+            "andon_store_warm_hits_total",
+            "Columns of blocks that a question found in memory.",
+            stats.warm_hits,
+        ),
+        (
+            "andon_store_warm_misses_total",
+            "Columns of blocks that a question had to read.",
+            stats.warm_misses,
+        ),
     ];
     for (name, help, value) in counters {
         page.single(name, "counter", help, Some(value));
@@ -379,6 +389,11 @@ fn stored(page: &mut Page, stats: &andon_store::StoreStats) {
             "andon_store_memory_bytes",
             "Memory of events that are not sealed yet, about.",
             stats.bytes_unsealed,
+        ),
+        (
+            "andon_store_warm_bytes",
+            "Memory of columns kept between questions, about.",
+            stats.bytes_warm,
         ),
         ("andon_store_segments", "Segments.", stats.segments),
         (

@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-const BOOL: u8 = 0;
-const INTEGER: u8 = 1;
-const FLOAT: u8 = 2;
-const CODES_OWN: u8 = 3;
-const CODES_SHARED: u8 = 4;
-const TEXT: u8 = 5;
+pub(super) const BOOL: u8 = 0;
+pub(super) const INTEGER: u8 = 1;
+pub(super) const FLOAT: u8 = 2;
+pub(super) const CODES_OWN: u8 = 3;
+pub(super) const CODES_SHARED: u8 = 4;
+pub(super) const TEXT: u8 = 5;
 
 const ALL: u8 = 0;
 const BITMAP: u8 = 1;
@@ -168,7 +168,10 @@ fn put_run(runs: &mut Vec<u8>, told: &mut usize, run: &std::ops::Range<usize>) {
     }
 }
 
-fn decode_presence(bytes: &mut Bytes<'_>, rows: usize) -> Result<(Option<Rows>, usize), Damaged> {
+pub(super) fn decode_presence(
+    bytes: &mut Bytes<'_>,
+    rows: usize,
+) -> Result<(Option<Rows>, usize), Damaged> {
     let mut present = Rows::none(rows);
     match bytes.u8()? {
         ALL => return Ok((None, rows)),

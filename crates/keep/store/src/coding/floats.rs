@@ -60,6 +60,37 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<f64>, Da
     Ok(values)
 }
 
+/// Reads some of `count` numbers, at ascending places.
+pub(crate) fn pick(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    places: &[usize],
+) -> Result<Vec<f64>, Damaged> {
+    let digits = bytes.u8()?;
+    if digits == BITS {
+        let bits = ints::pick(bytes, count, places)?;
+        let value = |bits: i64| f64::from_bits(bits as u64);
+        return Ok(bits.into_iter().map(value).collect());
+    }
+    if digits > DIGITS_MAX {
+        return Err(Damaged("decimals of too many digits"));
+    }
+    let mut exceptions = Vec::new();
+    for _ in 0..bytes.count(count)? {
+        let index = bytes.count(count.saturating_sub(1))?;
+        exceptions.push((index, f64::from_bits(bytes.fixed_u64()?)));
+    }
+    let scale = scale(digits);
+    let whole = ints::pick(bytes, count, places)?;
+    let mut values: Vec<f64> = whole.iter().map(|&whole| whole as f64 / scale).collect();
+    for (index, value) in exceptions {
+        if let Ok(place) = places.binary_search(&index) {
+            values[place] = value;
+        }
+    }
+    Ok(values)
+}
+
 fn scale(digits: u8) -> f64 {
     10f64.powi(i32::from(digits))
 }

@@ -374,18 +374,20 @@ fn with_outliers(values: &[i64], low: i64, apart: &mut [u64]) -> Layout {
     for value in apart.iter() {
         lengths[(64 - value.leading_zeros()) as usize] += 1;
     }
+    let top = lengths.iter().rposition(|&count| count > 0).unwrap_or(0);
     let mut best = Layout {
         low,
         unit,
-        width: 64,
-        bits: usize::MAX,
+        width: top as u32,
+        bits: top * values.len(),
     };
-    for width in (0..=64usize).rev() {
-        let above = lengths[width + 1..].iter().enumerate();
-        let outliers: usize = above.clone().map(|(_, &count)| usize::from(count)).sum();
+    let mut outliers = 0;
+    for width in (0..top).rev() {
+        outliers += usize::from(lengths[width + 1]);
         if outliers > OUTLIERS_MAX {
             break;
         }
+        let above = lengths[width + 1..=top].iter().enumerate();
         let extra: usize = above
             .map(|(more, &count)| usize::from(count) * (8 + (more + 1).div_ceil(7) * 8))
             .sum();
@@ -402,16 +404,79 @@ fn with_outliers(values: &[i64], low: i64, apart: &mut [u64]) -> Layout {
     best
 }
 
+/// Reads some of `count` numbers, at ascending places.
+pub(crate) fn pick(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    places: &[usize],
+) -> Result<Vec<i64>, Damaged> {
+    let mut head = bytes.clone();
+    if head.u8()? != PLAIN {
+        let values = decode(bytes, count)?;
+        let picked = places.iter().map(|&place| values[place]).collect();
+        pool::give(values);
+        return Ok(picked);
+    }
+    let base = head.i64()?;
+    let unit = head.i64()?;
+    *bytes = head;
+    let values = pick_packed(bytes, count, places)?;
+    let value = |value: i64| value.wrapping_mul(unit).wrapping_add(base);
+    Ok(values.into_iter().map(value).collect())
+}
+
+/// Reads some of `count` codes; whether their dictionary has them is for the caller to see.
+pub(crate) fn pick_codes(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    places: &[usize],
+) -> Result<Vec<i64>, Damaged> {
+    match bytes.u8()? {
+        PLAIN => pick_packed(bytes, count, places),
+        RUNS => {
+            let values = decode_runs(bytes, count)?;
+            Ok(places.iter().map(|&place| values[place]).collect())
+        }
+        _ => Err(Damaged("an unknown coding of codes")),
+    }
+}
+
+fn pick_packed(bytes: &mut Bytes<'_>, count: usize, places: &[usize]) -> Result<Vec<i64>, Damaged> {
+    let mut picked = Vec::with_capacity(places.len());
+    let mut found = 0;
+    let wants = |pack: usize| {
+        let next = places.partition_point(|&place| place < pack * PACK);
+        places.get(next).is_some_and(|&place| place / PACK == pack)
+    };
+    walk_packs(bytes, count, wants, |pack, low, values| {
+        while let Some(&place) = places.get(found).filter(|&&place| place / PACK == pack) {
+            picked.push(low.wrapping_add(values[place % PACK] as i64));
+            found += 1;
+        }
+    })?;
+    Ok(picked)
+}
+
 fn decode_packs(
     bytes: &mut Bytes<'_>,
     count: usize,
     mut each: impl FnMut(i64, &[u64]),
 ) -> Result<(), Damaged> {
+    walk_packs(bytes, count, |_| true, |_, low, values| each(low, values))
+}
+
+/// Shows the packs that are wanted, each with its number, and steps over the others.
+#[inline(always)]
+fn walk_packs(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    mut wants: impl FnMut(usize) -> bool,
+    mut each: impl FnMut(usize, i64, &[u64]),
+) -> Result<(), Damaged> {
     let mut values = [0u64; PACK];
     let mut outliers = [(0u8, 0u64); OUTLIERS_MAX];
-    let mut left = count;
-    while left > 0 {
-        let here = left.min(PACK);
+    for number in 0..count.div_ceil(PACK) {
+        let here = (count - number * PACK).min(PACK);
         let head = bytes.u8()?;
         let width = u32::from(head & !EXTRAS);
         if width > 64 {
@@ -433,6 +498,9 @@ fn decode_packs(
         // What follows the pack may be read along, and is masked away.
         let rest = bytes.rest();
         bytes.take(packed)?;
+        if !wants(number) {
+            continue;
+        }
         let whole = (packed_bytes(PACK, width) + 8).min(rest.len());
         unpack(&rest[..whole], width, &mut values);
         for &(place, high) in &outliers[..found] {
@@ -444,8 +512,7 @@ fn decode_packs(
                 *value = value.wrapping_mul(unit as u64);
             }
         }
-        each(low, &values[..here]);
-        left -= here;
+        each(number, low, &values[..here]);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ pub(crate) mod bytes;
 pub(crate) mod column;
 pub(crate) mod floats;
 pub(crate) mod ints;
+pub(crate) mod pick;
 pub(crate) mod text;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::bloom::{Bloom, words_of, words_within};
 use super::bytes::{Bytes, put_bytes, put_i64, put_u64};
-use super::{BLOCK_ROWS_MAX, bits, column, floats, ints, text};
+use super::{BLOCK_ROWS_MAX, bits, column, floats, ints, pick, text};
 use crate::batch::Batch;
 use crate::column::{Column, ColumnType, Dict, DictRef, Rows, Texts, Values};
 use crate::wal::{FRAME_HEAD, Frame, Origin};
@@ -158,6 +158,23 @@ proptest! {
     }
 
     #[test]
+    fn values_picked_one_by_one_are_those_of_the_whole_column(
+        (column, rows) in any_column(), wanted in vec(any::<bool>(), 1..50),
+    ) {
+        let mut out = Vec::new();
+        column::encode(&mut out, &column, rows);
+        let wanted: Vec<u32> = (0..rows as u32)
+            .filter(|row| wanted[*row as usize % wanted.len()])
+            .collect();
+        let picked = pick::pick(&mut Bytes::new(&out), rows, None, &wanted).unwrap();
+        prop_assert_eq!(picked.len(), wanted.len());
+        for (&row, picked) in wanted.iter().zip(&picked) {
+            let told = |value: &Option<andon_model::event::Value>| format!("{value:?}");
+            prop_assert_eq!(told(picked), told(&column.value(row as usize)));
+        }
+    }
+
+    #[test]
     fn rubbish_is_refused_or_read_within_bounds(rubbish in vec(any::<u8>(), 0..400), rows in 0usize..2_000) {
         decode_all(&rubbish, rows);
     }
@@ -230,6 +247,10 @@ fn decode_all(bytes: &[u8], rows: usize) {
     }
     if let Ok(texts) = text::decode(&mut Bytes::new(bytes), rows) {
         assert_eq!(texts.iter().count(), rows);
+    }
+    let some: Vec<u32> = (0..rows as u32).step_by(7).collect();
+    if let Ok(picked) = pick::pick(&mut Bytes::new(bytes), rows, None, &some) {
+        assert_eq!(picked.len(), some.len());
     }
     if let Ok(column) = column::decode(&mut Bytes::new(bytes), rows, None) {
         let present = (0..rows).filter(|&row| column.has(row)).count();

@@ -38,6 +38,49 @@ pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Texts, Damag
     }
 }
 
+/// Reads some of `count` texts, at ascending places.
+pub(crate) fn pick(
+    bytes: &mut Bytes<'_>,
+    count: usize,
+    places: &[usize],
+) -> Result<Vec<String>, Damaged> {
+    let mut texts = Vec::with_capacity(places.len());
+    match bytes.u8()? {
+        HEX => {
+            let digits = bytes.count(64)?;
+            if !digits.is_multiple_of(2) {
+                return Err(Damaged("half a byte of hexadecimal digits"));
+            }
+            let packed = bytes.take(count * digits / 2)?;
+            for &place in places {
+                let packed = &packed[place * digits / 2..][..digits / 2];
+                let halves = packed.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                let digit = |half: u8| char::from(HEX_DIGITS[usize::from(half)]);
+                texts.push(halves.map(digit).collect());
+            }
+        }
+        SPELLED => {
+            let lengths = ints::decode(bytes, count)?;
+            let all = bytes.rest();
+            let (mut at, mut wanted) = (0usize, places.iter().peekable());
+            for (index, length) in lengths.into_iter().enumerate() {
+                let length = u32::try_from(length);
+                let length = length.map_err(|_| Damaged("a text of negative length"))?;
+                let end = at + length as usize;
+                if wanted.next_if(|place| **place == index).is_some() {
+                    let text = all.get(at..end).ok_or(Damaged("too short"))?;
+                    let text = std::str::from_utf8(text);
+                    let text = text.map_err(|_| Damaged("text that is not UTF-8"))?;
+                    texts.push(text.to_owned());
+                }
+                at = end;
+            }
+        }
+        _ => return Err(Damaged("an unknown coding of texts")),
+    }
+    Ok(texts)
+}
+
 fn decode_spelled(bytes: &mut Bytes<'_>, count: usize) -> Result<Texts, Damaged> {
     let lengths = ints::decode(bytes, count)?;
     let mut end = 0u32;

@@ -1,10 +1,11 @@
 //! Raw events: the newest that meet the conditions, without looking further back than needed.
 
 use super::worker::Worker;
-use super::{Budget, Cancel, Unit, read_rows};
+use super::{Budget, Cancel, RowReader, Unit};
 use crate::answer::{PartialAnswer, oldest_first, sort_events};
 use crate::error::ScanError;
 use crate::plan::ResolvedQuery;
+use crate::warm::Asking;
 use andon_model::query::LIMIT_MAX;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ pub(crate) fn scan(
     units: &[Unit],
     cancel: &Cancel,
     deadline: Instant,
-    budget: &Budget,
+    (budget, asking): (&Budget, Asking<'_>),
 ) -> Result<PartialAnswer, ScanError> {
     let limit = query.limit.min(LIMIT_MAX);
     let oldest = oldest_first(query);
@@ -30,7 +31,7 @@ pub(crate) fn scan(
     let threads = budget.threads.max(1);
     let mut workers = Vec::new();
     for _ in 0..threads {
-        workers.push(Worker::new(query, 0)?);
+        workers.push(Worker::new(query, 0, Some(asking))?);
     }
     let mut found: Vec<Found> = Vec::new();
     let mut answer = PartialAnswer::default();
@@ -81,8 +82,10 @@ pub(crate) fn scan(
         answer.notes.extend(partial.notes);
     }
     found.sort_unstable_by_key(|&(_, unit, _)| unit);
+    let mut read = RowReader::new(asking);
     for rows in found.chunk_by(|left, right| left.1 == right.1) {
-        match read_rows(&units[rows[0].1], rows.iter().map(|row| row.2)) {
+        let wanted: Vec<u32> = rows.iter().map(|row| row.2).collect();
+        match read.rows(&units[rows[0].1], &wanted) {
             Ok(events) => answer.events.extend(events),
             Err(error) => {
                 if let Unit::Block(segment, _) = &units[rows[0].1] {

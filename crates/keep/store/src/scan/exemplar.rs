@@ -1,12 +1,13 @@
 //! Raw events that stand for others: the slowest, those that failed, and typical ones. While
 //! rows go by only their places are noted; the few that are picked are read at the end.
 
-use super::measure::failed_rows;
+use super::lane::{Lane, SizeLane};
 use super::unit::View;
 use crate::column::Values;
 use crate::plan::EXEMPLAR_KEY;
+use crate::pool;
 use crate::segment::SegmentError;
-use crate::sketch::histogram::{Histograms, bin_of};
+use crate::sketch::histogram::{Groups, Histograms, bin_of};
 use std::cmp::Ordering;
 
 /// Rows of a unit that tell what is typical of it.
@@ -70,6 +71,11 @@ impl Picked {
         }
     }
 
+    /// Begins with what the last of them surely reaches.
+    pub(crate) fn expect(&mut self, threshold: f64) {
+        self.threshold = self.threshold.max(threshold);
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.picked.len() >= self.count
     }
@@ -94,14 +100,9 @@ impl Picked {
     ) -> Result<(), SegmentError> {
         let mut found = Vec::new();
         for lane in view.lanes(EXEMPLAR_KEY)?.iter() {
-            let size = |place: usize| match lane.values() {
-                Values::Integer(values) => values[place] as f64,
-                Values::Float(values) => values[place],
-                _ => f64::NAN,
-            };
             let fits = |row: u32| {
                 lane.place(row)
-                    .is_some_and(|place| bin_of(size(place)) == bin)
+                    .is_some_and(|place| bin_of(size(lane, place)) == bin)
             };
             let room = self.count.saturating_sub(self.picked.len() + found.len());
             found.extend(rows.iter().copied().filter(|&row| fits(row)).take(room));
@@ -156,9 +157,9 @@ impl Candidates {
         if (newest as f64) < self.failed.threshold {
             return Ok(());
         }
-        let failed = failed_rows(view)?;
+        let failed = view.failed()?;
         let at = view.at()?;
-        for &row in rows.iter().filter(|&&row| failed[row as usize]) {
+        for &row in rows.iter().filter(|&&row| failed.has(row as usize)) {
             let at = at[row as usize];
             // The newest first, so that its surroundings can still be looked at.
             let weight = at as f64;
@@ -181,41 +182,54 @@ impl Candidates {
         view: &mut View<'_>,
         rows: &[u32],
     ) -> Result<(), SegmentError> {
+        // What is typical shows in a sample, too.
+        let stride = rows.len().div_ceil(SAMPLE_ROWS).max(1);
+        let mut sample = pool::take(rows.len() / stride + 1);
+        sample.extend(rows.iter().copied().step_by(stride));
+        let added = self.add_slow(unit, view, rows, &sample);
+        pool::give(sample);
+        added
+    }
+
+    fn add_slow(
+        &mut self,
+        unit: usize,
+        view: &mut View<'_>,
+        rows: &[u32],
+        sample: &[u32],
+    ) -> Result<(), SegmentError> {
+        let threshold = self.slowest.threshold;
+        let too_quick = view.max_of(EXEMPLAR_KEY).is_some_and(|max| max < threshold);
+        if let Some(lanes) = view.sizes(EXEMPLAR_KEY)? {
+            for lane in &lanes {
+                let index = lane.index.as_deref();
+                self.sizes
+                    .add_sizes(&lane.sizes, index, Some(sample), Groups::One(0));
+            }
+            let reaches = |lane: &SizeLane, row: u32| {
+                let place = lane.place(row);
+                place.is_some_and(|place| lane.sizes.may_reach(place, threshold))
+            };
+            let some = || {
+                let mut rows = rows.iter();
+                rows.any(|&row| lanes.iter().any(|lane| reaches(lane, row)))
+            };
+            if too_quick || !some() {
+                return Ok(());
+            }
+        } else {
+            for lane in view.lanes(EXEMPLAR_KEY)?.iter() {
+                let sample = sample.iter();
+                let sample = sample.filter_map(|&row| Some((0, size(lane, lane.place(row)?))));
+                self.sizes.add_all(sample);
+            }
+            if too_quick {
+                return Ok(());
+            }
+        }
         let mut slow: Vec<(u32, f64)> = Vec::new();
         for lane in view.lanes(EXEMPLAR_KEY)?.iter() {
-            let size = |place: usize| match lane.values() {
-                Values::Integer(values) => values[place] as f64,
-                Values::Float(values) => values[place],
-                _ => f64::NAN,
-            };
-            // What is typical shows in a sample, too.
-            let stride = rows.len().div_ceil(SAMPLE_ROWS).max(1);
-            let sample = rows.iter().step_by(stride);
-            let sample = sample.filter_map(|&row| Some((0, size(lane.place(row)?))));
-            self.sizes.add_all(sample);
-            let threshold = self.slowest.threshold;
-            match lane.values() {
-                Values::Float(values) if values.len() == rows.len() && lane.index.is_none() => {
-                    for (stretch, values) in values.chunks(64).enumerate() {
-                        // Nearly all stretches have none, and are done with quickly.
-                        let some = values
-                            .iter()
-                            .fold(false, |some, &value| some | (value >= threshold));
-                        if some {
-                            let values = values.iter().enumerate();
-                            let slow_here = values.filter(|(_, value)| **value >= threshold);
-                            let row = |place: usize| (stretch * 64 + place) as u32;
-                            slow.extend(slow_here.map(|(place, &value)| (row(place), value)));
-                        }
-                    }
-                }
-                _ => {
-                    let sized = rows
-                        .iter()
-                        .filter_map(|&row| Some((row, size(lane.place(row)?))));
-                    slow.extend(sized.filter(|(_, size)| *size >= threshold));
-                }
-            }
+            slow_rows(lane, rows, threshold, &mut slow);
         }
         if slow.is_empty() {
             return Ok(());
@@ -234,5 +248,40 @@ impl Candidates {
         }
         self.slowest.trim();
         Ok(())
+    }
+}
+
+/// The number at a place; none is one for columns of other types.
+fn size(lane: &Lane, place: usize) -> f64 {
+    match lane.values() {
+        Values::Integer(values) => values[place] as f64,
+        Values::Float(values) => values[place],
+        _ => f64::NAN,
+    }
+}
+
+/// The rows whose number is not below the threshold.
+fn slow_rows(lane: &Lane, rows: &[u32], threshold: f64, slow: &mut Vec<(u32, f64)>) {
+    match lane.values() {
+        Values::Float(values) if values.len() == rows.len() && lane.index.is_none() => {
+            for (stretch, values) in values.chunks(64).enumerate() {
+                // Nearly all stretches have none, and are done with quickly.
+                let some = values
+                    .iter()
+                    .fold(false, |some, &value| some | (value >= threshold));
+                if some {
+                    let values = values.iter().enumerate();
+                    let slow_here = values.filter(|(_, value)| **value >= threshold);
+                    let row = |place: usize| (stretch * 64 + place) as u32;
+                    slow.extend(slow_here.map(|(place, &value)| (row(place), value)));
+                }
+            }
+        }
+        _ => {
+            let sized = rows
+                .iter()
+                .filter_map(|&row| Some((row, size(lane, lane.place(row)?))));
+            slow.extend(sized.filter(|(_, size)| *size >= threshold));
+        }
     }
 }

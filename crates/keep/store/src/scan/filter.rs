@@ -1,18 +1,12 @@
-//! Which rows meet all conditions, and which blocks cannot have any.
+//! One condition, made ready to be asked of many values.
 
-use super::unit::{Lane, Lanes, OpenSegment, View, places};
-use crate::batch::REST_KEY;
 use crate::coding::bloom::{words_of, words_within};
-use crate::column::{ColumnType, Values};
 use crate::error::ScanError;
-use crate::plan::{Condition, Lookup, Test};
-use crate::segment::SegmentError;
+use crate::plan::{Condition, Test};
 use andon_model::event::Value;
 use memchr::memmem::Finder;
 use regex::Regex;
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Bytes that a compiled expression may take; common ones take a few thousand.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -24,7 +18,7 @@ pub(crate) struct Filter {
     pub(crate) key: String,
     matcher: Matcher,
     /// Words that each matching text has.
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
 }
 
 enum Matcher {
@@ -69,11 +63,11 @@ impl Filter {
         })
     }
 
-    fn holds_where_absent(&self) -> bool {
+    pub(super) fn holds_where_absent(&self) -> bool {
         matches!(self.matcher, Matcher::NotEqual(_))
     }
 
-    fn holds_for_text(&self, text: &str, scratch: &mut Vec<u8>) -> bool {
+    pub(super) fn holds_for_text(&self, text: &str, scratch: &mut Vec<u8>) -> bool {
         match &self.matcher {
             Matcher::Contains(finder) => {
                 scratch.clear();
@@ -95,7 +89,7 @@ impl Filter {
         }
     }
 
-    fn holds_for_bool(&self, value: bool) -> bool {
+    pub(super) fn holds_for_bool(&self, value: bool) -> bool {
         match &self.matcher {
             Matcher::Exists => true,
             Matcher::Equal(Value::Bool(other)) => value == *other,
@@ -107,7 +101,7 @@ impl Filter {
         }
     }
 
-    fn holds_for_integer(&self, value: i64) -> bool {
+    pub(super) fn holds_for_integer(&self, value: i64) -> bool {
         let compare = |other: &Value| match other {
             Value::Integer(other) => Some(value.cmp(other)),
             Value::Float(other) => (value as f64).partial_cmp(other),
@@ -116,11 +110,11 @@ impl Filter {
         self.holds_for_number(compare)
     }
 
-    fn holds_for_float(&self, value: f64) -> bool {
+    pub(super) fn holds_for_float(&self, value: f64) -> bool {
         self.holds_for_number(|other| value.partial_cmp(&other.number()?))
     }
 
-    fn holds_for_number(&self, compare: impl Fn(&Value) -> Option<Ordering>) -> bool {
+    pub(super) fn holds_for_number(&self, compare: impl Fn(&Value) -> Option<Ordering>) -> bool {
         match &self.matcher {
             Matcher::Exists => true,
             Matcher::Equal(other) => compare(other) == Some(Ordering::Equal),
@@ -134,7 +128,7 @@ impl Filter {
     }
 
     /// Whether a block's numbers between `low` and `high` may meet it.
-    fn may_hold_between(&self, low: f64, high: f64) -> bool {
+    pub(super) fn may_hold_between(&self, low: f64, high: f64) -> bool {
         let number = |value: &Value| value.number();
         match &self.matcher {
             Matcher::Equal(value) => {
@@ -169,188 +163,4 @@ fn compile(pattern: &str) -> Result<Regex, ScanError> {
             .unwrap_or_default()
             .to_owned(),
     })
-}
-
-/// All conditions of a question, and what is known of the segment being read.
-pub(crate) struct Filters {
-    filters: Arc<Vec<Filter>>,
-    /// By condition and dictionary: which codes meet it.
-    tables: HashMap<(usize, usize), Arc<Vec<bool>>>,
-    scratch: Vec<u8>,
-}
-
-impl Filters {
-    pub(crate) fn new(conditions: &[Condition]) -> Result<Self, ScanError> {
-        let filters: Result<_, _> = conditions.iter().map(Filter::new).collect();
-        Ok(Self {
-            filters: Arc::new(filters?),
-            tables: HashMap::new(),
-            scratch: Vec::new(),
-        })
-    }
-
-    /// Forgets what was known of the segment before.
-    pub(crate) fn enter_segment(&mut self) {
-        self.tables.clear();
-    }
-
-    /// Whether a block may have rows that meet all conditions.
-    pub(crate) fn may_match(
-        &mut self,
-        segment: &mut OpenSegment,
-        block: usize,
-        lookup: Option<&Lookup>,
-    ) -> Result<bool, SegmentError> {
-        let filters = self.filters.clone();
-        for (number, filter) in filters.iter().enumerate() {
-            let looked_up = lookup.is_some_and(|lookup| lookup.column(&filter.key).is_some());
-            let rest = places(&segment.reader, REST_KEY);
-            if looked_up || !rest.is_empty() || filter.holds_where_absent() {
-                continue;
-            }
-            let mut may = false;
-            for place in places(&segment.reader, &filter.key) {
-                may = may || self.may_match_column(segment, place, block, (number, filter))?;
-            }
-            if !may {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn may_match_column(
-        &mut self,
-        segment: &mut OpenSegment,
-        place: usize,
-        block: usize,
-        (number, filter): (usize, &Filter),
-    ) -> Result<bool, SegmentError> {
-        let dict = segment.dict(place)?;
-        let column = &segment.reader.footer.columns[place];
-        let Some(part) = &column.blocks[block] else {
-            return Ok(false);
-        };
-        if let Some((low, high)) = part.range {
-            return Ok(filter.may_hold_between(low, high));
-        }
-        if let Some(dict) = dict {
-            let key = (number, Arc::as_ptr(&dict) as usize);
-            let table = match self.tables.get(&key) {
-                Some(table) => table.clone(),
-                None => {
-                    let texts = dict.texts().iter();
-                    let scratch = &mut self.scratch;
-                    let table = texts.map(|text| filter.holds_for_text(text, scratch));
-                    let table: Arc<Vec<bool>> = Arc::new(table.collect());
-                    self.tables.insert(key, table.clone());
-                    table
-                }
-            };
-            return Ok(table.contains(&true));
-        }
-        if column.kind == ColumnType::Text {
-            return segment.reader.may_have(column, block, &filter.words);
-        }
-        Ok(true)
-    }
-
-    /// Leaves the rows that meet all conditions.
-    pub(crate) fn retain(
-        &mut self,
-        view: &mut View<'_>,
-        rows: &mut Vec<u32>,
-    ) -> Result<(), SegmentError> {
-        let filters = self.filters.clone();
-        for (number, filter) in filters.iter().enumerate() {
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let lanes = view.lanes(&filter.key)?;
-            self.retain_one(view, &lanes, (number, filter), rows);
-        }
-        Ok(())
-    }
-
-    fn retain_one(
-        &mut self,
-        view: &View<'_>,
-        lanes: &Lanes,
-        (number, filter): (usize, &Filter),
-        rows: &mut Vec<u32>,
-    ) {
-        if let [lane] = lanes.as_slice()
-            && lane.index.is_none()
-        {
-            return self.retain_full(view, lane, (number, filter), rows);
-        }
-        let scratch = &mut self.scratch;
-        rows.retain(|&row| {
-            let mut places = lanes.iter().map(|lane| (lane, lane.place(row)));
-            let found = places.find_map(|(lane, place)| Some((lane, place?)));
-            let Some((lane, place)) = found else {
-                return filter.holds_where_absent();
-            };
-            match lane.values() {
-                Values::Bool(values) => filter.holds_for_bool(values[place]),
-                Values::Integer(values) => filter.holds_for_integer(values[place]),
-                Values::Float(values) => filter.holds_for_float(values[place]),
-                values => filter.holds_for_text(values.text(place), scratch),
-            }
-        });
-    }
-
-    /// As above, where each row has a value and all are of one type.
-    fn retain_full(
-        &mut self,
-        view: &View<'_>,
-        lane: &Lane,
-        (number, filter): (usize, &Filter),
-        rows: &mut Vec<u32>,
-    ) {
-        let scratch = &mut self.scratch;
-        match lane.values() {
-            Values::Bool(values) => {
-                rows.retain(|&row| filter.holds_for_bool(values[row as usize]));
-            }
-            Values::Integer(values) => {
-                rows.retain(|&row| filter.holds_for_integer(values[row as usize]));
-            }
-            Values::Float(values) => {
-                rows.retain(|&row| filter.holds_for_float(values[row as usize]));
-            }
-            Values::Codes { codes, dict } => {
-                let mut make = || {
-                    let texts = dict.texts().iter();
-                    Arc::new(
-                        texts
-                            .map(|text| filter.holds_for_text(text, scratch))
-                            .collect(),
-                    )
-                };
-                let table: Arc<Vec<bool>> = match view.dict_identity(lane) {
-                    None => make(),
-                    Some(identity) => {
-                        let known = self.tables.entry((number, identity));
-                        known.or_insert_with(make).clone()
-                    }
-                };
-                retain_branchless(rows, |row| table[usize::from(codes[row as usize])]);
-            }
-            Values::Text(texts) => {
-                rows.retain(|&row| filter.holds_for_text(texts.get(row as usize), scratch));
-            }
-        }
-    }
-}
-
-/// `retain` without a branch a row, which the processor could not foresee.
-fn retain_branchless(rows: &mut Vec<u32>, holds: impl Fn(u32) -> bool) {
-    let mut kept = 0;
-    for index in 0..rows.len() {
-        let row = rows[index];
-        rows[kept] = row;
-        kept += usize::from(holds(row));
-    }
-    rows.truncate(kept);
 }

@@ -1,7 +1,7 @@
 //! Values of a key as small numbers, given out as they occur, so that groups are found by
 //! counting instead of comparing.
 
-use super::unit::{Lane, View};
+use super::lane::Lane;
 use crate::column::Values;
 use crate::hash::MixState;
 use andon_model::event::Value;
@@ -62,6 +62,8 @@ impl KeyValue {
 #[derive(Default)]
 pub(crate) struct KeyIds {
     known: HashMap<KeyValue, u32, MixState>,
+    /// Texts apart, so that one is looked up without a copy.
+    texts: HashMap<Box<str>, u32, MixState>,
     pub(crate) values: Vec<KeyValue>,
     bytes: usize,
     /// By dictionary of the segment being read: code to number.
@@ -88,23 +90,38 @@ impl KeyIds {
             return NO_GROUP;
         }
         let id = self.values.len() as u32;
-        if let KeyValue::Text(text) = &value {
-            self.bytes += text.len() * 2;
-        }
         self.values.push(value.clone());
         self.known.insert(value, id);
         id
     }
 
+    fn text_id(&mut self, text: &str, open: bool) -> u32 {
+        if let Some(&id) = self.texts.get(text) {
+            return id;
+        }
+        if !open {
+            return NO_GROUP;
+        }
+        let id = self.values.len() as u32;
+        self.bytes += text.len() * 2;
+        self.values.push(KeyValue::Text(text.into()));
+        self.texts.insert(text.into(), id);
+        id
+    }
+
+    /// The number of a value of a column.
+    fn value_id(&mut self, values: &Values, place: usize, open: bool) -> u32 {
+        let value = match values {
+            Values::Bool(values) => KeyValue::Bool(values[place]),
+            Values::Integer(values) => KeyValue::Integer(values[place]),
+            Values::Float(values) => KeyValue::float(values[place]),
+            values => return self.text_id(values.text(place), open),
+        };
+        self.id(value, open)
+    }
+
     /// Appends the number of each row's value. Unless `open`, new values get none.
-    pub(crate) fn number(
-        &mut self,
-        view: &View<'_>,
-        lanes: &[Lane],
-        rows: &[u32],
-        open: bool,
-        out: &mut Vec<u32>,
-    ) {
+    pub(crate) fn number(&mut self, lanes: &[Lane], rows: &[u32], open: bool, out: &mut Vec<u32>) {
         let lane = match lanes {
             [] => {
                 let id = self.id(KeyValue::Null, open);
@@ -115,14 +132,14 @@ impl KeyIds {
         };
         match lane.values() {
             Values::Codes { codes, dict } => {
-                let identity = view.dict_identity(lane);
+                let identity = lane.dict;
                 let known = identity.and_then(|identity| self.tables.remove(&identity));
                 let mut table = known.unwrap_or_else(|| vec![UNKNOWN; dict.len()]);
                 if dict.len() * 4 <= rows.len() {
                     // All codes most likely occur, and then no row need ask whether it is known.
                     for (code, known) in table.iter_mut().enumerate() {
                         if *known == UNKNOWN {
-                            *known = self.id(KeyValue::Text(dict.get(code).into()), open);
+                            *known = self.text_id(dict.get(code), open);
                         }
                     }
                     if rows.len() == codes.len() {
@@ -135,7 +152,7 @@ impl KeyIds {
                     for &row in rows {
                         let code = usize::from(codes[row as usize]);
                         if table[code] == UNKNOWN {
-                            table[code] = self.id(KeyValue::Text(dict.get(code).into()), open);
+                            table[code] = self.text_id(dict.get(code), open);
                         }
                         out.push(table[code]);
                     }
@@ -152,7 +169,7 @@ impl KeyIds {
             }
             values => {
                 for &row in rows {
-                    let id = self.id(key_of(values, row as usize), open);
+                    let id = self.value_id(values, row as usize, open);
                     out.push(id);
                 }
             }
@@ -178,12 +195,12 @@ impl KeyIds {
                         let code = usize::from(codes[place]);
                         let known = &mut tables[index][code];
                         if *known == UNKNOWN {
-                            *known = self.id(KeyValue::Text(dict.get(code).into()), open);
+                            *known = self.text_id(dict.get(code), open);
                         }
                         *known
                     }
                     Values::Integer(values) => self.integer(values[place], open),
-                    values => self.id(key_of(values, place), open),
+                    values => self.value_id(values, place, open),
                 },
             };
             out.push(id);
@@ -208,15 +225,6 @@ impl KeyIds {
             self.small[small] = id;
         }
         self.small[small]
-    }
-}
-
-fn key_of(values: &Values, place: usize) -> KeyValue {
-    match values {
-        Values::Bool(values) => KeyValue::Bool(values[place]),
-        Values::Integer(values) => KeyValue::Integer(values[place]),
-        Values::Float(values) => KeyValue::float(values[place]),
-        values => KeyValue::Text(values.text(place).into()),
     }
 }
 

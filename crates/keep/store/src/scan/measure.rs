@@ -1,12 +1,13 @@
 //! What is worked out for each group while rows go by: plain arrays, one place a group.
 
-use super::unit::{Lane, Lanes, View};
-use crate::column::Values;
+use super::lane::{Lane, Lanes, SizeLane};
+use super::unit::View;
+use crate::column::{Rows, Values};
 use crate::hash::{hash_bytes, mix};
 use crate::plan::ResolvedQuery;
 use crate::rollup;
 use crate::segment::SegmentError;
-use crate::sketch::histogram::Histograms;
+use crate::sketch::histogram::{Groups, Histograms};
 use crate::sketch::{Distinct, Histogram};
 use andon_model::event::key;
 use andon_model::query::CalcOp;
@@ -119,6 +120,12 @@ struct KeyMeasure {
     distinct: Vec<Distinct>,
 }
 
+/// What of a key is looked at.
+enum Columns {
+    Values(Lanes),
+    Sizes(Vec<SizeLane>),
+}
+
 /// All results of all groups, as one thread sees them.
 pub(crate) struct Measures {
     pub(crate) counts: Vec<u64>,
@@ -175,33 +182,60 @@ impl Measures {
         &mut self,
         view: &mut View<'_>,
         rows: &[u32],
-        groups: &[u32],
+        (groups, one): (&[u32], Option<u32>),
         count: usize,
     ) -> Result<(), SegmentError> {
         if view.is_rollup {
             return self.add_rolled_up(view, rows, groups, count);
         }
         // All that can fail comes first: a unit counts as a whole or not at all.
-        let mut lanes = Vec::new();
+        let mut columns = Vec::new();
         for key in &self.keys {
-            lanes.push(view.lanes(&key.need.key)?);
+            let need = &key.need;
+            let sizes_do = need.histogram && !(need.present || need.numbers || need.distinct);
+            let sizes = match sizes_do {
+                true => view.sizes(&need.key)?,
+                false => None,
+            };
+            columns.push(match sizes {
+                Some(sizes) => Columns::Sizes(sizes),
+                None => Columns::Values(view.lanes(&need.key)?),
+            });
         }
         let failed = match self.wants_errors {
-            true => Some(failed_rows(view)?),
+            true => Some(view.failed()?),
             false => None,
         };
         self.grow(count);
-        count_each(&mut self.counts, groups);
+        match one {
+            Some(group) => self.counts[group as usize] += rows.len() as u64,
+            None => count_each(&mut self.counts, groups),
+        }
+        let whole = rows.len() == view.rows;
         if let Some(failed) = failed {
-            for (&row, &group) in rows.iter().zip(groups) {
-                if failed[row as usize] {
-                    self.errors[group as usize] += 1;
+            if whole {
+                failed
+                    .iter()
+                    .for_each(|row| self.errors[groups[row] as usize] += 1);
+            } else {
+                for (&row, &group) in rows.iter().zip(groups) {
+                    self.errors[group as usize] += u64::from(failed.has(row as usize));
                 }
             }
         }
-        for (key, lanes) in self.keys.iter_mut().zip(&lanes) {
-            for lane in lanes.iter() {
-                key.add(lane, rows, groups);
+        for (key, columns) in self.keys.iter_mut().zip(&columns) {
+            match columns {
+                Columns::Values(lanes) => {
+                    lanes.iter().for_each(|lane| key.add(lane, rows, groups));
+                }
+                Columns::Sizes(lanes) => {
+                    let rows = (!whole).then_some(rows);
+                    let groups = one.map_or(Groups::Each(groups), Groups::One);
+                    for SizeLane { sizes, index, .. } in lanes {
+                        let index = index.as_deref();
+                        key.histograms.add_sizes(sizes, index, rows, groups);
+                    }
+                }
             }
         }
         Ok(())
@@ -392,7 +426,7 @@ fn count_each(counts: &mut [u64], groups: &[u32]) {
 
 /// Which rows failed: `status` is `error` or a number from 500 on, or `severity_text` is
 /// `error` or `fatal`, or `error` is true.
-pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Vec<bool>, SegmentError> {
+pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Rows, SegmentError> {
     let mut failed = vec![false; view.rows];
     type Tests = (fn(&str) -> bool, fn(f64) -> bool, fn(bool) -> bool);
     let tests: [(&str, Tests); 3] = [
@@ -441,5 +475,9 @@ pub(crate) fn failed_rows(view: &mut View<'_>) -> Result<Vec<bool>, SegmentError
             }
         }
     }
-    Ok(failed)
+    let mut rows = Rows::none(failed.len());
+    for (row, _) in failed.iter().enumerate().filter(|(_, failed)| **failed) {
+        rows.add(row);
+    }
+    Ok(rows)
 }

@@ -1,13 +1,17 @@
 //! Asking: which units a question concerns, who looks through them, and what comes together.
 //!
-//! Read in this order: [`unit`] (what is looked through), [`filter`], [`keys`] (groups),
+//! Read in this order: [`unit`] and [`lane`] (what is looked through), [`looked`] (values from
+//! elsewhere), [`filter`] and [`filters`], [`keys`] (groups),
 //! [`measure`] (calculations), [`exemplar`], [`worker`] (one thread's share), [`events`]
 //! (raw events).
 
 mod events;
 mod exemplar;
 mod filter;
+mod filters;
 pub(crate) mod keys;
+mod lane;
+mod looked;
 pub(crate) mod measure;
 mod unit;
 pub(crate) mod worker;
@@ -17,6 +21,7 @@ use crate::error::ScanError;
 use crate::plan::{BUCKETS_MAX, EXEMPLAR_KEY, ResolvedQuery};
 use crate::rollup;
 use crate::store::{Shared, Store};
+use crate::warm::Asking;
 use andon_model::event::{Event, Value};
 use andon_model::query::{Answer, EXEMPLARS_MAX, ExemplarKind, GROUP_BY_MAX};
 use exemplar::{Candidate, Candidates, Picked};
@@ -24,8 +29,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use unit::OpenSegment;
 pub(crate) use unit::Unit;
-use unit::{OpenSegment, View};
 use worker::{Worker, micros};
 
 /// Stops a question from outside. Clones stop together.
@@ -217,9 +222,10 @@ impl Shared {
         check(query)?;
         self.counters.queries.fetch_add(1, Ordering::Relaxed);
         let deadline = started + budget.time;
+        let asking = self.warm.ask(started);
         let snapshot = self.snapshot(&query.dataset, query.from.0, query.to.0, Some(query));
         let mut answer = if query.wants_events() {
-            events::scan(query, &snapshot.units, cancel, deadline, budget)?
+            events::scan(query, &snapshot.units, cancel, deadline, (budget, asking))?
         } else {
             PartialAnswer::default()
         };
@@ -230,6 +236,7 @@ impl Shared {
                 cancel,
                 deadline,
                 budget,
+                asking,
             };
             answer.merge(asked.groups(on_progress)?);
         }
@@ -246,6 +253,7 @@ struct Asked<'a> {
     cancel: &'a Cancel,
     deadline: Instant,
     budget: &'a Budget,
+    asking: Asking<'a>,
 }
 
 /// What the threads of one question share.
@@ -275,6 +283,33 @@ impl Asked<'_> {
         self.cancel.is_cancelled() || Instant::now() >= self.deadline
     }
 
+    /// What the slowest exemplars surely reach: so many blocks have one that does. Only where
+    /// all rows of a block count.
+    fn surely_slow(&self) -> f64 {
+        let count = self.query.exemplars;
+        if count == 0 || !self.query.filters.is_empty() || self.query.lookup.is_some() {
+            return f64::NEG_INFINITY;
+        }
+        let mut slowest: Vec<f64> = Vec::new();
+        for unit in self.units {
+            let Unit::Block(segment, block) = unit else {
+                continue;
+            };
+            let Ok(footer) = segment.footer() else {
+                continue;
+            };
+            let span = &footer.blocks[*block];
+            let inside = span.at_min >= self.query.from.0 && span.at_max < self.query.to.0;
+            let max = unit::max_of(&footer, *block, EXEMPLAR_KEY);
+            if inside && max.is_finite() {
+                slowest.push(max);
+            }
+        }
+        slowest.sort_unstable_by(|left, right| right.total_cmp(left));
+        let surely = slowest.get(count - 1).copied();
+        surely.unwrap_or(f64::NEG_INFINITY)
+    }
+
     /// Each thread takes every so-manieth unit, whoever is faster: so sums add up in the same
     /// order each time, and the same question has the same answer to the last bit.
     fn groups(
@@ -283,9 +318,12 @@ impl Asked<'_> {
     ) -> Result<PartialAnswer, ScanError> {
         let threads = self.budget.threads.clamp(1, self.units.len().max(1));
         let memory = self.budget.memory_bytes / threads;
+        let slow = self.surely_slow();
         let mut workers = Vec::new();
         for _ in 0..threads {
-            workers.push(Worker::new(self.query, memory)?);
+            let mut worker = Worker::new(self.query, memory, Some(self.asking))?;
+            worker.candidates.slowest.expect(slow);
+            workers.push(worker);
         }
         let common = Common {
             done: AtomicUsize::new(0),
@@ -412,7 +450,7 @@ impl Asked<'_> {
         let mut typical = Picked::new(count);
         if let Some(median) = answer.sizes.quantile(0.5) {
             let bin = crate::sketch::histogram::bin_of(median);
-            let mut worker = Worker::new(self.query, 0)?;
+            let mut worker = Worker::new(self.query, 0, Some(self.asking))?;
             for (number, unit) in self.units.iter().enumerate() {
                 if typical.is_full() || self.stop() {
                     break;
@@ -450,10 +488,11 @@ impl Asked<'_> {
 
     fn read(&self, wanted: &[(usize, Vec<(ExemplarKind, Candidate)>)]) -> Vec<ExemplarRow> {
         let mut rows = Vec::new();
+        let mut reader = RowReader::new(self.asking);
         for (unit, candidates) in wanted {
+            let picked: Vec<u32> = candidates.iter().map(|(_, found)| found.row).collect();
             // Damage found here is found again, and told, by the next question.
-            let Ok(events) = read_rows(&self.units[*unit], candidates.iter().map(|(_, c)| c.row))
-            else {
+            let Ok(events) = reader.rows(&self.units[*unit], &picked) else {
                 continue;
             };
             for ((why, _), event) in candidates.iter().zip(events) {
@@ -468,16 +507,43 @@ impl Asked<'_> {
     }
 }
 
-/// Some rows of a unit as events.
-pub(crate) fn read_rows(
-    unit: &Unit,
-    rows: impl Iterator<Item = u32>,
-) -> Result<Vec<Event>, crate::segment::SegmentError> {
-    let batch = match unit {
-        Unit::Chunk(batch) => View::chunk(batch, None).batch()?,
-        Unit::Block(segment, block) => {
-            View::block(&mut OpenSegment::open(segment)?, *block, None).batch()?
+/// Reads single rows of one unit after the other.
+pub(crate) struct RowReader<'a> {
+    asking: Asking<'a>,
+    segment: Option<OpenSegment>,
+}
+
+impl<'a> RowReader<'a> {
+    pub(crate) fn new(asking: Asking<'a>) -> Self {
+        Self {
+            asking,
+            segment: None,
         }
-    };
-    Ok(rows.map(|row| batch.event(row as usize)).collect())
+    }
+
+    /// Some rows of a unit as events, in the order of `wanted`.
+    pub(crate) fn rows(
+        &mut self,
+        unit: &Unit,
+        wanted: &[u32],
+    ) -> Result<Vec<Event>, crate::segment::SegmentError> {
+        let (segment, block) = match unit {
+            Unit::Chunk(batch) => {
+                let rows = wanted.iter();
+                return Ok(rows.map(|&row| batch.event(row as usize)).collect());
+            }
+            Unit::Block(segment, block) => (segment, *block),
+        };
+        let open = match self.segment.take() {
+            Some(open) if open.serial == segment.serial => open,
+            _ => OpenSegment::open(segment)?,
+        };
+        let open = self.segment.insert(open);
+        let mut rows = wanted.to_vec();
+        rows.sort_unstable();
+        rows.dedup();
+        let events = open.rows(block, &rows, Some(self.asking))?;
+        let event = |row: &u32| Some(events[rows.binary_search(row).ok()?].clone());
+        Ok(wanted.iter().filter_map(event).collect())
+    }
 }

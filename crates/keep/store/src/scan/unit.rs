@@ -1,17 +1,25 @@
 //! What is looked through at once: a batch of the head, or one block of a segment. Columns are
 //! read when something asks for them, once.
 
-use crate::batch::{Batch, REST_KEY, read_rest};
-use crate::column::{Column, ColumnType, Dict, DictRef, Values};
+use super::lane::{Lane, Lanes, SizeLane};
+use super::looked::{CodeTable, code_table, looked_up, rest_columns};
+use super::measure::failed_rows;
+use crate::batch::{Batch, REST_KEY};
+use crate::column::{Column, ColumnType, Dict, DictRef, Rows, Values};
 use crate::plan::Lookup;
 use crate::pool;
-use crate::segment::footer::RowOrder;
+use crate::segment::footer::{Footer, RowOrder};
 use crate::segment::read::Reader;
 use crate::segment::{Segment, SegmentError};
-use andon_model::event::Value;
-use std::collections::{BTreeMap, HashMap};
+use crate::sketch::sizes::Sizes;
+use crate::warm::{Asking, Kept, Part, Spot};
+use andon_model::event::Event;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// More than a segment has columns: names of dictionaries begin again beyond.
+const DICT_NAMES: usize = 1 << 20;
 
 /// Where some rows are.
 #[derive(Debug, Clone)]
@@ -20,75 +28,9 @@ pub(crate) enum Unit {
     Block(Arc<Segment>, usize),
 }
 
-/// One typed column of a unit and how to find a row's value in it.
-pub(crate) struct Lane {
-    source: Source,
-    /// By row the place of its value, or `u32::MAX`; none if each row has one.
-    pub(crate) index: Option<Vec<u32>>,
-}
-
-enum Source {
-    Own(Column),
-    Chunk(Arc<Batch>, usize),
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        if let Some(index) = self.index.take() {
-            pool::give(index);
-        }
-        let Source::Own(column) = &mut self.source else {
-            return;
-        };
-        match &mut column.values {
-            Values::Integer(values) => pool::give(std::mem::take(values)),
-            Values::Float(values) => pool::give(std::mem::take(values)),
-            Values::Codes { codes, .. } => pool::give(std::mem::take(codes)),
-            Values::Bool(_) | Values::Text(_) => {}
-        }
-    }
-}
-
-impl Lane {
-    fn of(source: Source, rows: usize) -> Self {
-        let mut lane = Self {
-            source,
-            index: None,
-        };
-        lane.index = lane.column().index(rows);
-        lane
-    }
-
-    fn column(&self) -> &Column {
-        match &self.source {
-            Source::Own(column) => column,
-            Source::Chunk(batch, place) => &batch.columns[*place].column,
-        }
-    }
-
-    pub(crate) fn values(&self) -> &Values {
-        &self.column().values
-    }
-
-    /// The place of a row's value.
-    #[inline]
-    pub(crate) fn place(&self, row: u32) -> Option<usize> {
-        match &self.index {
-            None => Some(row as usize),
-            Some(index) => match index[row as usize] {
-                u32::MAX => None,
-                place => Some(place as usize),
-            },
-        }
-    }
-}
-
-/// A key's columns, one for each type that its values have.
-pub(crate) type Lanes = Rc<Vec<Lane>>;
-
 /// A segment open for reading, and its dictionaries as far as they were asked for.
 pub(crate) struct OpenSegment {
-    pub(crate) id: u64,
+    pub(crate) serial: u64,
     pub(crate) reader: Reader,
     pub(crate) is_rollup: bool,
     dicts: HashMap<usize, Option<Arc<Dict>>>,
@@ -96,16 +38,10 @@ pub(crate) struct OpenSegment {
     looked_up: HashMap<(usize, usize), Option<Arc<CodeTable>>>,
 }
 
-/// Codes of one dictionary turned into codes of another.
-struct CodeTable {
-    codes: Vec<u16>,
-    dict: Arc<Dict>,
-}
-
 impl OpenSegment {
     pub(crate) fn open(segment: &Segment) -> Result<Self, SegmentError> {
         Ok(Self {
-            id: segment.id,
+            serial: segment.serial,
             reader: segment.reader()?,
             is_rollup: segment.is_rollup,
             dicts: HashMap::new(),
@@ -113,14 +49,120 @@ impl OpenSegment {
         })
     }
 
+    fn spot(&self, column: usize, block: usize, part: Part) -> Spot {
+        Spot {
+            segment: self.serial,
+            column: column as u32,
+            block: block as u32,
+            part,
+        }
+    }
+
     /// The dictionary of the column at a place in the footer.
-    pub(crate) fn dict(&mut self, place: usize) -> Result<Option<Arc<Dict>>, SegmentError> {
+    pub(crate) fn dict(
+        &mut self,
+        place: usize,
+        asking: Option<Asking<'_>>,
+    ) -> Result<Option<Arc<Dict>>, SegmentError> {
         if let Some(known) = self.dicts.get(&place) {
             return Ok(known.clone());
         }
-        let dict = self.reader.dict(&self.reader.footer.columns[place])?;
+        let meta = &self.reader.footer.columns[place];
+        let spot = self.spot(place, 0, Part::Dict);
+        let asking = asking.filter(|_| meta.dict.is_some());
+        let kept = asking.and_then(|asking| asking.find(spot));
+        let dict = match kept {
+            Some(Kept::Dict(dict)) => Some(dict),
+            _ => self.reader.dict(meta)?,
+        };
+        if let (Some(asking), Some(dict)) = (asking, &dict) {
+            asking.keep(spot, Kept::Dict(dict.clone()));
+        }
         self.dicts.insert(place, dict.clone());
         Ok(dict)
+    }
+
+    /// A block's part of the column at a place; codes are kept for the next question.
+    fn lane(
+        &mut self,
+        place: usize,
+        block: usize,
+        asking: Option<Asking<'_>>,
+    ) -> Result<Option<Lane>, SegmentError> {
+        let dict = self.dict(place, asking)?;
+        let meta = &self.reader.footer.columns[place];
+        let rows = self.reader.footer.blocks[block].rows as usize;
+        let spot = self.spot(place, block, Part::Codes);
+        let asking = asking.filter(|_| dict.is_some());
+        if let Some(part) = &meta.blocks[block]
+            && let Some(Kept::Codes(column)) = asking.and_then(|asking| asking.find(spot))
+        {
+            self.reader.count_read(&part.piece);
+            return Ok(Some(Lane::kept(column, rows).with_dict(place)));
+        }
+        let Some(column) = self.reader.column(meta, block, dict.as_ref())? else {
+            return Ok(None);
+        };
+        let Values::Codes { .. } = &column.values else {
+            return Ok(Some(Lane::own(column, rows)));
+        };
+        let Some(asking) = asking.filter(|asking| asking.has_room(column.bytes())) else {
+            return Ok(Some(Lane::own(column, rows).with_dict(place)));
+        };
+        let column = Arc::new(column);
+        asking.keep(spot, Kept::Codes(column.clone()));
+        Ok(Some(Lane::kept(column, rows).with_dict(place)))
+    }
+
+    /// Some rows of a block as they were taken in, in ascending order.
+    pub(crate) fn rows(
+        &mut self,
+        block: usize,
+        rows: &[u32],
+        asking: Option<Asking<'_>>,
+    ) -> Result<Vec<Event>, SegmentError> {
+        let mut dicts = Vec::new();
+        for place in 0..self.reader.footer.columns.len() {
+            let has_some = self.reader.footer.columns[place].blocks[block].is_some();
+            dicts.push(match has_some {
+                true => self.dict(place, asking)?,
+                false => None,
+            });
+        }
+        self.reader
+            .rows(block, rows, |place| Ok(dicts[place].clone()))
+    }
+
+    /// The sizes of a block's part of a column of numbers; none where they are not kept.
+    fn sizes(
+        &mut self,
+        place: usize,
+        block: usize,
+        asking: Asking<'_>,
+    ) -> Result<Option<Arc<Sizes>>, SegmentError> {
+        let meta = &self.reader.footer.columns[place];
+        let spot = self.spot(place, block, Part::Sizes);
+        let Some(part) = &meta.blocks[block] else {
+            return Ok(None);
+        };
+        if let Some(Kept::Sizes(sizes)) = asking.find(spot) {
+            self.reader.count_read(&part.piece);
+            return Ok(Some(sizes));
+        }
+        let rows = self.reader.footer.blocks[block].rows as usize;
+        if !asking.has_room(rows * 2) {
+            return Ok(None);
+        }
+        let Some(column) = self.reader.column(meta, block, None)? else {
+            return Ok(None);
+        };
+        let sizes = Sizes::of(&column).map(Arc::new);
+        if let Some(sizes) = &sizes {
+            asking.keep(spot, Kept::Sizes(sizes.clone()));
+        }
+        // Whose drop gives its buffer back.
+        drop(Lane::own(column, rows));
+        Ok(sizes)
     }
 }
 
@@ -129,6 +171,17 @@ pub(crate) fn places(reader: &Reader, name: &str) -> std::ops::Range<usize> {
     let columns = &reader.footer.columns;
     let from = columns.partition_point(|column| *column.name < *name);
     from..from + reader.footer.named(name).len()
+}
+
+/// The largest number of a key in a block: minus infinity where it has none, infinity where
+/// that is not known.
+pub(crate) fn max_of(footer: &Footer, block: usize, name: &str) -> f64 {
+    let columns = footer.named(name).iter();
+    let numbers =
+        columns.filter(|column| matches!(column.kind, ColumnType::Integer | ColumnType::Float));
+    let parts = numbers.filter_map(|column| column.blocks[block].as_ref());
+    let max = parts.map(|part| part.range.map_or(f64::INFINITY, |range| range.1));
+    max.fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// One unit while it is looked through.
@@ -141,6 +194,7 @@ pub(crate) struct View<'a> {
     pub(crate) sorted: bool,
     lookup: Option<&'a Lookup>,
     lanes: HashMap<String, Lanes>,
+    asking: Option<Asking<'a>>,
 }
 
 enum Place<'a> {
@@ -158,6 +212,7 @@ impl<'a> View<'a> {
             sorted: false,
             lookup,
             lanes: HashMap::new(),
+            asking: None,
         }
     }
 
@@ -165,6 +220,7 @@ impl<'a> View<'a> {
         segment: &'a mut OpenSegment,
         block: usize,
         lookup: Option<&'a Lookup>,
+        asking: Option<Asking<'a>>,
     ) -> Self {
         let footer = &segment.reader.footer;
         Self {
@@ -175,6 +231,7 @@ impl<'a> View<'a> {
             place: Place::Block(segment, block),
             lookup,
             lanes: HashMap::new(),
+            asking,
         }
     }
 
@@ -232,8 +289,7 @@ impl<'a> View<'a> {
                 && lane.index.is_none()
                 && let Some(column) = self.looked_up_codes(lookup, column, lane)
             {
-                let source = Source::Own(column);
-                return Ok(vec![Lane::of(source, self.rows)]);
+                return Ok(vec![column]);
             }
             let at = self.at()?;
             lanes.extend(looked_up(lookup, column, &on, &at, taken.as_deref()));
@@ -242,14 +298,13 @@ impl<'a> View<'a> {
     }
 
     /// Codes to codes: the usual case, and a table for each dictionary.
-    fn looked_up_codes(&mut self, lookup: &Lookup, column: usize, on: &Lane) -> Option<Column> {
+    fn looked_up_codes(&mut self, lookup: &Lookup, column: usize, on: &Lane) -> Option<Lane> {
         let Values::Codes { codes, dict } = on.values() else {
             return None;
         };
-        let identity = self.dict_identity(on);
-        let table = match (&mut self.place, identity) {
-            (Place::Block(segment, _), Some(identity)) => {
-                let known = segment.looked_up.entry((column, identity));
+        let table = match (&mut self.place, on.dict) {
+            (Place::Block(segment, _), Some(name)) => {
+                let known = segment.looked_up.entry((column, name));
                 let make = || code_table(lookup, column, dict).map(Arc::new);
                 known.or_insert_with(make).clone()?
             }
@@ -257,12 +312,19 @@ impl<'a> View<'a> {
         };
         let mut taken = pool::take(codes.len());
         taken.extend(codes.iter().map(|&code| table.codes[usize::from(code)]));
-        Some(Column {
+        let taken = Column {
             present: None,
             values: Values::Codes {
                 codes: taken,
                 dict: DictRef::Shared(table.dict.clone()),
             },
+        };
+        let lane = Lane::own(taken, self.rows);
+        // Beyond the names of the segment's own, each column with each dictionary another.
+        let name = on.dict.map(|on| (column + 1) * DICT_NAMES + on);
+        Some(match name {
+            Some(name) => lane.with_dict(name),
+            None => lane,
         })
     }
 
@@ -279,172 +341,83 @@ impl<'a> View<'a> {
     }
 
     fn typed(&mut self, name: &str) -> Result<Vec<Lane>, SegmentError> {
-        let rows = self.rows;
         match &mut self.place {
             Place::Chunk(batch) => {
                 let places = batch.places(name).iter();
-                let lane =
-                    |&place: &u32| Lane::of(Source::Chunk(batch.clone(), place as usize), rows);
+                let lane = |&place: &u32| Lane::chunk(batch, place as usize);
                 Ok(places.map(lane).collect())
             }
             Place::Block(segment, block) => {
                 let mut lanes = Vec::new();
                 for place in places(&segment.reader, name) {
-                    let dict = segment.dict(place)?;
-                    let meta = &segment.reader.footer.columns[place];
-                    let column = segment.reader.column(meta, *block, dict.as_ref())?;
-                    lanes.extend(column.map(|column| Lane::of(Source::Own(column), rows)));
+                    lanes.extend(segment.lane(place, *block, self.asking)?);
                 }
                 Ok(lanes)
             }
         }
     }
 
-    /// Some rows as they were taken in, all their attributes.
-    pub(crate) fn batch(&mut self) -> Result<Arc<Batch>, SegmentError> {
-        match &self.place {
-            Place::Chunk(batch) => Ok(batch.clone()),
-            Place::Block(segment, block) => Ok(Arc::new(segment.reader.batch(*block)?)),
-        }
-    }
-
-    /// What changes when a dictionary is another one: nothing while a segment is read.
-    pub(crate) fn dict_identity(&self, lane: &Lane) -> Option<usize> {
-        match (&self.place, lane.values()) {
-            (
-                Place::Block(..),
-                Values::Codes {
-                    dict: DictRef::Shared(dict),
-                    ..
-                },
-            ) if matches!(lane.source, Source::Own(_)) => Some(Arc::as_ptr(dict) as usize),
-            _ => None,
-        }
-    }
-}
-
-/// The values of one key among attributes that have no column of their own.
-fn rest_columns(rest: &Lane, name: &str, rows: usize) -> Vec<Lane> {
-    let mut made: BTreeMap<ColumnType, Column> = BTreeMap::new();
-    let texts = rest.values();
-    let wanted = serde_json::to_string(name).unwrap_or_default();
-    for row in 0..rows as u32 {
-        let Some(place) = rest.place(row) else {
-            continue;
+    /// The sizes of a key's numbers, where those are all that is wanted and can be kept; none:
+    /// the numbers are to be read.
+    pub(crate) fn sizes(&mut self, name: &str) -> Result<Option<Vec<SizeLane>>, SegmentError> {
+        let (Place::Block(segment, block), Some(asking)) = (&mut self.place, self.asking) else {
+            return Ok(None);
         };
-        let text = texts.text(place);
-        if !text.contains(&wanted) {
-            continue;
+        let looked_up = self
+            .lookup
+            .is_some_and(|lookup| lookup.column(name).is_some());
+        let is_open = self.lanes.contains_key(name);
+        if looked_up || is_open || !places(&segment.reader, REST_KEY).is_empty() {
+            return Ok(None);
         }
-        let found = read_rest(text).into_iter().find(|(key, _)| key == name);
-        if let Some((_, value)) = found {
-            push(&mut made, row, &value);
-        }
-    }
-    let lane = |column| Lane::of(Source::Own(column), rows);
-    made.into_values().map(lane).collect()
-}
-
-fn push(columns: &mut BTreeMap<ColumnType, Column>, row: u32, value: &Value) {
-    let kind = ColumnType::of(value);
-    let column = columns.entry(kind).or_insert_with(|| Column::empty(kind));
-    if !column.mark(row as usize) {
-        return;
-    }
-    match (&mut column.values, value) {
-        (Values::Bool(values), Value::Bool(value)) => values.push(*value),
-        (Values::Integer(values), Value::Integer(value)) => values.push(*value),
-        (Values::Float(values), Value::Float(value)) => values.push(*value),
-        (_, Value::Text(text)) => column.push_text(text),
-        _ => {}
-    }
-}
-
-/// What one value of the joined key stands for.
-#[derive(Clone, Copy)]
-enum Found<'a> {
-    Nothing,
-    One(&'a Value),
-    /// It depends on when.
-    Several(&'a [crate::plan::LookupRow]),
-}
-
-fn find<'a>(lookup: &'a Lookup, column: usize, on: &str) -> Found<'a> {
-    let value = |row: &'a crate::plan::LookupRow| row.values.get(column).and_then(Option::as_ref);
-    match lookup.rows.get(on).map(Vec::as_slice) {
-        None | Some([]) => Found::Nothing,
-        Some(rows) => {
-            let first = value(&rows[0]);
-            match rows.iter().all(|row| value(row) == first) {
-                true => first.map_or(Found::Nothing, Found::One),
-                false => Found::Several(rows),
-            }
-        }
-    }
-}
-
-fn resolve<'a>(found: Found<'a>, column: usize, at: i64) -> Option<&'a Value> {
-    match found {
-        Found::Nothing => None,
-        Found::One(value) => Some(value),
-        Found::Several(rows) => {
-            let after = rows.partition_point(|row| row.at.0 <= at);
-            rows[after.saturating_sub(1)].values.get(column)?.as_ref()
-        }
-    }
-}
-
-/// A looked-up key's columns, for the rows that are not `taken`.
-fn looked_up(
-    lookup: &Lookup,
-    column: usize,
-    on: &[Lane],
-    at: &[i64],
-    taken: Option<&[bool]>,
-) -> Vec<Lane> {
-    let rows = at.len();
-    let mut made: BTreeMap<ColumnType, Column> = BTreeMap::new();
-    for lane in on {
-        let known: Vec<Found<'_>> = match lane.values() {
-            Values::Codes { dict, .. } => {
-                let texts = dict.texts().iter();
-                texts.map(|text| find(lookup, column, text)).collect()
-            }
-            _ => Vec::new(),
-        };
-        for (row, &at) in at.iter().enumerate() {
-            if taken.is_some_and(|taken| taken[row]) {
+        let mut lanes = Vec::new();
+        for place in places(&segment.reader, name) {
+            let meta = &segment.reader.footer.columns[place];
+            let numbers = matches!(meta.kind, ColumnType::Integer | ColumnType::Float);
+            if !numbers || meta.blocks[*block].is_none() {
                 continue;
             }
-            let Some(place) = lane.place(row as u32) else {
-                continue;
+            let Some(sizes) = segment.sizes(place, *block, asking)? else {
+                return Ok(None);
             };
-            let found = match lane.values() {
-                Values::Codes { codes, .. } => known[usize::from(codes[place])],
-                Values::Text(texts) => find(lookup, column, texts.get(place)),
-                values => find(lookup, column, &values.get(place).to_string()),
-            };
-            if let Some(value) = resolve(found, column, at) {
-                push(&mut made, row as u32, value);
-            }
+            let index = sizes.index(self.rows);
+            lanes.push(SizeLane { sizes, index });
         }
+        Ok(Some(lanes))
     }
-    let lane = |column| Lane::of(Source::Own(column), rows);
-    made.into_values().map(lane).collect()
-}
 
-/// What each text of a dictionary stands for, where that is always one other text.
-fn code_table(lookup: &Lookup, column: usize, dict: &Dict) -> Option<CodeTable> {
-    let mut taken = Dict::default();
-    let mut codes = Vec::with_capacity(dict.len());
-    for text in dict.texts().iter() {
-        match find(lookup, column, text) {
-            Found::One(Value::Text(text)) => {
-                codes.push(taken.intern(text, crate::column::DICT_MAX)? as u16);
-            }
-            _ => return None,
+    /// The largest number of a key where each row's is in a column of its own.
+    pub(crate) fn max_of(&self, name: &str) -> Option<f64> {
+        let Place::Block(segment, block) = &self.place else {
+            return None;
+        };
+        let looked_up = self
+            .lookup
+            .is_some_and(|lookup| lookup.column(name).is_some());
+        if looked_up || !places(&segment.reader, REST_KEY).is_empty() {
+            return None;
         }
+        Some(max_of(&segment.reader.footer, *block, name))
     }
-    let dict = Arc::new(taken);
-    Some(CodeTable { codes, dict })
+
+    /// Which rows failed.
+    pub(crate) fn failed(&mut self) -> Result<Arc<Rows>, SegmentError> {
+        let spot = match &self.place {
+            Place::Chunk(_) => None,
+            Place::Block(segment, block) => Some(segment.spot(0, *block, Part::Failed)),
+        };
+        let known = self.asking.zip(spot);
+        // A looked-up status is not the events' own.
+        let known = known.filter(|_| self.lookup.is_none());
+        if let Some((asking, spot)) = known
+            && let Some(Kept::Failed(rows)) = asking.find(spot)
+        {
+            return Ok(rows);
+        }
+        let rows = Arc::new(failed_rows(self)?);
+        if let Some((asking, spot)) = known {
+            asking.keep(spot, Kept::Failed(rows.clone()));
+        }
+        Ok(rows)
+    }
 }

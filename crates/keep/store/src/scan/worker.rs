@@ -1,7 +1,7 @@
 //! One thread's share of a question: units in, groups out.
 
 use super::exemplar::{Candidates, Picked};
-use super::filter::Filters;
+use super::filters::Filters;
 use super::keys::{KeyIds, NO_GROUP, Pairs};
 use super::measure::Measures;
 use super::unit::{OpenSegment, Unit, View};
@@ -9,6 +9,7 @@ use crate::answer::{GroupKey, GroupState, PartialAnswer};
 use crate::error::ScanError;
 use crate::plan::ResolvedQuery;
 use crate::segment::SegmentError;
+use crate::warm::Asking;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ struct Buckets {
 
 pub(crate) struct Worker<'a> {
     query: &'a ResolvedQuery,
+    asking: Option<Asking<'a>>,
     memory_max: usize,
     filters: Filters,
     buckets: Option<Buckets>,
@@ -41,15 +43,28 @@ pub(crate) struct Worker<'a> {
     scratch: Scratch,
 }
 
+/// Which rows of a unit count.
+enum Selected {
+    All,
+    /// Those listed.
+    Some,
+}
+
 #[derive(Default)]
 struct Scratch {
     rows: Vec<u32>,
+    /// Each number in turn: the rows of a unit of which all count.
+    all: Vec<u32>,
     groups: Vec<u32>,
     ids: Vec<u32>,
 }
 
 impl<'a> Worker<'a> {
-    pub(crate) fn new(query: &'a ResolvedQuery, memory_max: usize) -> Result<Self, ScanError> {
+    pub(crate) fn new(
+        query: &'a ResolvedQuery,
+        memory_max: usize,
+        asking: Option<Asking<'a>>,
+    ) -> Result<Self, ScanError> {
         let buckets = query.bucket.map(|width| {
             let width = micros(width).max(1);
             let first = query.from.0.div_euclid(width);
@@ -64,6 +79,7 @@ impl<'a> Worker<'a> {
         let pairs = (1..dimensions).map(|_| Pairs::default());
         Ok(Self {
             query,
+            asking,
             memory_max,
             filters: Filters::new(&query.filters)?,
             buckets,
@@ -117,25 +133,38 @@ impl<'a> Worker<'a> {
                 View::chunk(batch, lookup)
             }
             Unit::Block(segment, block) => {
-                if open.as_ref().is_none_or(|open| open.id != segment.id) {
+                if open
+                    .as_ref()
+                    .is_none_or(|open| open.serial != segment.serial)
+                {
                     *open = Some(OpenSegment::open(segment)?);
                     self.filters.enter_segment();
                     self.keys.iter_mut().for_each(KeyIds::enter_segment);
                 }
                 let Some(open) = open else { return Ok(()) };
                 before = open.reader.bytes_read();
-                if !self.filters.may_match(open, *block, lookup)? {
+                if !self
+                    .filters
+                    .may_match(open, *block, (lookup, self.asking))?
+                {
                     self.bytes_scanned += open.reader.bytes_read() - before;
                     return Ok(());
                 }
-                View::block(open, *block, lookup)
+                View::block(open, *block, lookup, self.asking)
             }
         };
         let mut rows = std::mem::take(&mut self.scratch.rows);
+        let mut all = std::mem::take(&mut self.scratch.all);
         let selected = self.select(unit, &mut view, &mut rows);
-        let visited = selected.and_then(|()| match rows.is_empty() {
-            true => Ok(()),
-            false => each(self, &mut view, &rows),
+        let visited = selected.and_then(|selected| match selected {
+            Selected::All => {
+                let known = all.len() as u32;
+                let count = view.rows;
+                all.extend(known..(count as u32).max(known));
+                each(self, &mut view, &all[..count])
+            }
+            Selected::Some if rows.is_empty() => Ok(()),
+            Selected::Some => each(self, &mut view, &rows),
         });
         self.rows_scanned += view.rows as u64;
         self.bytes_scanned += match unit {
@@ -147,16 +176,17 @@ impl<'a> Worker<'a> {
             }
         };
         self.scratch.rows = rows;
+        self.scratch.all = all;
         visited
     }
 
-    /// The rows that are in time and meet the conditions.
+    /// The rows that are in time and meet the conditions; where all do, they are not listed.
     fn select(
         &mut self,
         unit: &Unit,
         view: &mut View<'_>,
         rows: &mut Vec<u32>,
-    ) -> Result<(), SegmentError> {
+    ) -> Result<Selected, SegmentError> {
         let (from, to) = (self.query.from.0, self.query.to.0);
         rows.clear();
         let whole = match unit {
@@ -166,7 +196,11 @@ impl<'a> Worker<'a> {
         let count = view.rows as u32;
         let block = view.span();
         if whole || block.is_some_and(|(first, last)| first >= from && last < to) {
-            rows.extend(0..count);
+            if self.filters.is_empty() && count > 0 {
+                return Ok(Selected::All);
+            }
+            self.filters.select(view, rows)?;
+            return Ok(Selected::Some);
         } else {
             let at = view.at()?;
             if view.sorted {
@@ -177,7 +211,8 @@ impl<'a> Worker<'a> {
                 rows.extend((0..count).filter(|&row| (from..to).contains(&at[row as usize])));
             }
         }
-        self.filters.retain(view, rows)
+        self.filters.retain(view, rows)?;
+        Ok(Selected::Some)
     }
 
     fn add(
@@ -187,18 +222,20 @@ impl<'a> Worker<'a> {
         rows: &[u32],
     ) -> Result<(), SegmentError> {
         let mut groups = std::mem::take(&mut self.scratch.groups);
-        let added = self.group(view, rows, &mut groups).and_then(|count| {
-            if !self.open && groups.contains(&NO_GROUP) {
-                let kept: (Vec<u32>, Vec<u32>) = rows
-                    .iter()
-                    .zip(&groups)
-                    .filter(|(_, group)| **group != NO_GROUP)
-                    .unzip();
-                self.left_out += (rows.len() - kept.0.len()) as u64;
-                return self.measures.add(view, &kept.0, &kept.1, count);
-            }
-            self.measures.add(view, rows, &groups, count)
-        });
+        let added = self
+            .group(view, rows, &mut groups)
+            .and_then(|(count, one)| {
+                if !self.open && groups.contains(&NO_GROUP) {
+                    let kept: (Vec<u32>, Vec<u32>) = rows
+                        .iter()
+                        .zip(&groups)
+                        .filter(|(_, group)| **group != NO_GROUP)
+                        .unzip();
+                    self.left_out += (rows.len() - kept.0.len()) as u64;
+                    return self.measures.add(view, &kept.0, (&kept.1, None), count);
+                }
+                self.measures.add(view, rows, (&groups, one), count)
+            });
         self.scratch.groups = groups;
         added?;
         self.candidates.add(number, view, rows)?;
@@ -223,14 +260,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The group of each row, and how many groups there are.
+    /// The group of each row, how many groups there are, and which one all rows are in, if
+    /// that is known.
     fn group(
         &mut self,
         view: &mut View<'_>,
         rows: &[u32],
         groups: &mut Vec<u32>,
-    ) -> Result<usize, SegmentError> {
+    ) -> Result<(usize, Option<u32>), SegmentError> {
         groups.clear();
+        let mut one = None;
         let mut lanes = Vec::new();
         for key in &self.query.group_by {
             lanes.push(view.lanes(key)?);
@@ -246,7 +285,9 @@ impl<'a> Worker<'a> {
             });
             match ends {
                 Some((first, last)) if first == last => {
-                    groups.resize(rows.len(), (first - buckets.first) as u32);
+                    let group = (first - buckets.first) as u32;
+                    groups.resize(rows.len(), group);
+                    one = Some(group);
                 }
                 _ => bucket(buckets, &view.at()?, rows, groups),
             }
@@ -255,12 +296,13 @@ impl<'a> Worker<'a> {
         }
         let mut ids = std::mem::take(&mut self.scratch.ids);
         for (key, lanes) in self.keys.iter_mut().zip(&lanes) {
+            one = None;
             if dimensions == 0 {
-                key.number(view, lanes, rows, self.open, groups);
+                key.number(lanes, rows, self.open, groups);
                 count = key.values.len();
             } else {
                 ids.clear();
-                key.number(view, lanes, rows, self.open, &mut ids);
+                key.number(lanes, rows, self.open, &mut ids);
                 let pairs = &mut self.pairs[dimensions - 1];
                 pairs.combine(groups, &ids, (count, key.values.len()), self.open);
                 count = pairs.pairs.len();
@@ -270,8 +312,9 @@ impl<'a> Worker<'a> {
         self.scratch.ids = ids;
         if dimensions == 0 {
             groups.resize(rows.len(), 0);
+            one = Some(0);
         }
-        Ok(count)
+        Ok((count, one))
     }
 
     /// What the group of a number is called.

@@ -2,13 +2,15 @@
 
 use super::footer::{ColumnMeta, Footer, Piece, RowOrder};
 use super::{MAGIC, SUFFIX, SegmentError, TAIL_BYTES, id_of, rollup_name, rollup_of};
-use crate::batch::{Batch, NamedColumn};
+use crate::batch::{Batch, NamedColumn, add_attribute};
 use crate::coding::bloom::Bloom;
 use crate::coding::bytes::Bytes;
-use crate::coding::{Damaged, column as coding, ints};
+use crate::coding::{Damaged, column as coding, ints, pick};
 use crate::column::{Column, Dict};
 use crate::pool;
 use crate::rollup::STEPS_US;
+use andon_model::event::Event;
+use andon_model::time::Timestamp;
 use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,12 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// One segment that is there. What it says of itself is read when asked for and forgotten
 /// when memory is short.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) id: u64,
+    /// Its number among all that were ever opened; what is kept of it goes by that.
+    pub(crate) serial: u64,
     pub(crate) bytes: u64,
     pub(crate) rows: u64,
     pub(crate) at_min: i64,
@@ -70,6 +76,7 @@ impl Segment {
         Self {
             path: path.to_owned(),
             id: footer.id,
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             bytes,
             rows: footer.rows(),
             at_min: footer.at_min(),
@@ -270,9 +277,14 @@ impl Reader {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    fn piece(&self, piece: &Piece, what: &str) -> Result<Vec<u8>, SegmentError> {
+    /// Counts a piece that need not be read as it is still known.
+    pub(crate) fn count_read(&self, piece: &Piece) {
         self.bytes_read
             .fetch_add(u64::from(piece.len), Ordering::Relaxed);
+    }
+
+    fn piece(&self, piece: &Piece, what: &str) -> Result<Vec<u8>, SegmentError> {
+        self.count_read(piece);
         read_piece(&self.path, &self.file, u64::MAX, piece, what)
     }
 
@@ -332,6 +344,38 @@ impl Reader {
             return Err(damaged(&self.path, format!("{what}: it has another type")));
         }
         Ok(Some(decoded))
+    }
+
+    /// Some rows of a block, ascending, as they were taken in. `dict` tells the dictionary of
+    /// the column at a place.
+    pub(crate) fn rows(
+        &self,
+        block: usize,
+        rows: &[u32],
+        mut dict: impl FnMut(usize) -> Result<Option<Arc<Dict>>, SegmentError>,
+    ) -> Result<Vec<Event>, SegmentError> {
+        let meta = &self.footer.blocks[block];
+        let count = meta.rows as usize;
+        let what = format!("times of block {block}");
+        let places: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
+        let at = self.decode(&meta.at, &what, |bytes| ints::pick(bytes, count, &places))?;
+        let mut events: Vec<Event> = at.into_iter().map(|at| Event::new(Timestamp(at))).collect();
+        for (place, column) in self.footer.columns.iter().enumerate() {
+            let Some(part) = &column.blocks[block] else {
+                continue;
+            };
+            let dict = dict(place)?;
+            let what = format!("block {block} of {:?}", column.name);
+            let picked = self.decode(&part.piece, &what, |bytes| {
+                pick::pick(bytes, count, dict.as_ref(), rows)
+            })?;
+            for (event, value) in events.iter_mut().zip(picked) {
+                if let Some(value) = value {
+                    add_attribute(event, &column.name, value);
+                }
+            }
+        }
+        Ok(events)
     }
 
     /// Whether a block's part of a column may have all of these words.

@@ -2,6 +2,7 @@
 
 pub(crate) mod distinct;
 pub(crate) mod histogram;
+pub(crate) mod sizes;
 
 pub use distinct::Distinct;
 pub use histogram::Histogram;

@@ -1,6 +1,8 @@
 //! What the store's tests share.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod oracle;
+
 use andon_model::query::Answer;
 use andon_store::{Background, Budget, Cancel, Options, ResolvedQuery, Store};
 use std::path::{Path, PathBuf};
