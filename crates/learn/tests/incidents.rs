@@ -82,6 +82,7 @@ impl Node {
             at: 0.0,
             claims: Vec::new(),
             remarks: Vec::new(),
+            heartbeats: Vec::new(),
             told: 0,
         }
     }

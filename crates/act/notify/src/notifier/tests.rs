@@ -119,6 +119,7 @@ impl World {
             half: vec![0; nodes],
             incidents: Vec::new(),
             remarks: Vec::new(),
+            heartbeats: Vec::new(),
             answers: Vec::new(),
             arrived: Vec::new(),
             endpoint: Box::new(|_, _, _| taken()),
