@@ -1,12 +1,11 @@
 //! Lines of a file into a store, on disk before they count: what a node does with what it is
 //! sent, without the network between.
 
-use andon_ingest::import::{ImportFormat, Pieces, import};
+use andon_ingest::import::{ImportFormat, Importing, Pieces, Step};
 use andon_model::time::Timestamp;
 use andon_store::{Options, Store};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -80,26 +79,23 @@ fn share(store: &Store, file: &Path, (from, to): (u64, u64)) -> io::Result<(u64,
     let mut opened = File::open(file)?;
     opened.seek(SeekFrom::Start(from))?;
     let format = ImportFormat::by_file_name(&file.to_string_lossy());
-    let mut decoder = format.decoder();
-    let (mut kept, mut refused, mut failed) = (0, 0, None);
-    import(
-        opened.take(to - from),
-        decoder.as_mut(),
-        Pieces::Full,
-        Timestamp::default,
-        |decoded, _| {
-            refused += decoded.rejected_total();
-            match store.append("events", &decoded.events) {
-                Ok(receipt) => {
-                    kept += receipt.rows;
-                    ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    failed = Some(io::Error::other(error));
-                    ControlFlow::Break(())
-                }
-            }
-        },
-    )?;
-    failed.map_or(Ok((kept, refused)), Err)
+    let mut importing = Importing::new(opened.take(to - from), format.decoder(), Pieces::Full);
+    let (mut kept, mut refused) = (0, 0);
+    loop {
+        let (decoded, is_last, failed) = match importing.step(Timestamp::default(), false) {
+            Step::Batch(decoded, _) => (decoded, false, None),
+            Step::Last(decoded, _, failed) => (decoded, true, failed),
+            Step::Waiting => continue, // A file never says so.
+        };
+        refused += decoded.rejected_total();
+        kept += store
+            .append("events", &decoded.events)
+            .map_err(io::Error::other)?
+            .rows;
+        match failed {
+            Some(error) => return Err(error),
+            None if is_last => return Ok((kept, refused)),
+            None => {}
+        }
+    }
 }

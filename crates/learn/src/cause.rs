@@ -170,9 +170,13 @@ pub fn severity(verdict: &Verdict) -> Severity {
         ) => Severity::Critical,
         (VerdictKind::PathFault, Some(PathEffect::Loss | PathEffect::Latency))
         | (VerdictKind::Degraded | VerdictKind::IdConflict, _) => Severity::Minor,
-        (VerdictKind::PathFault | VerdictKind::LinkDown | VerdictKind::LinkPartial, _) => {
-            Severity::Major
-        }
+        (
+            VerdictKind::PathFault
+            | VerdictKind::LinkDown
+            | VerdictKind::LinkPartial
+            | VerdictKind::HeartbeatMissing,
+            _,
+        ) => Severity::Major,
         (VerdictKind::ClockSkew | VerdictKind::HostBusy, _) => Severity::Minor,
     }
 }
@@ -187,8 +191,9 @@ pub fn rank(verdict: &Verdict) -> u8 {
         VerdictKind::TargetDown => 4,
         VerdictKind::LinkDown => 5,
         VerdictKind::LinkPartial => 6,
-        VerdictKind::Degraded => 7,
-        VerdictKind::IdConflict => 8,
-        VerdictKind::ClockSkew | VerdictKind::HostBusy => 9,
+        VerdictKind::HeartbeatMissing => 7,
+        VerdictKind::Degraded => 8,
+        VerdictKind::IdConflict => 9,
+        VerdictKind::ClockSkew | VerdictKind::HostBusy => 10,
     }
 }

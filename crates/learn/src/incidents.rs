@@ -556,7 +556,7 @@ fn settle(kind: VerdictKind) -> Duration {
     Duration::from_millis(match kind {
         VerdictKind::SiteCutOff | VerdictKind::PathFault | VerdictKind::Isolated => 300,
         VerdictKind::NodeDown => 1_000,
-        VerdictKind::TargetDown => 1_500,
+        VerdictKind::TargetDown | VerdictKind::HeartbeatMissing => 1_500,
         VerdictKind::LinkDown | VerdictKind::LinkPartial => 3_000,
         VerdictKind::Degraded | VerdictKind::IdConflict => 5_000,
         VerdictKind::ClockSkew | VerdictKind::HostBusy => 60_000,

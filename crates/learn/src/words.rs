@@ -20,6 +20,7 @@ pub fn title(verdict: &Verdict) -> String {
         },
         VerdictKind::LinkPartial => format!("Some flows die on {subject}"),
         VerdictKind::Degraded => format!("{subject} is worse than usual"),
+        VerdictKind::HeartbeatMissing => format!("Heartbeat {subject} has stopped"),
         VerdictKind::IdConflict => format!("Two nodes call themselves {subject}"),
         VerdictKind::ClockSkew => format!("The clock of {subject} is wrong"),
         VerdictKind::HostBusy => format!("{subject} is too busy"),

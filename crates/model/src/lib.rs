@@ -6,9 +6,10 @@
 //! CBOR's, and whoever owns a boundary picks the format.
 //!
 //! Read in this order: [`id`], [`time`], [`link`], [`path`], [`slice`], [`picture`], [`view`],
-//! [`verdict`], [`incident`], and for events [`event`], [`query`].
+//! [`verdict`], [`incident`], and for events [`event`], [`heartbeat`], [`query`].
 
 pub mod event;
+pub mod heartbeat;
 pub mod id;
 pub mod incident;
 pub mod link;
@@ -21,6 +22,7 @@ pub mod verdict;
 pub mod view;
 
 pub use event::{Event, Value};
+pub use heartbeat::{Heartbeat, HeartbeatState};
 pub use id::{NameError, NodeId, NodeKey, SiteId, TargetId};
 pub use incident::{
     BlastRadius, Incident, IncidentClaim, IncidentState, Remark, RemarkKind, Severity,

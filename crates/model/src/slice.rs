@@ -1,5 +1,6 @@
 //! What one node publishes; only its owner writes it.
 
+use crate::heartbeat::Heartbeat;
 use crate::id::{NodeId, NodeKey, SiteId, TargetId};
 use crate::incident::{IncidentClaim, Remark};
 use crate::link::LinkReports;
@@ -232,6 +233,8 @@ pub struct Slice {
     pub incidents: Vec<IncidentClaim>,
     /// What people and notifiers added to incidents at this node, oldest first.
     pub remarks: Vec<Remark>,
+    /// Heartbeats that it listens for, by name.
+    pub heartbeats: Vec<Heartbeat>,
 }
 
 impl Slice {

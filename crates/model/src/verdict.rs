@@ -24,6 +24,8 @@ pub enum VerdictKind {
     Degraded,
     /// A target does not answer, or answers wrongly.
     TargetDown,
+    /// A job that should be heard of every so often is not.
+    HeartbeatMissing,
     /// Two nodes carry the same id.
     IdConflict,
     /// A node's clock is far from the others'.

@@ -334,6 +334,7 @@ pub const VERDICT_KINDS: &[(&str, VerdictKind)] = &[
     ("link_partial", VerdictKind::LinkPartial),
     ("degraded", VerdictKind::Degraded),
     ("target_down", VerdictKind::TargetDown),
+    ("heartbeat_missing", VerdictKind::HeartbeatMissing),
     ("id_conflict", VerdictKind::IdConflict),
     ("clock_skew", VerdictKind::ClockSkew),
     ("host_busy", VerdictKind::HostBusy),

@@ -3,6 +3,7 @@
 use super::asked::{self, AskedNode};
 use super::{Failure, screen};
 use crate::config::value::duration;
+use andon_ingest::heartbeat;
 use andon_model::event::{is_dataset_name, key};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ pub enum EventCommand {
     /// What `begin` named is over
     #[command(after_help = super::texts::EVENT_END)]
     End(EndArgs),
-    /// Still alive: one that stops is noticed by asking for it
+    /// Still alive: one that stops is an alert
     #[command(after_help = super::texts::EVENT_HEARTBEAT)]
     Heartbeat(HeartbeatArgs),
 }
@@ -44,6 +45,9 @@ struct Common {
 pub struct SendArgs {
     /// What it is about, in one word or path
     name: String,
+    /// Makes it a heartbeat that comes so often: one that stops is an alert
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    every: Option<Duration>,
     #[command(flatten)]
     common: Common,
 }
@@ -74,9 +78,15 @@ pub struct EndArgs {
 pub struct HeartbeatArgs {
     /// Whose
     name: String,
-    /// How often it comes
+    /// How often it comes; without it nobody waits for the next one
     #[arg(long, value_name = "TIME", value_parser = duration)]
     every: Option<Duration>,
+    /// How late it may be; without it a quarter of its interval, 2 seconds to 15 minutes
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "every")]
+    grace: Option<Duration>,
+    /// It comes no more, and nobody is to miss it
+    #[arg(long, conflicts_with_all = ["every", "grace"])]
+    stop: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -84,14 +94,28 @@ pub struct HeartbeatArgs {
 pub fn run(command: EventCommand) -> Result<ExitCode, Failure> {
     match command {
         EventCommand::Send(args) => {
-            send(&args.common, "event", &[(key::NAME, json!(args.name))])?;
+            let mut said = vec![(key::NAME, json!(args.name))];
+            let kind = match args.every {
+                Some(every) => {
+                    said.push((heartbeat::EVERY, json!(every.as_secs_f64())));
+                    heartbeat::KIND
+                }
+                None => "event",
+            };
+            send(&args.common, kind, &said)?;
         }
         EventCommand::Heartbeat(args) => {
             let mut said = vec![(key::NAME, json!(args.name))];
             if let Some(every) = args.every {
-                said.push(("every_s", json!(every.as_secs_f64())));
+                said.push((heartbeat::EVERY, json!(every.as_secs_f64())));
             }
-            send(&args.common, "heartbeat", &said)?;
+            if let Some(grace) = args.grace {
+                said.push((heartbeat::GRACE, json!(grace.as_secs_f64())));
+            }
+            if args.stop {
+                said.push((heartbeat::EVERY, json!(0)));
+            }
+            send(&args.common, heartbeat::KIND, &said)?;
         }
         EventCommand::Begin(args) => {
             let parent = args.parent.as_deref().map(ids).transpose()?;

@@ -123,7 +123,12 @@ Examples:
 
 pub const EVENT_HEARTBEAT: &str = "\
 Examples:
-  andon event heartbeat nightly-report --every 1d";
+  andon event heartbeat nightly-report --every 1d
+  andon event heartbeat replication --every 30s --grace 2m id=db1
+  andon event heartbeat nightly-report --stop
+
+One that stops is a verdict on every node, opens an incident and notifies, until beats come
+back or --stop says that there will be no more. id=... tells apart several of one name.";
 
 pub const STORE: &str = "\
 Examples:

@@ -42,7 +42,7 @@ impl fmt::Display for Keep {
 }
 
 /// Whether, where and how long events are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoreSettings {
     /// Whether.
     pub keep: Keep,

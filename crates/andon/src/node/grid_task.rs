@@ -66,6 +66,10 @@ pub struct GridTaskSources {
     pub targets: andon_target::TargetHandle,
     /// GridBug neighbours.
     pub neighbours: watch::Receiver<Vec<andon_model::Neighbour>>,
+    /// Heartbeats that this node listens for.
+    pub heartbeats: watch::Receiver<Vec<andon_model::Heartbeat>>,
+    /// Takes what is to be taken in, after a reload.
+    pub inputs: watch::Sender<andon_ingest::InputsConfig>,
     /// What the incident task wants published.
     pub own_incidents: watch::Receiver<OwnIncidents>,
     /// Takes remarks on incidents.
@@ -191,6 +195,7 @@ impl GridTask {
                 }
                 Ok(()) = self.sources.target_reports.changed() => self.take_links(),
                 Ok(()) = self.sources.neighbours.changed() => self.publish(),
+                Ok(()) = self.sources.heartbeats.changed() => self.publish(),
                 Ok(()) = self.sources.own_incidents.changed() => self.publish(),
                 Ok(()) = self.sources.found_seeds.changed() => self.take_seeds(),
                 Some((stream, remote)) = self.sources.accepted.recv() => {
@@ -285,6 +290,7 @@ impl GridTask {
             paths: self.sources.wire.paths.borrow_and_update().clone(),
             incidents: own.claims,
             remarks: own.remarks,
+            heartbeats: self.sources.heartbeats.borrow_and_update().clone(),
             access: Vec::new(),
         };
         self.feed(GridInput::Publish(Box::new(slice)));
@@ -464,6 +470,8 @@ impl GridTask {
             data_dir: self.settings.data_dir.clone(),
             probe: self.settings.probe.clone(),
             gridbug: self.settings.gridbug.clone(),
+            store: self.settings.store.clone(),
+            spool: self.settings.spool.clone(),
             ..fresh
         };
         if let Some(keys) = start::key_ring(&self.settings) {
@@ -478,6 +486,9 @@ impl GridTask {
         self.sources
             .notify_plan
             .send_replace(self.settings.notify.clone());
+        self.sources
+            .inputs
+            .send_replace(self.settings.ingest.inputs.clone());
         self.publish();
         self.membership = Membership::default();
         self.plan();
@@ -823,6 +834,12 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
     check("probe", old.probe != fresh.probe);
     check("history", old.history != fresh.history);
     check("gridbug", old.gridbug != fresh.gridbug);
+    check("store", old.store != fresh.store);
+    check("spool", old.spool != fresh.spool);
+    check(
+        "ingest.loopback",
+        old.ingest.loopback_may_send != fresh.ingest.loopback_may_send,
+    );
     check(
         "http.allowed_hosts",
         old.allowed_hosts != fresh.allowed_hosts,

@@ -122,6 +122,8 @@ pub async fn run(
         }
     });
 
+    tokio::spawn(crate::memory::give_back_for_ever());
+
     tokio::pin!(shutdown);
     while live(&settings, &reload, shutdown.as_mut()).await? == Ended::Copied {
         // SIGHUP may have changed them since the start.
@@ -219,17 +221,19 @@ async fn live(
         clock,
         cancel.child_token(),
     );
-    let (events, events_tasks) = events::start(
+    let events = events::start(
         settings,
         data_dir.path(),
         &tls,
         events::Around {
             view: view_rx.clone(),
             commands: commands_tx.clone(),
+            clock,
         },
         cancel.child_token(),
     )
     .await?;
+    let events_tasks = events.tasks;
     let (plan_tx, plans) = watch::channel(settings.notify.clone());
     let (notify_tx, notify) = watch::channel(Arc::default());
     let notify_task = tokio::spawn(notify_task::run(
@@ -263,6 +267,8 @@ async fn live(
             target_reports,
             targets,
             neighbours,
+            heartbeats: events.heartbeats,
+            inputs: events.inputs,
             own_incidents,
             remarks: remarks_tx,
             notify_plan: plan_tx,
@@ -289,7 +295,7 @@ async fn live(
             audit: Arc::new(audit),
             gridbug,
             history,
-            events,
+            events: events.sources,
         },
         cancel.child_token(),
     );

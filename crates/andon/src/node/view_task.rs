@@ -117,6 +117,7 @@ fn hold(kind: VerdictKind) -> Duration {
         VerdictKind::SiteCutOff
         | VerdictKind::Isolated
         | VerdictKind::TargetDown
+        | VerdictKind::HeartbeatMissing
         | VerdictKind::IdConflict
         | VerdictKind::ClockSkew
         | VerdictKind::HostBusy => Duration::ZERO,

@@ -190,6 +190,7 @@ fn picture(state: impl Fn(u32, u32) -> LinkState) -> Result<Picture, andon_model
             paths: Vec::new(),
             incidents: Vec::new(),
             remarks: Vec::new(),
+            heartbeats: Vec::new(),
         };
         slices.insert(slice.key(), Arc::new(slice));
     }

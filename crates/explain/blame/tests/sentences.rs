@@ -3,6 +3,7 @@
 
 mod scenario;
 
+use andon_model::HeartbeatState;
 use scenario::{Scenario, grid};
 
 const GRID: &str = "fra1-db@fra1 fra1-web@fra1 nyc1-db@nyc1 nyc1-web@nyc1 sin1-edge@sin1";
@@ -130,4 +131,17 @@ fn several_busy_hosts() {
 #[test]
 fn a_gridbug_that_is_silent() {
     insta::assert_snapshot!(sentences(grid(GRID).neighbour("fra1-db", "LAN", Some(false), &[]), "fra1-db"), @"target_down:LAN [0.50] GridBug neighbour LAN (lan.lan:8777) does not answer fra1-db.");
+}
+
+#[test]
+fn a_heartbeat_that_stops() {
+    let missing = || grid(GRID).heartbeat("fra1-db", "nightly.backup", HeartbeatState::Missing, 30);
+    insta::assert_snapshot!(sentences(missing(), "sin1-edge"), @"heartbeat_missing:nightly.backup [0.90] Heartbeat nightly.backup has stopped: one should come every 60 s, and the last came from job-1 at 2026-10-26T07:32:50.000Z, to fra1-db. Look whether what sends it still runs, and still reaches fra1-db.");
+    // A later word of another node counts, and one that hears it outweighs all.
+    for (state, since) in [(HeartbeatState::Beating, 10), (HeartbeatState::Stopped, 40)] {
+        let heard = missing().heartbeat("nyc1-db", "nightly.backup", state, since);
+        assert_eq!(sentences(heard, "sin1-edge"), "", "{state:?}");
+    }
+    let earlier = missing().heartbeat("nyc1-db", "nightly.backup", HeartbeatState::Stopped, 20);
+    assert!(sentences(earlier, "sin1-edge").starts_with("heartbeat_missing:nightly.backup"));
 }

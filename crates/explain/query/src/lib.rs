@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod check;
+pub mod fuzz;
 pub mod highlight;
 pub mod json;
 pub mod pattern;

@@ -8,6 +8,9 @@ use std::io::Read as _;
 
 /// Bytes of one batch unpacked at most.
 pub const UNPACKED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one batch as events at most, about: a name is written once and repeated in each
+/// event that has it, so that little could become very much. Twice what an input takes at once.
+pub const EXPANDED_BYTES_MAX: usize = 256 << 20;
 /// Events of one batch at most.
 pub const EVENTS_MAX: usize = 1 << 20;
 /// A batch is packed once and unpacked once, and waits in between.
@@ -150,12 +153,17 @@ fn read(bytes: &[u8]) -> Result<Parcel, CodecError> {
         names.push(reader.text()?);
     }
     let mut before = 0_i64;
+    let mut expanded = 0_usize;
     for _ in 0..reader.count(EVENTS_MAX)? {
         before = before.wrapping_add(reader.signed()?);
         let mut event = Event::new(Timestamp(before));
         for _ in 0..reader.count(ATTRIBUTES_MAX * 2)? {
             let number = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
             let name = names.get(number).ok_or(CodecError::Malformed)?;
+            expanded += 64 + name.len();
+            if expanded > EXPANDED_BYTES_MAX {
+                return Err(CodecError::Malformed);
+            }
             let value = match reader.byte()? {
                 0 => Value::Bool(false),
                 1 => Value::Bool(true),
@@ -171,6 +179,16 @@ fn read(bytes: &[u8]) -> Result<Parcel, CodecError> {
     match reader.0.is_empty() {
         true => Ok(parcel),
         false => Err(CodecError::Malformed),
+    }
+}
+
+/// For fuzzers: a parcel as it comes from another node, packed and unpacked.
+pub fn fuzz(bytes: &[u8]) {
+    for parcel in [Codec::unpack(bytes), read(bytes)].into_iter().flatten() {
+        // Text that repeats packs well: only what could have been written comes back.
+        if let Ok(again) = Codec::pack(&parcel).and_then(|packed| Codec::unpack(&packed)) {
+            assert_eq!(again.events.len(), parcel.events.len());
+        }
     }
 }
 
@@ -258,11 +276,43 @@ mod tests {
         assert!(matches!(read(&other), Err(CodecError::Version(9))));
     }
 
+    #[test]
+    fn a_name_that_is_repeated_too_often_is_refused() {
+        let mut plain = vec![VERSION];
+        for text in ["logs", "x"] {
+            varint(&mut plain, text.len() as u64);
+            plain.extend(text.bytes());
+        }
+        varint(&mut plain, 1);
+        varint(&mut plain, 1);
+        varint(&mut plain, 1 << 20);
+        plain.resize(plain.len() + (1 << 20), b'n');
+        let (events, attributes) = (1_000_u64, 512_u64);
+        varint(&mut plain, events);
+        for _ in 0..events {
+            signed(&mut plain, 0);
+            varint(&mut plain, attributes);
+            for _ in 0..attributes {
+                varint(&mut plain, 0);
+                plain.push(1);
+            }
+        }
+        assert!(matches!(read(&plain), Err(CodecError::Malformed)));
+    }
+
     proptest! {
         #[test]
         fn rubbish_is_refused_within_bounds(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Codec::unpack(&bytes);
-            let _ = read(&[&[VERSION], bytes.as_slice()].concat());
+            fuzz(&bytes);
+            fuzz(&[&[VERSION], bytes.as_slice()].concat());
+        }
+
+        #[test]
+        fn changed_bytes_are_refused_or_read(place: prop::sample::Index, byte: u8) {
+            let mut plain = plain(&some());
+            let place = place.index(plain.len());
+            plain[place] = byte;
+            fuzz(&plain);
         }
 
         #[test]

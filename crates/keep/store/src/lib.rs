@@ -18,6 +18,7 @@ mod coding;
 mod column;
 mod commit;
 mod error;
+pub mod fuzz;
 mod hash;
 mod head;
 mod open;

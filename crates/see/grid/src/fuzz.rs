@@ -6,7 +6,7 @@ use crate::payload::{decode, decode_list};
 use crate::row::Claim;
 use crate::seal::Sealer;
 use crate::wire;
-use andon_model::{HostHealth, Identity, LinkReport, Neighbour, TargetSpec};
+use andon_model::{Heartbeat, HostHealth, Identity, LinkReport, Neighbour, TargetSpec};
 
 /// A datagram as it comes from the socket.
 pub fn fuzz_datagram(bytes: &[u8]) {
@@ -35,6 +35,7 @@ pub fn fuzz_payload(bytes: &[u8]) {
     let _ = decode_list::<LinkReport>(bytes);
     let _ = decode_list::<TargetSpec>(bytes);
     let _ = decode_list::<Neighbour>(bytes);
+    let _ = decode_list::<Heartbeat>(bytes);
 }
 
 /// The text of a grid key.

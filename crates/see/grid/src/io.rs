@@ -5,8 +5,8 @@ use crate::row::RowIndex;
 use crate::seal::SealCounters;
 use crate::store::{StoreCounters, StoreLimits};
 use andon_model::{
-    HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, NodeId, NodeKey, PathReport, Peer,
-    Remark, TargetSpec,
+    Heartbeat, HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, NodeId, NodeKey,
+    PathReport, Peer, Remark, TargetSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -58,6 +58,8 @@ pub struct OwnSlice {
     pub incidents: Vec<IncidentClaim>,
     /// What was added to incidents here.
     pub remarks: Vec<Remark>,
+    /// Heartbeats that it listens for.
+    pub heartbeats: Vec<Heartbeat>,
     /// Access records, opaque here: at most 64, each of at most
     /// [`PAYLOAD_BYTES_MAX`](crate::row::PAYLOAD_BYTES_MAX) bytes. An empty one is none.
     pub access: Vec<Vec<u8>>,
@@ -75,6 +77,7 @@ impl OwnSlice {
             paths: Vec::new(),
             incidents: Vec::new(),
             remarks: Vec::new(),
+            heartbeats: Vec::new(),
             access: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 //! understood hides none of its neighbours. Everything that could reach a screen is checked or
 //! cleaned here, the same way on every node.
 
+use andon_model::heartbeat::{HEARTBEAT_FROM_BYTES_MAX, HEARTBEAT_NAME_BYTES_MAX};
 use andon_model::id::to_plain_text;
 use andon_model::incident::{
     CAUSE_BYTES_MAX, CAUSES_MAX, INCIDENT_ID_BYTES_MAX, NOTE_BYTES_MAX, TITLE_BYTES_MAX,
@@ -9,8 +10,8 @@ use andon_model::incident::{
 };
 use andon_model::path::{PATH_FLOWS_MAX, PATH_HOPS_MAX, PATH_ROUTES_MAX};
 use andon_model::{
-    HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, PathReport, Remark, RemarkKind,
-    TargetSpec,
+    Heartbeat, HostHealth, Identity, IncidentClaim, LinkReport, Neighbour, PathReport, Remark,
+    RemarkKind, TargetSpec,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
@@ -194,6 +195,13 @@ impl Entry for IncidentClaim {
         for alias in &mut self.aliases {
             *alias = to_plain_text(alias, INCIDENT_ID_BYTES_MAX);
         }
+    }
+}
+
+impl Entry for Heartbeat {
+    fn clean(&mut self) {
+        self.name = to_plain_text(&self.name, HEARTBEAT_NAME_BYTES_MAX);
+        self.from = to_plain_text(&self.from, HEARTBEAT_FROM_BYTES_MAX);
     }
 }
 

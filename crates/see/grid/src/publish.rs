@@ -36,6 +36,7 @@ pub struct Publisher {
     paths: Chunks<Peer>,
     incidents: Chunks<String>,
     remarks: Chunks<u64>,
+    heartbeats: Chunks<String>,
     waiting: Option<Box<OwnSlice>>,
     next_wake: Option<Instant>,
     left_out: u64,
@@ -53,6 +54,7 @@ impl Default for Publisher {
             paths: Chunks::new(row::PATHS),
             incidents: Chunks::new(row::INCIDENTS),
             remarks: Chunks::new(row::REMARKS),
+            heartbeats: Chunks::new(row::HEARTBEATS),
             waiting: None,
             next_wake: None,
             left_out: 0,
@@ -70,6 +72,7 @@ impl Publisher {
             + self.paths.refused
             + self.incidents.refused
             + self.remarks.refused
+            + self.heartbeats.refused
     }
 
     /// When figures that were held back may be published.
@@ -103,6 +106,7 @@ impl Publisher {
         changed.extend(self.paths.take_changed());
         changed.extend(self.incidents.take_changed());
         changed.extend(self.remarks.take_changed());
+        changed.extend(self.heartbeats.take_changed());
         self.waiting = self.next_wake.map(|_| slice);
         changed
     }
@@ -120,6 +124,7 @@ impl Publisher {
         rows.extend(self.paths.rows());
         rows.extend(self.incidents.rows());
         rows.extend(self.remarks.rows());
+        rows.extend(self.heartbeats.rows());
         rows
     }
 
@@ -227,6 +232,9 @@ impl Publisher {
             claim.id.clone()
         });
         set_all(&mut self.remarks, &slice.remarks, |remark| remark.sequence);
+        set_all(&mut self.heartbeats, &slice.heartbeats, |beat| {
+            beat.name.clone()
+        });
     }
 
     fn publish_access(&mut self, access: &[Vec<u8>], changed: &mut Vec<(RowIndex, Vec<u8>)>) {

@@ -3,7 +3,9 @@
 
 use crate::payload::{self, Entry};
 use crate::row::{self, Row, RowIndex};
-use andon_model::{HostHealth, Identity, IncidentClaim, LinkReport, PathReport, Remark, Slice};
+use andon_model::{
+    Heartbeat, HostHealth, Identity, IncidentClaim, LinkReport, PathReport, Remark, Slice,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ pub fn read_slice(rows: &BTreeMap<RowIndex, Arc<Row>>) -> Reading {
     let paths = reader.newest(row::PATHS, |report: &PathReport| report.to.clone());
     let incidents = reader.newest(row::INCIDENTS, |claim: &IncidentClaim| claim.id.clone());
     let remarks = reader.newest(row::REMARKS, |remark: &Remark| remark.sequence);
+    let heartbeats = reader.newest(row::HEARTBEATS, |beat: &Heartbeat| beat.name.clone());
     let any = rows.values().next().map(|row| row.claim());
     let slice = identity.zip(any).map(|(identity, any)| Slice {
         public_key: any.public_key(),
@@ -52,6 +55,7 @@ pub fn read_slice(rows: &BTreeMap<RowIndex, Arc<Row>>) -> Reading {
         paths,
         incidents,
         remarks,
+        heartbeats,
     });
     Reading {
         slice,

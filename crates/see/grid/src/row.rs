@@ -40,6 +40,8 @@ pub const PATHS: (RowIndex, u16) = (2_048, 1_024);
 pub const INCIDENTS: (RowIndex, u16) = (3_072, 64);
 /// First of the rows that hold remarks on incidents, and how many there are.
 pub const REMARKS: (RowIndex, u16) = (3_136, 256);
+/// First of the rows that hold heartbeats, and how many there are.
+pub const HEARTBEATS: (RowIndex, u16) = (3_392, 256);
 
 /// Where a row stands among all rows of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

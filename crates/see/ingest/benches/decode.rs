@@ -133,8 +133,21 @@ impl Sink for Nowhere {
 /// What the gate itself costs: bounds on names, and the node's stamp.
 #[divan::bench]
 fn gate(bencher: divan::Bencher<'_, '_>) {
+    through_gate(bencher, false);
+}
+
+/// The same where events of two shapes come in turn.
+#[divan::bench]
+fn gate_with_two_shapes(bencher: divan::Bencher<'_, '_>) {
+    through_gate(bencher, true);
+}
+
+fn through_gate(bencher: divan::Bencher<'_, '_>, has_two_shapes: bool) {
     let mut out = Decoded::default();
     Ndjson::default().push(ndjson().as_bytes(), now(), &mut out);
+    for event in out.events.iter_mut().step_by(2).filter(|_| has_two_shapes) {
+        event.attributes.swap(0, 1);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");

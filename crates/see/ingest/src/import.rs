@@ -1,16 +1,14 @@
-//! Files and request bodies read from front to back into batches: what `andon import` and
-//! `POST /api/v1/events` share. Blocking, so it runs on a thread that may block.
+//! Request bodies read from front to back into batches, however they arrive.
 
 use crate::decode::StreamDecoder;
 use crate::decode::csv::Csv;
 use crate::decode::line::LineStream;
 use crate::decode::ndjson::Ndjson;
-use crate::limits::{BATCH_EVENTS_MAX, READ_BYTES};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, READ_BYTES};
 use crate::reject::Decoded;
 use andon_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 
 /// What a file to import holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,88 +66,148 @@ pub struct Progress {
     pub batches: u64,
 }
 
-/// Reads all of `reader`, which may say `WouldBlock` while nothing is there, and gives what it says in pieces of about [`BATCH_EVENTS_MAX`]
-/// events, until `each` breaks off. `clock` says when bytes came in.
-///
-/// Errors are the reader's own; what was read before them has been given.
-pub fn import(
-    mut reader: impl Read,
-    decoder: &mut dyn StreamDecoder,
+/// What one step brought.
+#[derive(Debug)]
+pub enum Step {
+    /// A batch; there may be more at once.
+    Batch(Decoded, Progress),
+    /// The reader has nothing more at the moment.
+    Waiting,
+    /// The last batch, perhaps an empty one; and why there is no more, if that is the reader's
+    /// fault.
+    Last(Decoded, Progress, Option<io::Error>),
+}
+
+/// Reads all of a reader, which may say `WouldBlock` while nothing is there, in batches of about
+/// [`BATCH_EVENTS_MAX`] events or [`BATCH_BYTES_MAX`] bytes. Waits for nothing itself, so that
+/// a slow sender holds no thread.
+pub struct Importing<R> {
+    reader: R,
+    decoder: Box<dyn StreamDecoder>,
     pieces: Pieces,
-    clock: impl Fn() -> Timestamp,
-    mut each: impl FnMut(Decoded, Progress) -> ControlFlow<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
-    let mut out = Decoded::default();
-    let mut progress = Progress::default();
-    let failed = loop {
-        let (filled, end) = fill(&mut reader, &mut buffer, pieces);
-        progress.bytes += filled as u64;
-        decoder.push(&buffer[..filled], clock(), &mut out);
-        let is_paused = matches!(end, End::Pause);
-        let (is_last, failed) = match end {
-            End::Full | End::Pause => (false, None),
-            End::Last => (true, None),
-            End::Failed(error) => (true, Some(error)),
-        };
-        // A record cut in two by a broken reader is no record.
-        if is_last && failed.is_none() {
-            decoder.finish(clock(), &mut out);
-        }
-        let is_pause = is_paused && !out.events.is_empty();
-        if out.events.len() >= BATCH_EVENTS_MAX || is_last || is_pause {
-            progress.batches += 1;
-            if each(std::mem::take(&mut out), progress).is_break() {
-                return Ok(());
-            }
-        }
-        if is_last {
-            break failed;
-        }
-    };
-    failed.map_or(Ok(()), Err)
+    buffer: Vec<u8>,
+    filled: usize,
+    out: Decoded,
+    progress: Progress,
 }
 
-/// Why filling ended.
-enum End {
-    Full,
-    Pause,
-    Last,
-    Failed(io::Error),
-}
-
-fn fill(reader: &mut impl Read, buffer: &mut [u8], pieces: Pieces) -> (usize, End) {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => return (filled, End::Last),
-            Ok(bytes) => filled += bytes,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock if pieces == Pieces::AsTheyCome => {
-                    return (filled, End::Pause);
-                }
-                io::ErrorKind::WouldBlock => {}
-                _ => return (filled, End::Failed(error)),
-            },
+impl<R: Read> Importing<R> {
+    /// From its beginning.
+    pub fn new(reader: R, decoder: Box<dyn StreamDecoder>, pieces: Pieces) -> Self {
+        Self {
+            reader,
+            decoder,
+            pieces,
+            buffer: vec![0; READ_BYTES],
+            filled: 0,
+            out: Decoded::default(),
+            progress: Progress::default(),
         }
     }
-    (filled, End::Full)
+
+    /// Decodes until there is a batch, or nothing to read. `is_pause`: nothing has come for a
+    /// while, so what is there makes a batch, unless pieces are to be full ones.
+    pub fn step(&mut self, received: Timestamp, is_pause: bool) -> Step {
+        let failed = loop {
+            if self.filled == self.buffer.len() {
+                self.decode(received);
+                let is_full = self.out.events.len() >= BATCH_EVENTS_MAX
+                    || self.out.bytes() >= BATCH_BYTES_MAX;
+                if is_full {
+                    let (decoded, progress) = self.batch();
+                    return Step::Batch(decoded, progress);
+                }
+            }
+            match self.reader.read(&mut self.buffer[self.filled..]) {
+                Ok(0) => break None,
+                Ok(bytes) => self.filled += bytes,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => return self.pause(received, is_pause),
+                    _ => break Some(error),
+                },
+            }
+        };
+        self.decode(received);
+        // A record cut in two by a broken reader is no record.
+        if failed.is_none() {
+            self.decoder.finish(received, &mut self.out);
+        }
+        let (decoded, progress) = self.batch();
+        Step::Last(decoded, progress, failed)
+    }
+
+    fn pause(&mut self, received: Timestamp, is_pause: bool) -> Step {
+        if !is_pause || self.pieces == Pieces::Full {
+            return Step::Waiting;
+        }
+        self.decode(received);
+        if self.out.events.is_empty() {
+            return Step::Waiting;
+        }
+        let (decoded, progress) = self.batch();
+        Step::Batch(decoded, progress)
+    }
+
+    fn decode(&mut self, received: Timestamp) {
+        self.progress.bytes += self.filled as u64;
+        let bytes = &self.buffer[..std::mem::take(&mut self.filled)];
+        self.decoder.push(bytes, received, &mut self.out);
+    }
+
+    fn batch(&mut self) -> (Decoded, Progress) {
+        self.progress.batches += 1;
+        (std::mem::take(&mut self.out), self.progress)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Gives one byte, then two, then three, ...
-    struct Uneven<'a>(&'a [u8], usize);
+    /// Gives one byte, then two, then three, with a pause before each.
+    struct Uneven<'a>(&'a [u8], usize, bool);
 
     impl Read for Uneven<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if self.2 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             self.1 = self.1 % 1000 + 1;
             let bytes = self.1.min(buffer.len());
             (&mut self.0).take(bytes as u64).read(buffer)
         }
+    }
+
+    /// All batches; a reader that pauses is asked again.
+    fn batches(reader: impl Read, pieces: Pieces) -> Vec<(Decoded, Progress)> {
+        let mut importing = Importing::new(reader, ImportFormat::Ndjson.decoder(), pieces);
+        let mut batches = Vec::new();
+        loop {
+            match importing.step(Timestamp::default(), true) {
+                Step::Batch(decoded, progress) => batches.push((decoded, progress)),
+                Step::Waiting => {}
+                Step::Last(decoded, progress, failed) => {
+                    assert!(failed.is_none(), "{failed:?}");
+                    batches.push((decoded, progress));
+                    return batches;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wide_events_make_smaller_batches_and_none_is_refused() {
+        let keys: String = (0..500).map(|n| format!("\"k{n}\":{n},")).collect();
+        let text = format!("{{{keys}\"n\":1}}\n").repeat(4_000);
+        let mut events = 0;
+        for (decoded, _) in batches(text.as_bytes(), Pieces::Full) {
+            assert_eq!(decoded.rejected_total(), 0);
+            assert!(decoded.bytes() < 2 * BATCH_BYTES_MAX, "{}", decoded.bytes());
+            events += decoded.events.len();
+        }
+        assert_eq!(events, 4_000);
     }
 
     #[test]
@@ -157,28 +215,24 @@ mod tests {
         let text = (0..50_000)
             .map(|n| format!("{{\"n\":{n}}}\n"))
             .collect::<String>();
-        let batches = |reader: &mut dyn Read| {
-            let mut sizes = Vec::new();
-            let mut decoder = ImportFormat::Ndjson.decoder();
-            import(
-                reader,
-                decoder.as_mut(),
-                Pieces::Full,
-                Timestamp::default,
-                |decoded, progress| {
-                    sizes.push((decoded.events.len(), progress));
-                    ControlFlow::Continue(())
-                },
-            )
-            .unwrap();
-            sizes
+        let sizes = |reader: &mut dyn Read, pieces| {
+            let batches = batches(reader, pieces).into_iter();
+            let sizes = batches.map(|(decoded, progress)| (decoded.events.len(), progress));
+            sizes.collect::<Vec<_>>()
         };
-        let whole = batches(&mut text.as_bytes());
+        let whole = sizes(&mut text.as_bytes(), Pieces::Full);
         assert_eq!(
             whole.iter().map(|(events, _)| events).sum::<usize>(),
             50_000
         );
         assert!(whole.len() > 1);
-        assert_eq!(whole, batches(&mut Uneven(text.as_bytes(), 0)));
+        let uneven = || Uneven(text.as_bytes(), 0, false);
+        assert_eq!(whole, sizes(&mut uneven(), Pieces::Full));
+        let as_they_come = sizes(&mut uneven(), Pieces::AsTheyCome);
+        assert!(as_they_come.len() > whole.len());
+        assert_eq!(
+            as_they_come.iter().map(|(events, _)| events).sum::<usize>(),
+            50_000
+        );
     }
 }

@@ -141,6 +141,11 @@ pub enum InputsError {
 /// Starts inputs.
 pub struct Inputs {
     config: InputsConfig,
+    shared: Shared,
+}
+
+/// What all inputs work with.
+struct Shared {
     gate: Arc<Gate>,
     state: PathBuf,
     host: String,
@@ -148,21 +153,147 @@ pub struct Inputs {
     client_tls: Option<Arc<ClientConfig>>,
 }
 
-/// Inputs that were started.
-pub struct RunningInputs {
-    /// Where each listener listens, in the order of [`InputsConfig::listen`].
-    pub addresses: Vec<SocketAddr>,
+/// One input: what is started and ended by itself.
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Listen(ListenInput),
+    /// All files together, since they share a checkpoint.
+    Files(Vec<FileInput>),
+    Journal(JournalInput),
+    Scrape(ScrapeTarget),
+    System(SystemInput),
+}
+
+/// A piece that runs.
+struct Run {
+    piece: Piece,
+    address: Option<SocketAddr>,
+    cancel: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// Inputs that were started.
+pub struct RunningInputs {
+    shared: Shared,
+    intake: HttpIntake,
+    cancel: CancellationToken,
+    runs: Vec<Run>,
+}
+
+/// What another description changed.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Inputs that go on as they were.
+    pub kept: usize,
+    /// Inputs that began.
+    pub started: usize,
+    /// Inputs that ended.
+    pub stopped: usize,
+    /// Inputs that could not begin; the others run.
+    pub failed: Vec<InputsError>,
+}
+
 impl RunningInputs {
+    /// Where each listener listens, in the order of [`InputsConfig::listen`].
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.runs.iter().filter_map(|run| run.address).collect()
+    }
+
+    /// Goes on by another description: what it says as before is left alone, what it does not
+    /// say any more ends, and then what it says anew begins.
+    ///
+    /// Errors when the description cannot work; nothing has changed then.
+    pub async fn apply(&mut self, config: &InputsConfig) -> Result<Applied, InputsError> {
+        Inputs::check(config)?;
+        let mut applied = Applied::default();
+        let mut before = std::mem::take(&mut self.runs);
+        let mut wanted = Vec::new();
+        for piece in pieces(config) {
+            let place = before.iter().position(|run| run.piece == piece);
+            wanted.push(match place {
+                Some(place) => Ok(before.swap_remove(place)),
+                None => Err(piece),
+            });
+        }
+        applied.stopped = before.len();
+        for run in &before {
+            run.cancel.cancel();
+        }
+        for run in before {
+            run.tasks.wait().await;
+        }
+        for wanted in wanted {
+            match wanted {
+                Ok(run) => {
+                    applied.kept += 1;
+                    self.runs.push(run);
+                }
+                Err(piece) => match self.shared.bind(&piece).await {
+                    Ok(bound) => {
+                        applied.started += 1;
+                        self.start(piece, bound);
+                    }
+                    Err(error) => applied.failed.push(error),
+                },
+            }
+        }
+        Ok(applied)
+    }
+
     /// Waits until all have ended, after their cancellation.
     pub async fn ended(self) {
-        self.tasks.wait().await;
+        for run in self.runs {
+            run.tasks.wait().await;
+        }
+    }
+
+    fn start(&mut self, piece: Piece, bound: Bound) {
+        let cancel = self.cancel.child_token();
+        let tasks = TaskTracker::new();
+        let shared = &self.shared;
+        let mut address = None;
+        match (&piece, bound) {
+            (Piece::Listen(input), bound) => {
+                let bound_to = match &bound {
+                    Bound::Udp(socket) => socket.local_addr().ok(),
+                    Bound::Tcp(listener, _) => listener.local_addr().ok(),
+                    Bound::Nothing => None,
+                };
+                address = Some(bound_to.unwrap_or(input.address));
+                shared.listen(input, bound, &self.intake, &cancel, &tasks);
+            }
+            (Piece::Files(files), _) => shared.files(files.clone(), &cancel, &tasks),
+            (Piece::Journal(input), _) => shared.journal(input.clone(), &cancel, &tasks),
+            (Piece::Scrape(target), _) => shared.scrape(target.clone(), &cancel, &tasks),
+            (Piece::System(input), _) => {
+                let outlet = shared.outlet("system", &input.dataset, &cancel);
+                tasks.spawn(system::watch(input.clone(), shared.host.clone(), outlet));
+            }
+        }
+        tasks.close();
+        self.runs.push(Run {
+            piece,
+            address,
+            cancel,
+            tasks,
+        });
     }
 }
 
+/// What a description consists of; listeners first, in their order.
+fn pieces(config: &InputsConfig) -> Vec<Piece> {
+    let listen = config.listen.iter().cloned().map(Piece::Listen);
+    let files = (!config.files.is_empty()).then(|| Piece::Files(config.files.clone()));
+    let journal = config.journal.clone().map(Piece::Journal);
+    let scrape = config.scrape.iter().cloned().map(Piece::Scrape);
+    let system = config.system.enabled;
+    let system = system.then(|| Piece::System(config.system.clone()));
+    let pieces = listen.chain(files).chain(journal).chain(scrape);
+    pieces.chain(system).collect()
+}
+
 enum Bound {
+    Nothing,
     Udp(UdpSocket),
     Tcp(TcpListener, Option<TlsAcceptor>),
 }
@@ -173,25 +304,27 @@ impl Inputs {
     pub fn new(config: InputsConfig, gate: Arc<Gate>, state: &Path, host: &str) -> Self {
         Self {
             config,
-            gate,
-            state: state.to_owned(),
-            host: host.to_owned(),
-            server_tls: None,
-            client_tls: None,
+            shared: Shared {
+                gate,
+                state: state.to_owned(),
+                host: host.to_owned(),
+                server_tls: None,
+                client_tls: None,
+            },
         }
     }
 
     /// The certificate of listeners with TLS.
     #[must_use]
     pub fn with_server_tls(mut self, tls: Arc<ServerConfig>) -> Self {
-        self.server_tls = Some(tls);
+        self.shared.server_tls = Some(tls);
         self
     }
 
     /// Whom to trust when targets are asked over TLS.
     #[must_use]
     pub fn with_client_tls(mut self, tls: Arc<ClientConfig>) -> Self {
-        self.client_tls = Some(tls);
+        self.shared.client_tls = Some(tls);
         self
     }
 
@@ -246,26 +379,29 @@ impl Inputs {
     pub async fn start(self, cancel: CancellationToken) -> Result<RunningInputs, InputsError> {
         Self::check(&self.config)?;
         let mut bound = Vec::new();
-        for input in &self.config.listen {
-            bound.push(self.bind(input).await?);
+        for piece in pieces(&self.config) {
+            let socket = self.shared.bind(&piece).await?;
+            bound.push((piece, socket));
         }
-        let tasks = TaskTracker::new();
-        let mut addresses = Vec::new();
-        let intake = HttpIntake::new(self.gate.clone(), cancel.clone());
-        for (input, bound) in self.config.listen.iter().zip(bound) {
-            let address = match &bound {
-                Bound::Udp(socket) => socket.local_addr(),
-                Bound::Tcp(listener, _) => listener.local_addr(),
-            };
-            addresses.push(address.unwrap_or(input.address));
-            self.listen(input, bound, &intake, &cancel, &tasks);
+        let intake = HttpIntake::new(self.shared.gate.clone(), cancel.clone());
+        let mut running = RunningInputs {
+            shared: self.shared,
+            intake,
+            cancel,
+            runs: Vec::new(),
+        };
+        for (piece, bound) in bound {
+            running.start(piece, bound);
         }
-        self.read(&cancel, &tasks);
-        tasks.close();
-        Ok(RunningInputs { addresses, tasks })
+        Ok(running)
     }
+}
 
-    async fn bind(&self, input: &ListenInput) -> Result<Bound, InputsError> {
+impl Shared {
+    async fn bind(&self, piece: &Piece) -> Result<Bound, InputsError> {
+        let Piece::Listen(input) = piece else {
+            return Ok(Bound::Nothing);
+        };
         let failed = |error| InputsError::Listen {
             speaks: input.speaks.clone(),
             address: input.address,
@@ -327,6 +463,7 @@ impl Inputs {
                 tasks.spawn(datagram::serve(socket, kind, outlet));
                 return;
             }
+            Bound::Nothing => return,
             Bound::Tcp(listener, tls) => (listener, tls),
         };
         let format = input.format.clone();
@@ -365,37 +502,30 @@ impl Inputs {
         tasks.spawn(connection::serve(listener, tls, outlet, protocol));
     }
 
-    fn read(&self, cancel: &CancellationToken, tasks: &TaskTracker) {
-        if !self.config.files.is_empty() {
-            let files = self.config.files.clone();
-            let state = self.state.join("files.json");
-            let (gate, cancel) = (self.gate.clone(), cancel.clone());
-            tasks.spawn(async move {
-                if let Err(error) = tail::tail(files, state.clone(), gate, cancel).await {
-                    error!(state = %state.display(), %error, "files are not read: their checkpoint cannot be");
-                }
-            });
-        }
-        if let Some(input) = self.config.journal.clone() {
-            let outlet = self.outlet("journal", &input.dataset, cancel);
-            let state = self.state.join("journal.json");
-            tasks.spawn(async move {
-                if let Err(error) = journal::follow(input, state.clone(), outlet).await {
-                    error!(state = %state.display(), %error, "the journal is not read: its state cannot be");
-                }
-            });
-        }
-        for target in self.config.scrape.clone() {
-            let Some(url) = ScrapeUrl::parse(&target.url) else {
-                continue;
-            };
+    fn files(&self, files: Vec<FileInput>, cancel: &CancellationToken, tasks: &TaskTracker) {
+        let state = self.state.join("files.json");
+        let (gate, cancel) = (self.gate.clone(), cancel.clone());
+        tasks.spawn(async move {
+            if let Err(error) = tail::tail(files, state.clone(), gate, cancel).await {
+                error!(state = %state.display(), %error, "files are not read: their checkpoint cannot be");
+            }
+        });
+    }
+
+    fn journal(&self, input: JournalInput, cancel: &CancellationToken, tasks: &TaskTracker) {
+        let outlet = self.outlet("journal", &input.dataset, cancel);
+        let state = self.state.join("journal.json");
+        tasks.spawn(async move {
+            if let Err(error) = journal::follow(input, state.clone(), outlet).await {
+                error!(state = %state.display(), %error, "the journal is not read: its state cannot be");
+            }
+        });
+    }
+
+    fn scrape(&self, target: ScrapeTarget, cancel: &CancellationToken, tasks: &TaskTracker) {
+        if let Some(url) = ScrapeUrl::parse(&target.url) {
             let outlet = self.outlet("scrape", &target.dataset, cancel);
             tasks.spawn(scrape(target, url, self.client_tls.clone(), outlet));
-        }
-        if self.config.system.enabled {
-            let input = self.config.system.clone();
-            let outlet = self.outlet("system", &input.dataset, cancel);
-            tasks.spawn(system::watch(input, self.host.clone(), outlet));
         }
     }
 }

@@ -8,11 +8,15 @@ use crate::limits::{
 use crate::record::floor;
 use andon_model::event::{Event, Value, key};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The attribute that takes what has no room: `name=value`, with spaces between.
 pub const OVERFLOW: &str = "andon.overflow";
+
+/// Shapes of events that are remembered; a dataset of logs has a few dozen.
+const SHAPES_MAX: usize = 512;
 
 /// Names that always have room: those to which Andon gives a meaning.
 const ALWAYS: [&str; 14] = [
@@ -38,8 +42,11 @@ pub struct KeyGuard {
     recent: BTreeSet<String>,
     older: BTreeSet<String>,
     rotated: Duration,
-    /// Names of the last event that had room as a whole: most events look like the one before.
+    /// Names of an event that had room as a whole: most events look like the one before.
     last: Vec<String>,
+    /// Hashes of the names of others that had.
+    shapes: BTreeSet<u64>,
+    hash: RandomState,
 }
 
 impl KeyGuard {
@@ -49,6 +56,7 @@ impl KeyGuard {
             self.older = std::mem::take(&mut self.recent);
             self.rotated = now;
             self.last.clear();
+            self.shapes.clear();
         }
     }
 
@@ -58,6 +66,10 @@ impl KeyGuard {
         if names.clone().eq(&self.last) {
             return true;
         }
+        let shape = self.shape(event);
+        if self.shapes.contains(&shape) {
+            return true;
+        }
         let mut all = true;
         for name in names {
             all &= self.admits_name(name);
@@ -65,8 +77,21 @@ impl KeyGuard {
         if all {
             let names = event.attributes.iter().map(|(name, _)| name.clone());
             self.last = names.collect();
+            if self.shapes.len() >= SHAPES_MAX {
+                self.shapes.clear();
+            }
+            self.shapes.insert(shape);
         }
         all
+    }
+
+    /// The hash is keyed by chance, so that nobody can make names that look like others.
+    fn shape(&self, event: &Event) -> u64 {
+        let mut hasher = self.hash.build_hasher();
+        for (name, _) in &event.attributes {
+            name.hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     fn admits_name(&mut self, name: &str) -> bool {
@@ -144,6 +169,25 @@ mod tests {
         }
         assert!(guard.recent.len() <= DATASET_KEYS_MAX);
         assert_eq!(folded, 1_000_000 - guard.recent.len());
+    }
+
+    #[test]
+    fn events_of_other_shapes_in_turn_are_admitted_and_strangers_still_are_not() {
+        let mut guard = KeyGuard::default();
+        let event = |name: &str| Event::new(Timestamp(1)).with("body", "x").with(name, "y");
+        for _ in 0..3 {
+            for name in ["a", "b", "c"] {
+                assert!(guard.admits(&event(name)));
+            }
+        }
+        assert_eq!(guard.shapes.len(), 3);
+        for number in 0..DATASET_KEYS_MAX {
+            guard.admits_name(&format!("filler-{number}"));
+        }
+        assert!(guard.admits(&event("b")) && !guard.admits(&event("d")));
+        guard.age(2 * KEYS_FORGOTTEN_AFTER);
+        guard.age(4 * KEYS_FORGOTTEN_AFTER);
+        assert!(guard.admits(&event("d")));
     }
 
     #[test]

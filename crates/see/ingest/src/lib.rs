@@ -6,13 +6,15 @@
 //! count whatever they leave out.
 //!
 //! Read in this order: [`limits`] what bounds everything, [`record`] how one event comes to
-//! be, [`decode`] the formats, [`sink`] where events go, [`listen`] the sockets, [`tail`] the
+//! be, [`decode`] the formats, [`heartbeat`] who is missed, [`sink`] where events go, [`listen`] the sockets, [`tail`] the
 //! files, [`system`] this machine, [`inputs`] what starts all of it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod counters;
 pub mod decode;
+pub mod fuzz;
+pub mod heartbeat;
 pub mod import;
 pub mod inflate;
 pub mod inputs;
@@ -28,7 +30,7 @@ pub mod tail;
 pub mod when;
 
 pub use counters::{InputCounters, InputFigures, Registry};
-pub use import::{ImportFormat, Pieces, Progress, import};
+pub use import::{ImportFormat, Importing, Pieces, Progress, Step};
 pub use inflate::Encoding;
 pub use inputs::{Inputs, InputsConfig, InputsError, RunningInputs, metrics_text};
 pub use listen::http::HttpIntake;

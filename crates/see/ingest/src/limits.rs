@@ -9,6 +9,8 @@ pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Events of one batch: large enough that a disk's sync is shared by many, small enough
 /// that a batch of usual events stays under about 8 MB of memory.
 pub const BATCH_EVENTS_MAX: usize = 8192;
+/// Bytes that the events of one batch take in memory, about: wide events make smaller batches.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes read from one connection at a time.
 pub const READ_BYTES: usize = 256 * 1024;
 /// Bytes of one request's body that is decoded as a whole (OTLP, Loki, remote-write), as sent.

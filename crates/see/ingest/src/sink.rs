@@ -3,6 +3,7 @@
 //! sink is full, so that inputs stop reading.
 
 use crate::counters::{InputCounters, Registry};
+use crate::heartbeat::HeartbeatWatch;
 use crate::keys::{KeyGuards, fold};
 use crate::reject::{Mend, Mends};
 use andon_model::event::{Event, Value, key};
@@ -77,6 +78,7 @@ pub struct Gate {
     sink: Arc<dyn Sink>,
     registry: Arc<Registry>,
     keys: KeyGuards,
+    heartbeats: Option<Arc<HeartbeatWatch>>,
     stamps: Vec<(String, Value)>,
     started: Instant,
 }
@@ -89,12 +91,25 @@ impl Gate {
             sink,
             registry: Arc::default(),
             keys: KeyGuards::default(),
+            heartbeats: None,
             stamps: [stamp(key::NODE, node), stamp(key::SITE, site)]
                 .into_iter()
                 .flatten()
                 .collect(),
             started: Instant::now(),
         }
+    }
+
+    /// Who is told of the heartbeats that come in.
+    #[must_use]
+    pub fn with_heartbeats(mut self, heartbeats: Arc<HeartbeatWatch>) -> Self {
+        self.heartbeats = Some(heartbeats);
+        self
+    }
+
+    /// Who is told of the heartbeats that come in.
+    pub fn heartbeats(&self) -> Option<&HeartbeatWatch> {
+        self.heartbeats.as_deref()
     }
 
     /// The counters of all inputs.
@@ -120,9 +135,20 @@ impl Gate {
             return Ok(());
         }
         self.prepare(counters, &mut batch);
+        self.offer(counters, &batch, patience).await
+    }
+
+    /// Hands a prepared batch to the sink, as often as it takes; otherwise as
+    /// [`deliver`](Self::deliver).
+    pub async fn offer(
+        &self,
+        counters: &InputCounters,
+        batch: &Batch,
+        patience: Patience,
+    ) -> Result<(), SinkError> {
         let since = Instant::now();
         loop {
-            match self.sink.accept(&batch).await {
+            match self.sink.accept(batch).await {
                 Ok(()) => {
                     counters.accept(batch.events.len());
                     return Ok(());
@@ -145,7 +171,11 @@ impl Gate {
         }
     }
 
-    fn prepare(&self, counters: &InputCounters, batch: &mut Batch) {
+    /// Makes a batch fit to be kept; once for each.
+    pub fn prepare(&self, counters: &InputCounters, batch: &mut Batch) {
+        if let Some(heartbeats) = &self.heartbeats {
+            heartbeats.hear(&batch.events);
+        }
         let guard = self.keys.of(&batch.dataset);
         let mut guard = guard.lock().unwrap_or_else(|poison| poison.into_inner());
         guard.age(self.started.elapsed());
@@ -155,12 +185,11 @@ impl Gate {
                 fold(&mut guard, event);
                 mends.add(Mend::Keys);
             }
-            let missing = self
-                .stamps
-                .iter()
-                .filter(|(key, _)| event.get(key).is_none());
-            let missing: Vec<_> = missing.cloned().collect();
-            event.attributes.extend(missing);
+            for (key, value) in &self.stamps {
+                if event.get(key).is_none() {
+                    event.attributes.push((key.clone(), value.clone()));
+                }
+            }
         }
         counters.mend(&mends);
     }

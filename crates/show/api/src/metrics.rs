@@ -209,6 +209,37 @@ fn events(page: &mut Page, shared: &Shared) {
     let Some(events) = &shared.events else {
         return;
     };
+    if let Some(heartbeats) = events.gate.heartbeats() {
+        let figures = heartbeats.core().figures();
+        page.family(
+            "andon_heartbeats",
+            "gauge",
+            "Heartbeats that this node listens for, by state.",
+        );
+        for (state, count) in [("beating", figures.beating), ("missing", figures.missing)] {
+            page.sample("andon_heartbeats", &[("state", state)], count as u64);
+        }
+        for (name, help, count) in [
+            (
+                "andon_heartbeat_beats_total",
+                "Heartbeats that came in.",
+                figures.beats,
+            ),
+            (
+                "andon_heartbeat_refused_total",
+                "Heartbeats not listened for, since there are too many others.",
+                figures.refused,
+            ),
+            (
+                "andon_heartbeat_forgotten_total",
+                "Heartbeats forgotten after thirty days of silence.",
+                figures.forgotten,
+            ),
+        ] {
+            page.family(name, "counter", help);
+            page.sample(name, &[], count);
+        }
+    }
     let figures = events.gate.registry().figures();
     type Figure = fn(&andon_ingest::InputFigures) -> u64;
     let plain: [(&str, &str, Figure); 4] = [

@@ -2,18 +2,21 @@
 //! that cannot be opened is told and does without: a node watches also while its disk is sick.
 
 mod clickhouse;
+mod heartbeats;
+mod reapply;
 mod ship;
 mod sink;
 mod tidy;
 
 use super::NodeError;
+use super::clock::Clock;
 use crate::config::settings::{Keep, NodeSettings};
 use andon_api::events::{EventSources, Keeping, STORE_LABEL};
 use andon_api::{ApiCommand, PeerClient, tls};
 use andon_clickhouse::{ClickHouse, Writer};
 use andon_ingest::sink::Sink;
-use andon_ingest::{Gate, HttpIntake, Inputs, RunningInputs};
-use andon_model::PictureView;
+use andon_ingest::{Gate, HttpIntake, Inputs, InputsConfig};
+use andon_model::{Heartbeat, PictureView};
 use andon_spool::Spool;
 use andon_store::Store;
 use ship::Shipper;
@@ -31,19 +34,29 @@ pub struct Around {
     pub view: watch::Receiver<Arc<PictureView>>,
     /// Where another node is reached.
     pub commands: mpsc::Sender<ApiCommand>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// What is started.
+pub struct Events {
+    /// For the API.
+    pub sources: Option<EventSources>,
+    /// For the grid.
+    pub heartbeats: watch::Receiver<Vec<Heartbeat>>,
+    /// Takes another description of what is to be taken in.
+    pub inputs: watch::Sender<InputsConfig>,
+    /// What ends with the node.
+    pub tasks: EventTasks,
 }
 
 /// What ends with the node.
-pub struct EventTasks {
-    inputs: RunningInputs,
-    others: Vec<JoinHandle<()>>,
-}
+pub struct EventTasks(Vec<JoinHandle<()>>);
 
 impl EventTasks {
     /// Waits for them, after their cancellation.
     pub async fn ended(self) {
-        self.inputs.ended().await;
-        for task in self.others {
+        for task in self.0 {
             let _ = task.await;
         }
     }
@@ -71,7 +84,7 @@ pub async fn start(
     identity: &andon_api::TlsIdentity,
     around: Around,
     cancel: CancellationToken,
-) -> Result<(Option<EventSources>, EventTasks), NodeError> {
+) -> Result<Events, NodeError> {
     let mut others = Vec::new();
     let store = open(settings, data_dir).await;
     let clickhouse = match &settings.store.clickhouse {
@@ -134,7 +147,10 @@ pub async fn start(
     }
     let id = settings.id.to_string();
     let site = settings.site.to_string();
-    let gate = Arc::new(Gate::new(sink, Some(&id), Some(&site)));
+    let (watch, heartbeats, task) = heartbeats::start(data_dir, around.clock, cancel.clone());
+    others.push(task);
+    let gate = Gate::new(sink, Some(&id), Some(&site)).with_heartbeats(watch);
+    let gate = Arc::new(gate);
     let state = data_dir.join("ingest");
     if let Err(error) = std::fs::create_dir_all(&state) {
         tracing::error!(folder = %state.display(), %error, "what was read of files will not be remembered");
@@ -150,6 +166,12 @@ pub async fn start(
         Err(error) => tracing::error!(%error, "the node's certificate cannot serve inputs"),
     }
     let inputs = inputs.start(cancel.clone()).await?;
+    let (wanted, wanting) = watch::channel(settings.ingest.inputs.clone());
+    others.push(tokio::spawn(reapply::follow(
+        inputs,
+        wanting,
+        cancel.clone(),
+    )));
     let sources = EventSources {
         intake: HttpIntake::new(Arc::clone(&gate), cancel),
         gate,
@@ -158,7 +180,12 @@ pub async fn start(
         clickhouse,
         loopback_may_send: settings.ingest.loopback_may_send,
     };
-    Ok((Some(sources), EventTasks { inputs, others }))
+    Ok(Events {
+        sources: Some(sources),
+        heartbeats,
+        inputs: wanted,
+        tasks: EventTasks(others),
+    })
 }
 
 /// Opens the queues of a node that may have to send its events to another.

@@ -2,10 +2,12 @@
 //!
 //! In this order: [`reach`] (who is reached at all), then the hops
 //! that [`crate::path`] blames, then the links among those that live ([`pairs`] finds what is wrong between two nodes, [`fold`] unites what one cause explains,
-//! [`phrase`] and [`united`] say it), then [`outside`] (targets and neighbours) and [`remarks`]. An earlier
+//! [`phrase`] and [`united`] say it), then [`outside`] (targets and neighbours),
+//! [`heartbeats`] and [`remarks`]. An earlier
 //! step takes away what it explains: no link is blamed for a dead node at its end.
 
 mod fold;
+mod heartbeats;
 mod outside;
 mod pairs;
 mod phrase;
@@ -50,6 +52,7 @@ pub fn all(
             verdicts
         }
     };
+    verdicts.extend(heartbeats::all(roster, standing));
     verdicts.extend(remarks::all(roster, standing));
     verdicts.sort_by(|a, b| (rank(a.kind), a.since, &a.id).cmp(&(rank(b.kind), b.since, &b.id)));
     cut(&mut verdicts);
@@ -76,10 +79,11 @@ fn rank(kind: VerdictKind) -> u8 {
         VerdictKind::PathFault => 4,
         VerdictKind::LinkDown => 5,
         VerdictKind::LinkPartial => 6,
-        VerdictKind::Degraded => 7,
-        VerdictKind::IdConflict => 8,
-        VerdictKind::ClockSkew => 9,
-        VerdictKind::HostBusy => 10,
+        VerdictKind::HeartbeatMissing => 7,
+        VerdictKind::Degraded => 8,
+        VerdictKind::IdConflict => 9,
+        VerdictKind::ClockSkew => 10,
+        VerdictKind::HostBusy => 11,
     }
 }
 
@@ -94,6 +98,7 @@ fn kind_name(kind: VerdictKind) -> &'static str {
         VerdictKind::LinkDown => "link_down",
         VerdictKind::LinkPartial => "link_partial",
         VerdictKind::Degraded => "degraded",
+        VerdictKind::HeartbeatMissing => "heartbeat_missing",
         VerdictKind::IdConflict => "id_conflict",
         VerdictKind::ClockSkew => "clock_skew",
         VerdictKind::HostBusy => "host_busy",

@@ -6,13 +6,15 @@ use andon_blame::judge;
 use andon_model::path::{PathReport, Route};
 use andon_model::slice::Identity;
 use andon_model::{
-    FlowCount, Heard, HostHealth, LinkReason, LinkReport, LinkReports, LinkState, LossPair,
-    Neighbour, NodeId, NodeKey, NodeState, Peer, Picture, PictureDigest, PictureView, Presence,
-    ProbeKind, Reach, RttUs, SiteId, Slice, TargetId, TargetSpec, Timestamp, Transport,
+    FlowCount, Heard, Heartbeat, HeartbeatState, HostHealth, LinkReason, LinkReport, LinkReports,
+    LinkState, LossPair, Neighbour, NodeId, NodeKey, NodeState, Peer, Picture, PictureDigest,
+    PictureView, Presence, ProbeKind, Reach, RttUs, SiteId, Slice, TargetId, TargetSpec, Timestamp,
+    Transport,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// When everything was healthy.
 pub const START: Timestamp = Timestamp(1_793_000_000_000_000);
@@ -95,9 +97,27 @@ impl Scenario {
             paths: Vec::new(),
             incidents: Vec::new(),
             remarks: Vec::new(),
+            heartbeats: Vec::new(),
         };
         self.names.insert(name.to_owned(), slice.key());
         self.slices.insert(slice.key(), slice);
+    }
+
+    /// `node` says so of a heartbeat that comes every minute, from a host called `job-1`, since
+    /// so many seconds after the start.
+    pub fn heartbeat(mut self, node: &str, name: &str, state: HeartbeatState, since: u64) -> Self {
+        let since = START + Duration::from_secs(since);
+        let heartbeat = Heartbeat {
+            name: name.to_owned(),
+            state,
+            since,
+            every_ms: 60_000,
+            last: since - Duration::from_secs(60),
+            from: "job-1".to_owned(),
+        };
+        let key = self.key(node);
+        self.slice(key).heartbeats.push(heartbeat);
+        self
     }
 
     /// A second node that claims `id`, in the mesh like the others.

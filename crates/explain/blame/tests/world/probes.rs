@@ -422,5 +422,6 @@ fn slice(host: usize) -> Slice {
         paths: Vec::new(),
         incidents: Vec::new(),
         remarks: Vec::new(),
+        heartbeats: Vec::new(),
     }
 }

@@ -13,6 +13,7 @@
 use super::pairs::{Word, words};
 use super::transaction::{Naming, Transactions};
 use super::words::{duration_ms, put_usual, status};
+use crate::heartbeat;
 use crate::record::{Record, infer};
 use crate::when;
 use andon_model::event::{Value, key};
@@ -119,8 +120,15 @@ pub fn parse(line: &str, record: &mut Record, transactions: &mut Transactions) -
     if let Some(text) = &said.status {
         record.put(key::STATUS, status(text));
     }
-    if let (Some(every), Verb::Heartbeat) = (said.every, verb) {
-        record.put("every_s", Value::Float(every / 1000.0));
+    if verb == Verb::Heartbeat {
+        for (name, span) in [
+            (heartbeat::EVERY, said.every),
+            (heartbeat::GRACE, said.grace),
+        ] {
+            if let Some(span) = span {
+                record.put(name, Value::Float(span / 1000.0));
+            }
+        }
     }
     place_in_trace(verb, at, naming, &said, record, transactions);
     true
@@ -183,6 +191,7 @@ struct Said<'a> {
     status: Option<Cow<'a, str>>,
     duration: Option<f64>,
     every: Option<f64>,
+    grace: Option<f64>,
     at: Option<Timestamp>,
     others: Vec<(&'a str, Cow<'a, str>)>,
 }
@@ -204,6 +213,9 @@ impl<'a> Said<'a> {
                     if duration_ms(&text).is_some() =>
                 {
                     said.duration = duration_ms(&text);
+                }
+                Word::Pair("grace", text) if duration_ms(&text).is_some() => {
+                    said.grace = duration_ms(&text);
                 }
                 Word::Pair("every", text) if duration_ms(&text).is_some() => {
                     said.every = duration_ms(&text);
@@ -271,11 +283,12 @@ mod tests {
     fn ends_without_beginnings_and_heartbeats_are_events_too() {
         let events = read(&[
             "andon end never.begun id=9",
-            "andon heartbeat nightly.backup every=24h files=10",
+            "andon heartbeat nightly.backup every=24h grace=30m files=10",
             "ts=x andon event deploy ts=1763604000000 version=1.10",
         ]);
         assert_eq!(events[0].get("andon.unmatched"), Some(&Value::Bool(true)));
         assert_eq!(events[1].get("every_s"), Some(&Value::Float(86_400.0)));
+        assert_eq!(events[1].get("grace_s"), Some(&Value::Float(1_800.0)));
         assert_eq!(events[2].get("version"), Some(&"1.10".into()));
         assert_eq!(events[2].at.to_string(), "2025-11-20T02:00:00.000Z");
     }

@@ -116,7 +116,7 @@ fn read(mut entry: &[u8], received: Timestamp) -> (Record, Option<String>) {
             b"_SYSTEMD_UNIT" => unit = Some(text.into_owned()),
             b"_HOSTNAME" => record.put_bytes(key::HOST, value),
             b"_PID" => record.put("process.pid", infer("pid", &text)),
-            b"_COMM" => record.put_bytes("process.command", value),
+            b"_COMM" => record.put_bytes("process.executable.name", value),
             b"_EXE" => record.put_bytes("process.executable.path", value),
             b"_UID" => record.put("user.uid", infer("uid", &text)),
             b"_TRANSPORT" => record.put_bytes("journal.transport", value),

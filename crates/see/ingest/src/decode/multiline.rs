@@ -139,6 +139,19 @@ impl Joiner {
     }
 }
 
+/// `java.lang.IllegalStateException: what`, below the line that tells of it.
+fn is_java_error(line: &[u8]) -> bool {
+    let end = line.iter().position(|byte| matches!(byte, b':' | b' '));
+    let name = &line[..end.unwrap_or(line.len())];
+    let is_rest_told = line.get(name.len()) != Some(&b' ');
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._$".contains(byte);
+    let ends = [&b"Exception"[..], b"Error", b"Throwable"];
+    is_rest_told
+        && name.contains(&b'.')
+        && ends.iter().any(|end| name.ends_with(end))
+        && name.iter().all(is_name)
+}
+
 fn trace(inside: Inside, line: &[u8]) -> (bool, Inside) {
     let is_indented = matches!(line.first(), Some(b' ' | b'\t'));
     let begins = |text: &str| line.starts_with(text.as_bytes());
@@ -161,6 +174,7 @@ fn trace(inside: Inside, line: &[u8]) -> (bool, Inside) {
             let is_frame = is_indented
                 || begins("Caused by:")
                 || begins("Suppressed:")
+                || is_java_error(line)
                 || begins("During handling of the above exception")
                 || begins("The above exception was the direct cause");
             (is_frame, Inside::Nothing)
@@ -207,6 +221,14 @@ mod tests {
         check(
             "one\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\t/x.go:5 +0x1\nexit status 2",
             &[1, 5, 1],
+        );
+        check(
+            "one\n14:00:00 ERROR broke\njava.lang.IllegalStateException: x\n\tat a.b(C.java:1)\nCaused by: y\ntwo",
+            &[1, 4, 1],
+        );
+        check(
+            "one\nmy.Error is what I saw\nError: y\nthree",
+            &[1, 1, 1, 1],
         );
         check("one\ntwo\nthree", &[1, 1, 1]);
     }

@@ -1,9 +1,10 @@
-//! `POST /api/v1/events`: a stream of events of any length, taken as it comes. Decoding runs
-//! on a thread of its own while the sink keeps what was decoded before.
+//! `POST /api/v1/events`: a stream of events of any length, taken as it comes. What has come is
+//! decoded while the sink keeps what was decoded before; while nothing comes no thread is held,
+//! so that a thousand slow senders keep nobody else waiting.
 
 use super::Outlet;
 use super::wall_clock;
-use crate::import::{ImportFormat, Pieces, Progress, import};
+use crate::import::{ImportFormat, Importing, Pieces, Progress, Step};
 use crate::inflate::{Encoding, Inflate};
 use crate::limits::{ANSWER_PATIENCE, REJECTS_TOLD_MAX};
 use crate::reject::{Decoded, Reason, Reject};
@@ -12,14 +13,19 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
 
-/// Pieces of a body that wait for the decoder.
-const PIECES_MAX: usize = 8;
+/// Bytes of a body, packed, that are worth decoding at once.
+const FEED_BYTES: usize = 512 * 1024;
+/// Bodies that are decoded and kept at the same time, each with two batches in memory; the
+/// others wait their turn. More than this keep no more cores and disks busy.
+const AT_ONCE_MAX: usize = 8;
+static AT_ONCE: Semaphore = Semaphore::const_new(AT_ONCE_MAX);
 /// A client that sends nothing for so long in the middle of a body is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// What was decoded waits no longer for more of the body than this.
@@ -73,140 +79,178 @@ pub async fn take<B>(
 where
     B: Body<Data = Bytes>,
 {
-    let (body_tx, body_rx) = mpsc::channel(PIECES_MAX);
-    let (decoded_tx, mut decoded_rx) = mpsc::channel::<(Decoded, Progress)>(2);
-    let (format, encoding) = (request.format.clone(), request.encoding);
-    let pieces = match request.key {
-        Some(_) => Pieces::Full,
-        None => Pieces::AsTheyCome,
-    };
-    let decoding = tokio::task::spawn_blocking(move || {
-        let reader = Pipe::new(body_rx);
-        let reader = Inflate::new(encoding, reader)?;
-        let mut decoder = format.decoder();
-        import(
-            reader,
-            decoder.as_mut(),
-            pieces,
-            wall_clock,
-            |decoded, progress| match decoded_tx.blocking_send((decoded, progress)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            },
-        )
-    });
-    let feeding = feed(outlet, body, body_tx);
-    let keeping = async move {
-        let mut answer = EventsAnswer::default();
-        while let Some((decoded, progress)) = decoded_rx.recv().await {
-            answer.rejected_total += decoded.rejected_total();
-            let room = REJECTS_TOLD_MAX.saturating_sub(answer.rejected.len());
-            answer
-                .rejected
-                .extend(decoded.rejected.iter().take(room).cloned());
-            let events = decoded.events.len() as u64;
-            let id = request.key.as_ref().map(|key| BatchId {
-                source: format!("request/{}/{key}", request.dataset),
-                until: progress.batches,
-            });
-            let patience = Patience::AtMost(ANSWER_PATIENCE);
-            let kept = outlet.deliver_to(&request.dataset, decoded, id, patience);
-            if let Err(error) = kept.await {
-                return (answer, Err(EventsError::Sink(error)));
-            }
-            answer.accepted += events;
-        }
-        (answer, Ok(()))
-    };
-    // Keeping ends when decoding does, and decoding when feeding does, or when keeping fails.
-    let mut feeding = std::pin::pin!(feeding);
-    let mut keeping = std::pin::pin!(keeping);
-    let (mut answer, mut result) = tokio::select! {
-        kept = &mut keeping => kept,
-        () = &mut feeding => keeping.await,
-    };
-    if result.is_ok() {
-        match decoding.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                outlet.counters.reject(Reason::BadPacking, 1);
-                result = Err(EventsError::Body(error));
-            }
-            Err(_) => result = Err(EventsError::Body(io::Error::other("decoding failed"))),
-        }
+    let mut answer = EventsAnswer::default();
+    let result = take_all(outlet, &request, body, &mut answer).await;
+    if let Err(EventsError::Body(_)) = &result {
+        outlet.counters.reject(Reason::BadPacking, 1);
     }
     answer.error = result.as_ref().err().map(ToString::to_string);
     (answer, result)
 }
 
-type Piece = Result<Bytes, ()>;
-
-async fn feed<B>(outlet: &Outlet, body: B, pieces: mpsc::Sender<Piece>)
+async fn take_all<B>(
+    outlet: &Outlet,
+    request: &EventsRequest,
+    body: B,
+    answer: &mut EventsAnswer,
+) -> Result<(), EventsError>
 where
     B: Body<Data = Bytes>,
 {
+    let arrived = Arrived::default();
+    let pieces = match request.key {
+        Some(_) => Pieces::Full,
+        None => Pieces::AsTheyCome,
+    };
+    let reader = Inflate::new(request.encoding, arrived.clone()).map_err(EventsError::Body)?;
+    let mut importing = Box::new(Importing::new(reader, request.format.decoder(), pieces));
     let mut body = std::pin::pin!(body);
     loop {
-        let piece = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Ok(data),
-                Err(_) => continue,
-            },
-            Ok(None) => return,
-            Ok(Some(Err(_))) | Err(_) => Err(()),
-        };
-        if let Ok(data) = &piece {
-            outlet.counters.read(data.len());
-        }
-        let is_broken = piece.is_err();
-        if pieces.send(piece).await.is_err() || is_broken {
-            return;
-        }
-    }
-}
-
-/// Pieces of a body as a reader, for the thread that decodes.
-struct Pipe {
-    pieces: mpsc::Receiver<Piece>,
-    piece: Bytes,
-    handle: Handle,
-}
-
-impl Pipe {
-    fn new(pieces: mpsc::Receiver<Piece>) -> Self {
-        Self {
-            pieces,
-            piece: Bytes::new(),
-            handle: Handle::current(),
-        }
-    }
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            let next = match self.pieces.try_recv() {
-                Ok(piece) => Some(piece),
-                Err(_) => {
-                    let pieces = &mut self.pieces;
-                    let waiting = async { tokio::time::timeout(PAUSE, pieces.recv()).await };
-                    match self.handle.block_on(waiting) {
-                        Ok(piece) => piece,
-                        Err(_) => return Err(io::ErrorKind::WouldBlock.into()),
-                    }
-                }
+        let is_pause = feed(outlet, body.as_mut(), &arrived).await;
+        let _turn = AT_ONCE.acquire().await;
+        let mut decoded = None;
+        // The next batch is decoded while the one before it is kept.
+        loop {
+            let decoding = tokio::task::spawn_blocking(move || {
+                let step = importing.step(wall_clock(), is_pause);
+                (importing, step)
+            });
+            let keeping = keep(outlet, request, decoded.take(), answer);
+            let (stepped, kept) = tokio::join!(decoding, keeping);
+            kept?;
+            let Ok((held, step)) = stepped else {
+                return Err(EventsError::Body(io::Error::other("decoding failed")));
             };
-            match next {
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(())) => {
-                    let error = "it ended before its end";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, error));
+            importing = held;
+            match step {
+                Step::Batch(batch, progress) => decoded = Some((batch, progress)),
+                Step::Waiting => break,
+                Step::Last(batch, progress, failed) => {
+                    keep(outlet, request, Some((batch, progress)), answer).await?;
+                    return failed.map_or(Ok(()), |error| Err(EventsError::Body(error)));
                 }
-                None => return Ok(0),
             }
         }
-        let bytes = self.piece.len().min(buffer.len());
-        buffer[..bytes].copy_from_slice(&self.piece.split_to(bytes));
-        Ok(bytes)
+    }
+}
+
+/// Hands one batch on, and notes what came of it.
+async fn keep(
+    outlet: &Outlet,
+    request: &EventsRequest,
+    batch: Option<(Decoded, Progress)>,
+    answer: &mut EventsAnswer,
+) -> Result<(), SinkError> {
+    let Some((decoded, progress)) = batch else {
+        return Ok(());
+    };
+    answer.rejected_total += decoded.rejected_total();
+    let room = REJECTS_TOLD_MAX.saturating_sub(answer.rejected.len());
+    let rejected = decoded.rejected.iter().take(room);
+    answer.rejected.extend(rejected.cloned());
+    let events = decoded.events.len() as u64;
+    let id = request.key.as_ref().map(|key| BatchId {
+        source: format!("request/{}/{key}", request.dataset),
+        until: progress.batches,
+    });
+    let patience = Patience::AtMost(ANSWER_PATIENCE);
+    outlet
+        .deliver_to(&request.dataset, decoded, id, patience)
+        .await?;
+    answer.accepted += events;
+    Ok(())
+}
+
+/// Waits for enough of a body, for its end, or for a pause in it; says whether it was a pause.
+async fn feed<B>(outlet: &Outlet, mut body: Pin<&mut B>, arrived: &Arrived) -> bool
+where
+    B: Body<Data = Bytes>,
+{
+    loop {
+        let wait = match arrived.bytes() {
+            0 => SILENCE_MAX,
+            FEED_BYTES.. => return false,
+            _ => PAUSE,
+        };
+        match tokio::time::timeout(wait, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    outlet.counters.read(data.len());
+                    arrived.push(data);
+                }
+            }
+            Ok(None) => {
+                arrived.end(End::Whole);
+                return false;
+            }
+            Err(_) if wait == PAUSE => return true,
+            Ok(Some(Err(_))) | Err(_) => {
+                arrived.end(End::Broken);
+                return false;
+            }
+        }
+    }
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    Broken,
+}
+
+/// What has come of a body and is not read yet; a reader that never waits.
+#[derive(Clone, Default)]
+struct Arrived(Arc<Mutex<Pieced>>);
+
+#[derive(Default)]
+struct Pieced {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    end: Option<End>,
+}
+
+impl Arrived {
+    fn held(&self) -> MutexGuard<'_, Pieced> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes(&self) -> usize {
+        self.held().bytes
+    }
+
+    fn push(&self, piece: Bytes) {
+        let mut held = self.held();
+        held.bytes += piece.len();
+        held.pieces.push_back(piece);
+    }
+
+    fn end(&self, end: End) {
+        self.held().end = Some(end);
+    }
+}
+
+impl Read for Arrived {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut held = self.held();
+        while let Some(piece) = held.pieces.front_mut() {
+            let bytes = piece.len().min(buffer.len());
+            buffer[..bytes].copy_from_slice(&piece.split_to(bytes));
+            if piece.is_empty() {
+                held.pieces.pop_front();
+            }
+            if bytes > 0 || buffer.is_empty() {
+                held.bytes -= bytes;
+                return Ok(bytes);
+            }
+        }
+        match held.end {
+            None => Err(io::ErrorKind::WouldBlock.into()),
+            Some(End::Whole) => Ok(0),
+            Some(End::Broken) => {
+                let error = "it ended before its end";
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, error))
+            }
+        }
     }
 }

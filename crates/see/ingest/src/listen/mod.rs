@@ -16,11 +16,13 @@ use crate::reject::{Decoded, Reason};
 use crate::sink::{Batch, BatchId, Gate, Patience, SinkError};
 use andon_model::time::Timestamp;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of unfinished records and messages that one listener holds for all connections.
 pub const HELD_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What was read before an input ends is kept within this time, or counted as not kept.
+const LAST_DELIVERY_MAX: Duration = Duration::from_millis(500);
 
 /// What every input has: where its events go, under which name, and until when.
 #[derive(Clone)]
@@ -63,9 +65,13 @@ impl Outlet {
         };
         let events = batch.events.len() as u64;
         let delivered = self.gate.deliver(&self.counters, batch, patience);
+        let over = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(LAST_DELIVERY_MAX).await;
+        };
         let result = tokio::select! {
             result = delivered => result,
-            () = self.cancel.cancelled() => Err(SinkError::Closed),
+            () = over => Err(SinkError::Closed),
         };
         if result.is_err() {
             self.counters.reject(Reason::NotKept, events);

@@ -193,7 +193,7 @@ impl Meter {
         for (process, ticks) in told.into_values() {
             let pid = process.pid.to_string();
             let labels = [
-                ("process.command", process.command.as_str()),
+                ("process.executable.name", process.command.as_str()),
                 ("process.pid", pid.as_str()),
             ];
             if let Some(seconds) = seconds {

@@ -146,12 +146,16 @@ pub async fn tail(
 async fn deliver(
     gate: &Gate,
     counters: &InputCounters,
-    batch: Batch,
+    mut batch: Batch,
     cancel: &CancellationToken,
 ) -> bool {
+    if batch.events.is_empty() {
+        return true;
+    }
+    gate.prepare(counters, &mut batch);
     loop {
         let delivered = tokio::select! {
-            delivered = gate.deliver(counters, batch.clone(), Patience::Forever) => delivered,
+            delivered = gate.offer(counters, &batch, Patience::Forever) => delivered,
             () = cancel.cancelled() => return false,
         };
         match delivered {

@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 /// is not too long fits.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes read of all files in one round: as many are decoded in memory at the same time.
-const ROUND_BYTES_MAX: usize = 16 * 1024 * 1024;
+const ROUND_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often patterns are expanded.
 const DISCOVER_EVERY_S: i64 = 2;
 /// A record whose next line may still come is let go after this long.
@@ -57,6 +57,9 @@ struct Tailed {
     is_done: bool,
     /// It holds the same as this one, which is still being written.
     shadow_of: Option<FileKey>,
+    /// What ends at the batch that is being delivered, as it was when it was read: the file may
+    /// be truncated meanwhile, and its copy is known by this.
+    last: Print,
 }
 
 /// Reads files by patterns. Blocking.
@@ -155,10 +158,8 @@ impl Tailer {
             return;
         };
         mark.offset = until;
-        if let Some(tailed) = self.open.get_mut(&key)
-            && let Ok(last) = tailed.file.last(until)
-        {
-            mark.last = last;
+        if let Some(tailed) = self.open.get(&key) {
+            mark.last = tailed.last;
         }
         self.is_dirty = true;
     }
@@ -252,6 +253,7 @@ impl Tailer {
             is_gone: false,
             is_done: false,
             shadow_of,
+            last: Print::of(&[]),
         };
         self.open.insert(key, tailed);
         Ok(Some(key))
@@ -391,6 +393,11 @@ impl Tailer {
         self.counters.read(taken.bytes);
         self.counters.note(&out);
         let until = mark.offset + taken.bytes as u64;
+        let end = &chunk.bytes[..taken.bytes];
+        tailed.last = match end.len().checked_sub(PRINT_BYTES) {
+            Some(start) => Print::of(&end[start..]),
+            None => tailed.file.last(until)?,
+        };
         mark.pending = Some(until);
         self.is_dirty = true;
         let batch = Batch {

@@ -90,7 +90,7 @@ impl World {
         Self {
             kept,
             gate,
-            addresses: running.addresses.clone(),
+            addresses: running.addresses(),
             folder,
             cancel,
             running: Some(running),

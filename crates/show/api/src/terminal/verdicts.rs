@@ -102,6 +102,7 @@ fn kind(verdict: &Verdict) -> (&'static str, Tone, &'static str) {
         VerdictKind::LinkDown => ("✗", Tone::Bad, "link down"),
         VerdictKind::LinkPartial => ("◐", Tone::Poor, "link partial"),
         VerdictKind::Degraded => ("▲", Tone::Poor, "degraded"),
+        VerdictKind::HeartbeatMissing => ("✗", Tone::Bad, "heartbeat missing"),
         VerdictKind::IdConflict => ("▲", Tone::Poor, "id conflict"),
         VerdictKind::ClockSkew => ("·", Tone::Faint, "clock skew"),
         VerdictKind::HostBusy => ("·", Tone::Faint, "host busy"),

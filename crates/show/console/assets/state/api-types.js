@@ -615,7 +615,7 @@
  * @property {string|null} [to] - Where the verdict is about a link or a direction.
  */
 
-/** @typedef {"isolated"|"site_cut_off"|"node_down"|"path_fault"|"link_down"|"link_partial"|"degraded"|"target_down"|"id_conflict"|"clock_skew"|"host_busy"} VerdictKind What kind of thing is wrong. */
+/** @typedef {"isolated"|"site_cut_off"|"node_down"|"path_fault"|"link_down"|"link_partial"|"degraded"|"target_down"|"heartbeat_missing"|"id_conflict"|"clock_skew"|"host_busy"} VerdictKind What kind of thing is wrong. */
 
 /** @typedef {number|string} When A moment as asked for. */
 

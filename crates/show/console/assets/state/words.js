@@ -50,6 +50,7 @@ const VERDICT = {
   link_partial: { text: "Link partly cut", tone: "warn", shape: "half" },
   degraded: { text: "Degraded", tone: "warn", shape: "triangle" },
   target_down: { text: "Target down", tone: "bad", shape: "cross" },
+  heartbeat_missing: { text: "Heartbeat missing", tone: "bad", shape: "cross" },
   id_conflict: { text: "Two nodes, one id", tone: "warn", shape: "triangle" },
   clock_skew: { text: "Clock is off", tone: "mute", shape: "ring" },
   host_busy: { text: "Host is busy", tone: "mute", shape: "ring" },

@@ -190,6 +190,33 @@ fn copytruncate_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[test]
+fn a_copy_made_while_a_batch_is_delivered_is_not_read_twice() {
+    let mut world = World::new("copy-delivering", "a.log*");
+    world.write("a.log", "the first line of this log is long enough\n2\n");
+    world.settle();
+    world.write("a.log", "3\n4\n");
+    world.now = Timestamp(world.now.0 + 3_000_000);
+    let now = world.now;
+    let _ = world.tailer().round(now).unwrap();
+    let now = Timestamp(now.0 + 3_000_000);
+    let reads = world.tailer().round(now).unwrap();
+    assert_eq!(reads.len(), 1);
+    fs::copy(world.path("a.log"), world.path("a.log.1")).unwrap();
+    File::create(world.path("a.log")).unwrap();
+    world.write("a.log", "5\n");
+    world.keep(&reads[0]);
+    world.tailer().delivered(reads[0].file);
+    world.now = now;
+    world.check(&[
+        "2",
+        "3",
+        "4",
+        "5",
+        "the first line of this log is long enough",
+    ]);
+}
+
+#[test]
 fn packed_history_is_read_once() {
     let gzip = |text: &str| {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

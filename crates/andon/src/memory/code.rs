@@ -1,31 +1,9 @@
-//! Memory given back: a node that judges a large picture makes and drops tens of megabytes,
-//! and the C library would keep what was dropped, once for each thread; and most of the program
-//! runs once, at the start, and would stay mapped for good.
+//! The program's own pages: most of it runs once, at the start, and would stay mapped for good.
 
 use nix::sys::mman::{MmapAdvise, madvise};
 use std::ffi::c_void;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
-
-/// Freed memory above this goes back to the system, and larger pieces are mapped by themselves.
-#[cfg(target_env = "gnu")]
-const TRIM_BYTES: i32 = 128 * 1024;
-
-/// Sets the C library's allocator to one arena and to giving back what is free. At a thousand
-/// nodes this is the difference between 54 and 43 MB; to be called before any thread starts.
-pub fn give_back_what_is_free() {
-    #[cfg(target_env = "gnu")]
-    #[allow(
-        unsafe_code,
-        reason = "mallopt has no safe form; it only sets the allocator's limits"
-    )]
-    // SAFETY: called first in `main`, while there is one thread; the arguments are plain limits.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_BYTES);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, TRIM_BYTES);
-    }
-}
 
 /// Has the kernel map code one page at a time as it is used, where it can (Linux 6.7 and later);
 /// returns what keeps it so while it is held.
