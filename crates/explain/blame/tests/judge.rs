@@ -25,6 +25,19 @@ fn health_needs_no_words() {
 }
 
 #[test]
+fn one_cause_of_several_links_says_which_they_are() {
+    let mut scenario = grid(FIVE);
+    for (from, to) in [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")] {
+        scenario = scenario.partial(from, to, 3).partial(to, from, 3);
+    }
+    let view = scenario.seen_by("a");
+    let verdict = &view.verdicts[0];
+    assert_eq!(view.verdicts.len(), 1, "{:#?}", view.verdicts);
+    assert_eq!(verdict.links.len(), 8, "{verdict:#?}");
+    assert!(verdict.links.contains(&"b→d".to_owned()));
+}
+
+#[test]
 fn a_dead_node_is_one_verdict_and_its_links_are_none() {
     check(grid(FIVE).kill("d"), "a", "NodeDown d", "d Down");
     check(grid(FIVE).kill("e"), "a", "NodeDown e", "e Down");

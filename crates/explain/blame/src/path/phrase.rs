@@ -10,13 +10,11 @@ use super::sightings::{Ailment, Sightings};
 use crate::roster::Roster;
 use crate::standing::Standing;
 use crate::targets::Target;
-use crate::verdicts::{confidence, evidence, verdict};
+use crate::verdicts::{LINKS_MAX, confidence, evidence, verdict};
 use crate::words::{count, list, milliseconds, percent};
 use andon_model::{Evidence, FlowHits, LinkState, PathEffect, Timestamp, Verdict, VerdictKind};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Links listed with a verdict, as the model promises.
-const LINKS_MAX: usize = 200;
 /// Links whose observers are quoted, those hit most first.
 const QUOTED_MAX: usize = 6;
 /// Observers quoted against it.

@@ -135,6 +135,9 @@ pub fn verdict(
     }
 }
 
+/// Links that one verdict names at most.
+pub const LINKS_MAX: usize = 200;
+
 /// How sure: each observer that agrees halves the doubt, each that could and does not agree
 /// takes its share. In hundredths, so that equal evidence prints equal.
 pub fn confidence(agree: usize, could: usize) -> f32 {

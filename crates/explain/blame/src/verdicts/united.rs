@@ -3,7 +3,7 @@
 use super::fold::{Cause, Scope};
 use super::pairs::Fault;
 use super::phrase::{name, observation};
-use super::{confidence, kind_name, verdict};
+use super::{LINKS_MAX, confidence, kind_name, verdict};
 use crate::direction::Way;
 use crate::roster::Roster;
 use crate::standing::Standing;
@@ -98,6 +98,14 @@ pub fn many_links(roster: &Roster<'_>, standing: &Standing<'_>, cause: &Cause<'_
         since,
     );
     verdict.id = format!("{}:{id_head}{subject}", kind_name(cause.kind));
+    verdict.links = cause
+        .faults
+        .iter()
+        .flat_map(|fault| &fault.words)
+        .map(|word| format!("{}→{}", name(roster, word.observer), name(roster, word.far)))
+        .collect();
+    verdict.links.sort_unstable();
+    verdict.links.truncate(LINKS_MAX);
     (verdict.from, verdict.to) = match (cause.scope, flow) {
         (Scope::Sites(a, b), Flow::Out) if a != b => {
             (Some(site(b).to_owned()), Some(site(a).to_owned()))
