@@ -56,6 +56,29 @@ pub struct Query {
     /// The same question at an earlier time, beside: `-1d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<String>,
+    /// Rows that are left out before the first: with `limit` and a fixed time, page after page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<usize>,
+    /// What sets some of the events apart from the others: the answer is the values that are
+    /// more frequent among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differ: Option<Differ>,
+}
+
+/// Some of a question's events, held against its others.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Differ {
+    /// All hold for them.
+    #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Filter>,
+    /// They are not older than this; as the question's `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<When>,
+    /// They are older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<When>,
 }
 
 /// A moment as asked for.
@@ -210,9 +233,18 @@ pub struct Answer {
     pub exemplars: Vec<Exemplar>,
     /// Something that belongs to it is missing; `notes` say what.
     pub partial: bool,
+    /// What is missing and why, and what else is good to know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    /// What its cells are.
     pub notes: Vec<String>,
+    /// Begin of the time that was asked about, settled; with [`Answer::to`] the same events can
+    /// be asked about again while time goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub from: Option<Timestamp>,
+    /// Its end; events at this moment do not belong to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub to: Option<Timestamp>,
     /// What it cost.
     pub stats: QueryStats,
 }

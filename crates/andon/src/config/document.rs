@@ -172,14 +172,15 @@ impl Reader<'_> {
 
     fn scalar(&mut self, setting: &Setting, value: &Spanned<DeValue<'_>>) -> Option<Given> {
         let text = match (setting.written, value.get_ref()) {
-            (Written::Text, DeValue::String(text)) => text.to_string(),
+            (Written::Text | Written::Word, DeValue::String(text)) => text.to_string(),
             (Written::Number, DeValue::Integer(number)) => decimal(number)?,
-            (Written::Switch, DeValue::Boolean(switch)) => switch.to_string(),
+            (Written::Switch | Written::Word, DeValue::Boolean(switch)) => switch.to_string(),
             (written, other) => {
                 let expected = match written {
                     Written::Text => "text in quotes",
                     Written::Number => "a number without quotes",
                     Written::Switch => "true or false without quotes",
+                    Written::Word => "true, false, or a word in quotes",
                 };
                 let what = format!("`{}` is {expected}, not {}", setting.key, kind(other));
                 let help = format!("for example: {} = {}", setting.key, setting.sample);

@@ -21,6 +21,8 @@ pub enum Written {
     Number,
     /// `true` or `false`.
     Switch,
+    /// A word in quotes, or `true` or `false`, with quotes or without.
+    Word,
 }
 
 /// One setting.
@@ -316,6 +318,7 @@ pub const SETTINGS: &[Setting] = &[
                none: its events wait in a queue on its disk for a keeper. Any node answers \
                questions about all events; with more than some twenty nodes name keepers.",
         sample: r#""auto""#,
+        written: Written::Word,
         ..PLAIN
     },
     Setting {

@@ -96,6 +96,16 @@ fn what_is_given_is_what_the_node_runs_with() {
     let listen: fn(&Loaded) -> String = |loaded| loaded.settings.listen.to_string();
     let seeds: fn(&Loaded) -> Vec<Seed> = |loaded| loaded.settings.seeds.clone();
     let host = |text: &str| Seed::HostPort(text.into());
+    let keep: fn(&Loaded) -> String = |loaded| loaded.settings.store.keep.to_string();
+    for (toml, expected) in [
+        ("true", "true"),
+        ("'true'", "true"),
+        ("false", "false"),
+        ("'auto'", "auto"),
+    ] {
+        let toml = format!("[store]\nkeep = {toml}");
+        check(&toml, &[], keep, expected.into());
+    }
     check("", &[], id, "host-1".into());
     check("", &[("ANDON_ID", "")], id, "host-1".into());
     check("id = 'a'", &[], id, "a".into());
@@ -247,6 +257,11 @@ fn mistakes_say_where_they_stand_and_what_was_expected() {
         "andon.toml:2:1\n  |\n2 | lables = 1\n  | ^^^^^^\n  help: did you mean `labels`?",
     );
     wrong("id = 'a b'", &[], "`id` cannot be \"a b\"");
+    wrong(
+        "[store]\nkeep = 7",
+        &[],
+        "`store.keep` is true, false, or a word in quotes, not a number",
+    );
     wrong("id = 5", &[], "`id` is text in quotes, not a number");
     wrong("[probe]\nflows = '8'", &[], "andon.toml:2:9");
     wrong(

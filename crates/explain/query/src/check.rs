@@ -5,7 +5,8 @@ use crate::when::{self, MOMENT_HELP};
 use crate::words::{calc_name, calc_word, nearest};
 use andon_model::event::{KEY_BYTES_MAX, TEXT_BYTES_MAX, Value, is_dataset_name};
 use andon_model::query::{
-    Calc, CalcOp, EXEMPLARS_MAX, FilterOp, GROUP_BY_MAX, LIMIT_MAX, Operand, Query, When,
+    Calc, CalcOp, EXEMPLARS_MAX, Filter, FilterOp, GROUP_BY_MAX, LIMIT_DEFAULT, LIMIT_MAX, Operand,
+    Query, When,
 };
 use andon_model::time::Timestamp;
 use serde::Serialize;
@@ -63,12 +64,13 @@ pub fn check(query: &Query) -> Vec<Problem> {
             moment(when, path, &mut problems);
         }
     }
-    filters(query, &mut problems);
+    filters(&query.filters, "where", &mut problems);
     groups(query, &mut problems);
     calcs(query, &mut problems);
     join(query, &mut problems);
     order(query, &mut problems);
     amounts(query, &mut problems);
+    differ(query, &mut problems);
     problems
 }
 
@@ -115,17 +117,11 @@ fn too_many(count: usize, max: usize, what: &str, path: &str, problems: &mut Vec
     }
 }
 
-fn filters(query: &Query, problems: &mut Vec<Problem>) {
-    too_many(
-        query.filters.len(),
-        FILTERS_MAX,
-        "conditions",
-        "where",
-        problems,
-    );
-    for (index, filter) in query.filters.iter().enumerate() {
-        key(&filter.key, &format!("where[{index}].key"), problems);
-        let path = format!("where[{index}].value");
+fn filters(filters: &[Filter], field: &str, problems: &mut Vec<Problem>) {
+    too_many(filters.len(), FILTERS_MAX, "conditions", field, problems);
+    for (index, filter) in filters.iter().enumerate() {
+        key(&filter.key, &format!("{field}[{index}].key"), problems);
+        let path = format!("{field}[{index}].value");
         match (filter.op, &filter.value) {
             (FilterOp::Exists, None) => {}
             (FilterOp::Exists, Some(_)) => {
@@ -373,6 +369,16 @@ fn amounts(query: &Query, problems: &mut Vec<Problem>) {
         let message = format!("{limit} rows; from 1 to {LIMIT_MAX} are possible");
         problems.push(Problem::new("limit", message));
     }
+    if let Some(skip) = query.skip
+        && skip.saturating_add(query.limit.unwrap_or(LIMIT_DEFAULT)) > LIMIT_MAX
+    {
+        let message = format!("rows are reached up to the {LIMIT_MAX}th");
+        problems.push(Problem::new("skip", message).help("end the time earlier instead"));
+    }
+    if query.skip.is_some() && query.compare.is_some() {
+        let message = "rows of a comparison are not skipped";
+        problems.push(Problem::new("skip", message).help("ask for `top N`"));
+    }
     if let Some(count) = query.exemplars {
         too_many(count, EXEMPLARS_MAX, "exemplars", "exemplars", problems);
     }
@@ -389,6 +395,36 @@ fn amounts(query: &Query, problems: &mut Vec<Problem>) {
                     .help("calculate something: `count`"),
             );
         }
+    }
+}
+
+/// What sets events apart is an answer of its own form.
+fn differ(query: &Query, problems: &mut Vec<Problem>) {
+    let Some(differ) = &query.differ else { return };
+    filters(&differ.filters, "differ.where", problems);
+    for (path, when) in [("differ.from", &differ.from), ("differ.to", &differ.to)] {
+        if let Some(when) = when {
+            moment(when, path, problems);
+        }
+    }
+    if differ.filters.is_empty() && differ.from.is_none() && differ.to.is_none() {
+        problems.push(
+            Problem::new("differ", "which events are to be set apart?")
+                .help("write `differ duration_ms >= 500`"),
+        );
+    }
+    let others = [
+        ("calc", !query.calc.is_empty()),
+        ("group_by", !query.group_by.is_empty()),
+        ("bucket", query.bucket.is_some()),
+        ("order_by", !query.order_by.is_empty()),
+        ("exemplars", query.exemplars.is_some()),
+        ("compare", query.compare.is_some()),
+        ("skip", query.skip.is_some()),
+    ];
+    for (path, _) in others.into_iter().filter(|(_, is_there)| *is_there) {
+        let message = "`differ` goes through all keys itself";
+        problems.push(Problem::new(path, message).help("leave this out, or `differ`"));
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Bytes of a document at most; the largest sensible one is a long list of values.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
 
-const QUERY_FIELDS: [&str; 12] = [
+const QUERY_FIELDS: [&str; 14] = [
     "dataset",
     "from",
     "to",
@@ -22,6 +22,8 @@ const QUERY_FIELDS: [&str; 12] = [
     "limit",
     "exemplars",
     "compare",
+    "skip",
+    "differ",
 ];
 
 /// Reads a question and checks it. Problems come in the order of the document.
@@ -175,12 +177,26 @@ impl Shape {
                 "dataset" => self.text(value, name),
                 "bucket" | "compare" => self.optional_text(value, name),
                 "from" | "to" => self.moment(value, name),
-                "limit" | "exemplars" => self.amount(value, name),
+                "limit" | "exemplars" | "skip" => self.amount(value, name),
                 "group_by" | "order_by" => self.each(value, name, Self::text),
                 "where" => self.each(value, name, Self::filter),
                 "calc" => self.each(value, name, Self::calc),
                 "join" if !value.is_null() => self.join(value, name),
+                "differ" if !value.is_null() => self.differ(value, name),
                 _ => {}
+            }
+        }
+    }
+
+    fn differ(&mut self, value: &Value, path: &str) {
+        let Some(fields) = self.fields(value, path, &["where", "from", "to"], &[]) else {
+            return;
+        };
+        for (name, value) in fields {
+            let path = under(path, name);
+            match name.as_str() {
+                "where" => self.each(value, &path, Self::filter),
+                _ => self.moment(value, &path),
             }
         }
     }
@@ -327,6 +343,12 @@ mod tests {
             "bucket",
             "no width",
         );
+        check(
+            r#"{"dataset":"a","differ":{"when":1}}"#,
+            "differ.when",
+            "`where`",
+        );
+        check(r#"{"dataset":"a","differ":{}}"#, "differ", "which events");
         check("{", ".", "no JSON");
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         check(&deep, ".", "no JSON");
@@ -342,5 +364,8 @@ mod tests {
         let query = query.unwrap();
         let json = serde_json::to_vec(&query).unwrap();
         assert_eq!(from_json(&json).unwrap(), query);
+        let differ = crate::parse("requests | differ status >= 500 from -10m to now").unwrap();
+        let json = serde_json::to_vec(&differ).unwrap();
+        assert_eq!(from_json(&json).unwrap(), differ);
     }
 }

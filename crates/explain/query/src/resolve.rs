@@ -57,6 +57,21 @@ pub struct Plan {
     pub compare: Option<Duration>,
     /// Order of the answer's rows where it is by a column that only a comparison has.
     pub compare_order: Vec<Order>,
+    /// Rows to leave out before the first; the query's limit counts them.
+    pub skip: usize,
+    /// The events that are held against the others.
+    pub differ: Option<Inside>,
+}
+
+/// Some of the events that a question is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inside {
+    /// All hold for them.
+    pub filters: Vec<Condition>,
+    /// Not older than this.
+    pub from: Timestamp,
+    /// Older than this.
+    pub to: Timestamp,
 }
 
 /// Settles a question at a moment. Problems name fields by their paths, as [`check()`] does.
@@ -84,12 +99,15 @@ pub fn resolve(query: &Query, now: Timestamp) -> Result<Plan, Vec<Problem>> {
         take: join.take.clone(),
         ..Lookup::default()
     });
-    resolved.limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    let skip = query.skip.unwrap_or(0);
+    resolved.limit = query.limit.unwrap_or(LIMIT_DEFAULT) + skip;
     resolved.exemplars = query.exemplars.unwrap_or(0);
     let mut plan = Plan {
         compare: None,
         compare_order: Vec::new(),
         query: resolved,
+        skip,
+        differ: inside(query, (from, to), now).map_err(|problem| vec![problem])?,
     };
     if let Some(before) = query.compare.as_deref().and_then(when::compare_us) {
         plan.compare = Some(Duration::from_micros(before.unsigned_abs()));
@@ -148,6 +166,27 @@ fn range(query: &Query, now: Timestamp) -> Result<(Timestamp, Timestamp), Proble
         return Err(Problem::new(path, message).help("is the earlier moment the first?"));
     }
     Ok((from, to))
+}
+
+fn inside(
+    query: &Query,
+    (from, to): (Timestamp, Timestamp),
+    now: Timestamp,
+) -> Result<Option<Inside>, Problem> {
+    let Some(differ) = &query.differ else {
+        return Ok(None);
+    };
+    let moment = |when: &Option<When>| when.as_ref().and_then(|when| when::moment(when, now));
+    let inside = Inside {
+        filters: differ.filters.iter().filter_map(condition).collect(),
+        from: moment(&differ.from).unwrap_or(from).max(from),
+        to: moment(&differ.to).unwrap_or(to).min(to),
+    };
+    if inside.from >= inside.to {
+        let message = "nothing of this time is in that of the question";
+        return Err(Problem::new("differ", message).help("is the earlier moment the first?"));
+    }
+    Ok(Some(inside))
 }
 
 fn bucket(query: &Query, from: Timestamp, to: Timestamp) -> Result<Option<Duration>, Problem> {

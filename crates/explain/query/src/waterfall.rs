@@ -3,7 +3,7 @@
 
 use andon_model::event::{Event, Value, key};
 use andon_model::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Spans of one trace that are shown; a longer one is cut and says so.
@@ -12,7 +12,7 @@ pub const SPANS_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 256;
 
 /// A trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Waterfall {
     /// When the first span began.
     pub start: Timestamp,
@@ -25,7 +25,7 @@ pub struct Waterfall {
 }
 
 /// One span.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// 0 for a root.
     pub depth: usize,
@@ -50,7 +50,7 @@ pub struct Span {
 }
 
 /// Where a span stands in its trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// It names no parent.

@@ -4,7 +4,7 @@
 use andon_model::query::{Calc, CalcOp, FilterOp};
 
 /// First words of a stage, with what each does.
-pub const STAGES: [(&str, &str); 11] = [
+pub const STAGES: [(&str, &str); 13] = [
     ("where", "keep events for which all conditions hold"),
     (
         "by",
@@ -21,7 +21,12 @@ pub const STAGES: [(&str, &str); 11] = [
     ("join", "take keys of another dataset beside"),
     ("exemplars", "raw events that stand for the answer"),
     ("compare", "the same question at an earlier time, beside"),
+    (
+        "differ",
+        "which values are more frequent where this holds than elsewhere",
+    ),
     ("limit", "so many rows at most"),
+    ("skip", "leave out the first so many rows"),
 ];
 
 /// Calculations by name, with what each works out.
@@ -74,7 +79,7 @@ pub const OPERATORS: [(&str, FilterOp, &str); 10] = [
 ];
 
 /// Words that other tools use for the same thing.
-const SYNONYMS: [(&str, &str); 26] = [
+const SYNONYMS: [(&str, &str); 29] = [
     ("mean", "avg"),
     ("average", "avg"),
     ("median", "p50"),
@@ -98,6 +103,9 @@ const SYNONYMS: [(&str, &str); 26] = [
     ("lookup", "join"),
     ("examples", "exemplars"),
     ("versus", "compare"),
+    ("offset", "skip"),
+    ("bubbleup", "differ"),
+    ("explain", "differ"),
     ("like", "contains"),
     ("has", "contains"),
     ("regex", "matches"),

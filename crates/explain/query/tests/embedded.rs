@@ -4,7 +4,7 @@
 
 mod oracle;
 
-use andon_model::event::Value;
+use andon_model::event::{Event, Value};
 use andon_model::query::{Answer, Cell};
 use andon_model::time::Timestamp;
 use andon_query::run::embedded::Embedded;
@@ -205,4 +205,112 @@ fn completion_knows_what_the_store_has() {
     check("requests | where region = ", "\"r3\"");
     check("requests | where host.name in (\"h1", "\"h12\"");
     check("requests | join hosts on host.name take ker", "kernel");
+}
+
+fn asked(store: &Store, text: &str) -> Answer {
+    let cancel = Cancel::new();
+    let embedded = embedded(store);
+    run(
+        &plan(text),
+        &Stores::new(vec![&embedded]),
+        &Asking::new(&cancel),
+    )
+    .unwrap()
+}
+
+fn event(minute: i64, number: i64, attributes: Vec<(&str, Value)>) -> Event {
+    Event {
+        at: Timestamp(START + minute * MINUTE + number),
+        attributes: attributes
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    }
+}
+
+#[test]
+fn what_sets_the_slow_ones_apart_is_found_and_names_of_single_events_are_not_it() {
+    let folder = Folder::new("differ");
+    let store = Store::open(&folder.0, options()).unwrap();
+    let events: Vec<Event> = (0..3_000)
+        .map(|n| {
+            let (kernel, zone) = (format!("6.{}", n % 6), format!("z{}", n / 6 % 5));
+            let planted = kernel == "6.3" && zone == "z2" && n > 1_500;
+            let took = if planted {
+                900.0
+            } else {
+                10.0 + (n % 7) as f64
+            };
+            let mut attributes = vec![
+                ("kernel", Value::Text(kernel)),
+                ("zone", Value::Text(zone)),
+                ("shift", Value::Integer(n % 2)),
+                ("trace_id", Value::Text(format!("t{n}"))),
+                ("took", Value::Float(took)),
+            ];
+            if planted {
+                attributes.push(("retry", Value::Bool(true)));
+            }
+            event(n / 60, n % 60, attributes)
+        })
+        .collect();
+    store.append("requests", &events).unwrap();
+    let answer = asked(&store, "requests | last 1h | differ took >= 500");
+    let rows: Vec<String> = answer
+        .rows
+        .iter()
+        .map(|row| format!("{:?} {:?}", row[0], row[1]))
+        .collect();
+    let first: String = rows.iter().take(3).cloned().collect();
+    for word in ["6.3", "z2", "retry"] {
+        assert!(first.contains(word), "{rows:?}");
+    }
+    // Half of all requests are of either shift: as many inside, so it is nothing.
+    assert!(!rows.iter().any(|row| row.contains("trace_id")), "{rows:?}");
+    assert!(
+        answer.notes.iter().any(|note| note.contains("trace_id")),
+        "{:?}",
+        answer.notes
+    );
+    let Cell::Value(share) = &answer.rows[0][2] else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(share.number(), Some(100.0));
+    // Time alone sets apart too, and an empty inside is an answer.
+    let late = asked(&store, "requests | last 1h | differ from 2026-01-01 to now");
+    assert!(
+        late.notes
+            .iter()
+            .any(|note| note.contains("nothing is left to compare")),
+        "{late:?}"
+    );
+    assert!(
+        asked(&store, "requests | last 1h | differ took > 5000")
+            .rows
+            .is_empty()
+    );
+}
+
+#[test]
+fn page_after_page_is_the_whole_also_where_many_events_have_one_moment() {
+    let folder = Folder::new("pages");
+    let store = Store::open(&folder.0, options()).unwrap();
+    for part in 0..5 {
+        let events: Vec<Event> = (0..100)
+            .map(|n| event(5, n / 50, vec![("n", Value::Integer(part * 100 + n))]))
+            .collect();
+        store.append("logs", &events).unwrap();
+    }
+    let whole = asked(&store, "logs | last 1h | top 1000");
+    assert_eq!(whole.rows.len(), 500);
+    assert_eq!(
+        whole.to.unwrap().since(whole.from.unwrap()),
+        Duration::from_secs(3_600)
+    );
+    let mut paged = Vec::new();
+    for page in 0..6 {
+        let text = format!("logs | last 1h | top 90 | skip {}", page * 90);
+        paged.extend(asked(&store, &text).rows);
+    }
+    assert_eq!(paged, whole.rows);
 }

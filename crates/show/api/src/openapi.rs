@@ -5,8 +5,8 @@ use crate::delta::Delta;
 use crate::error::ErrorDocument;
 use crate::gate::GRIDBUG_PATHS;
 use crate::routes::{
-    datasets, demo, events, grid, gridbug, health, history, incidents, pages, people, picture,
-    query, spool, tail, trace, traces,
+    complete, datasets, demo, events, grid, gridbug, health, history, incidents, pages, people,
+    picture, query, spool, tail, trace, traces,
 };
 use crate::security::Security;
 use crate::{audit, metrics};
@@ -30,7 +30,7 @@ use utoipa::OpenApi;
         events::remote_write, events::remote_push,
         datasets::list, datasets::keys, datasets::values,
         spool::report,
-        query::query, tail::tail, traces::trace,
+        query::query, complete::proposals, tail::tail, traces::trace,
         incidents::list_incidents, incidents::one_incident, incidents::remark,
         people::log_in, people::log_out, people::list_tokens, people::create_token, people::revoke_token,
         people::audit,

@@ -6,6 +6,7 @@ use crate::identity::TlsIdentity;
 use crate::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
@@ -187,21 +189,7 @@ impl PeerClient {
         fingerprint: [u8; 32],
         question: &Question<'_>,
     ) -> Result<(StatusCode, Bytes), PeerError> {
-        let config = tls::client(&self.provider, &self.identity, fingerprint)?;
-        let stream = connect(peer).await?;
-        let name = ServerName::IpAddress(peer.ip().into());
-        let handshake = TlsConnector::from(config).connect(name, stream);
-        let stream = within(peer, "agreeing on TLS", HANDSHAKE_MAX, handshake)
-            .await?
-            .map_err(|source| {
-                let inner = source
-                    .get_ref()
-                    .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                match inner {
-                    Some(rustls::Error::InvalidCertificate(_)) => PeerError::Fingerprint { peer },
-                    _ => PeerError::Tls { peer, source },
-                }
-            })?;
+        let stream = self.meet(peer, fingerprint).await?;
         let mut request = Request::builder()
             .method(question.method.clone())
             .uri(question.path)
@@ -221,6 +209,76 @@ impl PeerClient {
         let (status, _, body) =
             exchange_up_to(peer, stream, request, question.limit, question.bytes_max).await?;
         Ok((status, body))
+    }
+
+    /// `GET` of what goes on and on: status, and the pieces of the body as they come.
+    pub(crate) async fn listen(
+        &self,
+        peer: SocketAddr,
+        fingerprint: [u8; 32],
+        path: &str,
+    ) -> Result<(StatusCode, Heard), PeerError> {
+        let broken = |detail: String| PeerError::Http { peer, detail };
+        let stream = self.meet(peer, fingerprint).await?;
+        let request = Request::get(path)
+            .header(header::HOST, peer.to_string())
+            .body(Full::new(Bytes::new()))
+            .map_err(|error| broken(error.to_string()))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        let driver = AbortOnDrop(tokio::spawn(connection).abort_handle());
+        let response = within(peer, ANSWERING, ANSWER_MAX, sender.send_request(request))
+            .await?
+            .map_err(|error| broken(error.to_string()))?;
+        let (head, body) = response.into_parts();
+        Ok((
+            head.status,
+            Heard {
+                body,
+                _driver: driver,
+            },
+        ))
+    }
+
+    async fn meet(
+        &self,
+        peer: SocketAddr,
+        fingerprint: [u8; 32],
+    ) -> Result<TlsStream<TcpStream>, PeerError> {
+        let config = tls::client(&self.provider, &self.identity, fingerprint)?;
+        let stream = connect(peer).await?;
+        let name = ServerName::IpAddress(peer.ip().into());
+        let handshake = TlsConnector::from(config).connect(name, stream);
+        within(peer, "agreeing on TLS", HANDSHAKE_MAX, handshake)
+            .await?
+            .map_err(|source| {
+                let inner = source
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                match inner {
+                    Some(rustls::Error::InvalidCertificate(_)) => PeerError::Fingerprint { peer },
+                    _ => PeerError::Tls { peer, source },
+                }
+            })
+    }
+}
+
+/// An answer that goes on. Dropped, its connection is closed.
+pub(crate) struct Heard {
+    body: Incoming,
+    _driver: AbortOnDrop,
+}
+
+impl Heard {
+    /// The next piece; none at the end, and where the connection breaks.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let frame = self.body.frame().await?.ok()?;
+            if let Ok(piece) = frame.into_data() {
+                return Some(piece);
+            }
+        }
     }
 }
 

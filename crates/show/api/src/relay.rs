@@ -3,7 +3,7 @@
 
 use crate::base32::unhex32;
 use crate::error::ApiError;
-use crate::peer::Question;
+use crate::peer::{Heard, Question};
 use crate::shared::Shared;
 use crate::sources::ApiCommand;
 use andon_model::id::to_plain_text;
@@ -45,10 +45,54 @@ pub(crate) async fn ask_in_place(
     node: &NodeView,
     question: &Question<'_>,
 ) -> Result<(StatusCode, Bytes), ApiError> {
-    let failed = |message: String, help: &'static str| {
-        shared.counters.relays_failed.count();
-        ApiError::new(StatusCode::BAD_GATEWAY, "observer", message, help)
-    };
+    let (fingerprint, addresses) = reached(shared, node).await?;
+    let mut reason = String::new();
+    for address in addresses {
+        match shared.peers.ask(address, fingerprint, question).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                reason = format!("{}: {error}", node.id);
+                if error.was_asked() {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failed(
+        shared,
+        reason,
+        "ask it on its own machine, or at its own console",
+    ))
+}
+
+/// Listens to what another node tells at `path` and goes on telling.
+pub(crate) async fn listen(
+    shared: &Shared,
+    node: &NodeView,
+    path: &str,
+) -> Result<(StatusCode, Heard), ApiError> {
+    let (fingerprint, addresses) = reached(shared, node).await?;
+    let mut reason = String::new();
+    for address in addresses {
+        match shared.peers.listen(address, fingerprint, path).await {
+            Ok(heard) => return Ok(heard),
+            Err(error) => reason = format!("{}: {error}", node.id),
+        }
+    }
+    Err(failed(shared, reason, "watch at that node itself"))
+}
+
+fn failed(shared: &Shared, message: String, help: &'static str) -> ApiError {
+    shared.counters.relays_failed.count();
+    ApiError::new(StatusCode::BAD_GATEWAY, "observer", message, help)
+}
+
+/// A node's certificate and where to try it.
+async fn reached(
+    shared: &Shared,
+    node: &NodeView,
+) -> Result<([u8; 32], Vec<SocketAddr>), ApiError> {
+    let failed = |message, help| failed(shared, message, help);
     let fingerprint = node.fingerprint.as_deref().and_then(unhex32);
     let fingerprint = fingerprint.ok_or_else(|| {
         failed(
@@ -67,22 +111,7 @@ pub(crate) async fn ask_in_place(
             "ask it on its own machine, or at its own console",
         ));
     }
-    let mut reason = String::new();
-    for address in addresses {
-        match shared.peers.ask(address, fingerprint, question).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => {
-                reason = format!("{}: {error}", node.id);
-                if error.was_asked() {
-                    break;
-                }
-            }
-        }
-    }
-    Err(failed(
-        reason,
-        "ask it on its own machine, or at its own console",
-    ))
+    Ok((fingerprint, addresses))
 }
 
 /// Where to try: what the grid uses first, since *via* addresses and NAT are in it.

@@ -30,13 +30,14 @@ export class ApiError extends Error {
 }
 
 /**
- * @param {string} path @param {RequestInit} [init] @param {number} [patience] Milliseconds.
+ * @param {string} path @param {RequestInit} [init] @param {number} [patience] Milliseconds. @param {AbortSignal|null} [off] Calls it off.
  * @returns {Promise<any>}
  */
-async function ask(path, init = {}, patience = ANSWER_MS_MAX) {
+async function ask(path, init = {}, patience = ANSWER_MS_MAX, off = null) {
   let response;
+  const limit = AbortSignal.timeout(patience);
   try {
-    response = await fetch(path, { ...init, cache: "no-store", signal: AbortSignal.timeout(patience) });
+    response = await fetch(path, { ...init, cache: "no-store", signal: off ? AbortSignal.any([off, limit]) : limit });
   } catch {
     throw new ApiError(0, "the node does not answer");
   }
@@ -119,9 +120,33 @@ export const datasets = () => ask("/api/v1/datasets");
 /** @param {string} dataset @returns {Promise<any>} */
 export const keys = (dataset) => ask(`/api/v1/datasets/${encodeURIComponent(dataset)}/keys`);
 
-/** @param {string} dataset @param {string} key @param {string} prefix @returns {Promise<any>} */
-export const values = (dataset, key, prefix) =>
-  ask(`/api/v1/datasets/${encodeURIComponent(dataset)}/values?key=${encodeURIComponent(key)}&prefix=${encodeURIComponent(prefix)}`);
+/** What could be typed next. @param {string} text @param {number} cursor Bytes before it. @param {AbortSignal} signal
+ * @returns {Promise<{completions: {text:string, from:number, to:number, kind:string, about:string}[]}>} */
+export const complete = (text, cursor, signal) => ask(`/api/v1/query/complete?text=${encodeURIComponent(text)}&cursor=${cursor}`, {}, ANSWER_MS_MAX, signal);
+
+/** A trace as a waterfall. @param {string} id @param {string[]} datasets @param {number|null} from epoch ms @param {number|null} to @param {AbortSignal} signal @returns {Promise<any>} */
+export const waterfall = (id, datasets, from, to, signal) =>
+  ask(`/api/v1/traces/${encodeURIComponent(id)}?dataset=${datasets.map(encodeURIComponent).join(",")}${from === null ? "" : `&from=${moment(from)}`}${to === null ? "" : `&to=${moment(to)}`}`, {}, QUERY_MS_MAX, signal);
+
+/**
+ * Watches events as they are kept, until whoever asked aborts or the stream ends.
+ * @param {string} dataset @param {string} conditions As in a question, or empty. @param {AbortSignal} signal
+ * @param {(name: string, data: any) => void} take
+ */
+export async function tail(dataset, conditions, signal, take) {
+  let response;
+  try {
+    response = await fetch(`/api/v1/tail?dataset=${encodeURIComponent(dataset)}${conditions ? `&q=${encodeURIComponent(conditions)}` : ""}`, { cache: "no-store", signal });
+  } catch {
+    throw new ApiError(0, "the node does not answer");
+  }
+  if (!response.ok) throw new ApiError(response.status, await problem(response));
+  try {
+    for await (const { name, data } of eventsOf(response)) take(name, data);
+  } catch {
+    throw new ApiError(0, "the stream broke");
+  }
+}
 
 /**
  * Asks about events. What is known so far comes early; whoever aborts calls the question off.

@@ -6,6 +6,7 @@
 
 import { selectionOf } from "./state/headline.js";
 import { incidentOf, ordered } from "./state/incidents.js";
+import { isRaw } from "./state/question.js";
 import { HOME } from "./state/route.js";
 
 /** Milliseconds within which the second key of a pair has to follow. */
@@ -64,8 +65,15 @@ export function keyboard(store, act) {
         if (target.matches('button, a, summary, [role="button"]') && !target.matches('.say[aria-expanded="true"]')) return;
         if (!closer(store, act)) return;
         break;
+      case "Backspace":
+        if (state.route.page !== "explore") return;
+        act.back();
+        break;
       default:
-        if (state.route.page === "explore") return;
+        if (state.route.page === "explore") {
+          if (!onExplore(event, store, act)) return;
+          break;
+        }
         if (!(state.route.page === "incidents" ? onIncident(event.key, store, act) : inTime(event, store, act))) return;
     }
     event.preventDefault();
@@ -119,6 +127,16 @@ function inTime(event, store, act) {
   }
 }
 
+/** The keys of Explore. @param {KeyboardEvent} event @param {Store} store @param {Actions} act */
+function onExplore(event, store, act) {
+  const { route, explore } = store.get();
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (event.key === " " && explore.tail && !target.matches("button, a, summary")) act.tail("pause");
+  else if (event.key === "f" && route.question && isRaw(route.question)) act.go({ live: !route.live, pick: null, trace: null, span: null });
+  else return false;
+  return true;
+}
+
 /** The keys of an incident's page. @param {string} key @param {Store} store @param {Actions} act */
 function onIncident(key, store, act) {
   const { route, incidents } = store.get();
@@ -149,8 +167,11 @@ function stepIncident(store, act, by) {
 
 /** One step back: dialog, panel, verdict, the past, narrowed scope, board. @param {Store} store @param {Actions} act */
 function escape(store, act) {
-  const { dialog, route } = store.get();
+  const { dialog, route, explore } = store.get();
   if (dialog) act.dialog(null);
+  else if (route.page === "explore" && explore.busy) act.stop();
+  else if (route.page === "explore" && explore.box) act.mark(null);
+  else if (route.page === "explore" && explore.tail?.pick) act.tailPick(null);
   else if (route.page === "explore") act.back();
   else if (route.selection) act.select(null);
   else if (route.page === "incidents") act.go(route.incident ? { incident: null } : HOME);

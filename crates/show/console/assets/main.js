@@ -11,6 +11,7 @@ import { tab } from "./tab.js";
 import { changesBetween, withNews } from "./state/changes.js";
 import { readIncident, readIncidents, REPLAY_LEAD_MS } from "./state/incidents.js";
 import { applyDelta, epoch, readPicture } from "./state/picture.js";
+import { isRaw } from "./state/question.js";
 import { HOME, readRoute, sameSelection, writeRoute } from "./state/route.js";
 import { createStore } from "./state/store.js";
 import { Page } from "./views/page.js";
@@ -60,7 +61,7 @@ const store = createStore({
   history: { span: null, moments: [], known: null, problem: null, kept: true },
   trend: null,
   scene: null,
-  explore: { question: null, busy: false, share: null, answer: null, problem: null, datasets: null, datasetsProblem: null, keys: {}, values: {} },
+  explore: { question: null, busy: false, share: null, answer: null, problem: null, datasets: null, datasetsProblem: null, keys: {}, offers: null, stopped: false, box: null, log: null, tail: null, trace: null },
 });
 
 /** Server time minus our monotonic clock, so that ages hold on a machine whose clock is off. */
@@ -106,6 +107,8 @@ const act = {
   back() {
     const { route } = store.get();
     if ((history.state?.steps ?? 0) > 0) history.back();
+    else if (route.trace && route.question) act.go({ trace: null, span: null });
+    else if (route.live) act.go({ live: false });
     else if (route.pick) act.go({ pick: null });
     else if (route.question) act.go({ question: null, form: null });
     else act.go(HOME);
@@ -114,11 +117,34 @@ const act = {
   ask(question) {
     const { route } = store.get();
     if (question === route.question) explorer.ask(question);
-    else act.go({ page: "explore", question: question === "" ? null : question, pick: null });
+    else act.go({ page: "explore", question: question === "" ? null : question, pick: null, trace: null, span: null, live: route.live && isRaw(question) });
   },
-  /** What could be typed at a place: asked for where it is not known. @param {import("./state/completion.js").Place} place */
-  complete(place) {
-    explorer.complete(place);
+  /** Calls the question off; what is known by then stays. */
+  stop() {
+    explorer.stop();
+  },
+  /** What could be typed at a place of a text. @param {string} text @param {number} caret */
+  complete(text, caret) {
+    explorer.complete(text, caret);
+  },
+  /** @param {[number,number,number,number]|null} box */
+  mark(box) {
+    explorer.mark(box);
+  },
+  /** These lines of the log are in sight. @param {number} from @param {number} to */
+  see(from, to) {
+    explorer.pager.see(from, to);
+  },
+  readOn() {
+    explorer.pager.again();
+  },
+  /** @param {"pause"|"clear"} what */
+  tail(what) {
+    explorer.tailer[what]();
+  },
+  /** @param {number|null} number */
+  tailPick(number) {
+    explorer.tailer.pick(number);
   },
   /** To the change before or after. @param {1|-1} by */
   change(by) {

@@ -107,6 +107,234 @@ await step("events are asked about, narrowed by a click, undone, and drawn", asy
   await page.context().close();
 });
 
+// ---- events ------------------------------------------------------------------------------------
+
+/** Milliseconds for what waits for stores: another node's events travel, and machines are busy. */
+const KEPT_MS = 60_000;
+
+/** Sends events to a node as whoever is on its machine may. */
+async function send(node, dataset, events) {
+  const answer = await fetch(`${node}/api/v1/events?dataset=${dataset}`, { method: "POST", body: events.map((event) => JSON.stringify(event)).join("\n") });
+  const told = await answer.text();
+  assert.equal(answer.status, 200, told);
+  assert.equal(JSON.parse(told).accepted, events.length, told);
+}
+
+/** Other nodes of the demo, as their own machine reaches them. */
+async function others() {
+  const picture = await fetch(`${url}/api/v1/picture`).then((answer) => answer.json());
+  const found = [];
+  for (const node of picture.nodes.filter((one) => one.id !== picture.me)) {
+    for (const address of node.addresses ?? []) {
+      const ready = await fetch(`http://${address}/readyz`, { signal: AbortSignal.timeout(3000) }).then((answer) => answer.ok, () => false);
+      if (ready) {
+        found.push(`http://${address}`);
+        break;
+      }
+    }
+  }
+  return found;
+}
+
+async function explore(question, more = "", options = {}) {
+  const opened = await open(`/explore?q=${encodeURIComponent(question)}${more}`, options);
+  opened.setDefaultTimeout(KEPT_MS);
+  return opened;
+}
+
+const begun = Date.now();
+const iso = (before) => new Date(begun - before).toISOString();
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/** Requests of half an hour; in its last third those to one endpoint are slow in one zone with one kernel. */
+function incident() {
+  return Array.from({ length: 6_000 }, (_, n) => {
+    const [kernel, zone, endpoint] = [`6.${n % 4}`, `${["eu", "us"][n % 2]}-${"abc"[Math.floor(n / 4) % 3]}`, ["/", "/cart", "/checkout"][Math.floor(n / 12) % 3]];
+    const planted = n > 4_000 && kernel === "6.2" && zone === "eu-b" && endpoint === "/checkout";
+    return { ts: iso(1_800_000 - n * 290), region: zone.slice(0, 2), zone, "host.name": `h${n % 36}`, endpoint, kernel, status: planted && n % 3 === 0 ? 504 : 200, duration_ms: planted ? 800 + (n % 90) : 5 + (n % 37), trace_id: planted ? TRACE : `t${n}` };
+  });
+}
+
+await step("events of an incident, of a trace on two nodes, and a long log are sent", async () => {
+  await send(url, "requests", incident());
+  const [other] = await others();
+  assert.ok(other, "no other node of the demo takes events");
+  const span = (id, parent, service, name, after, ms, more = {}) => ({ ts: new Date(begun - 300_000 + after).toISOString(), kind: "span", trace_id: TRACE, span_id: id, ...(parent ? { parent_span_id: parent } : {}), "service.name": service, name, duration_ms: ms, ...more });
+  await send(url, "traces", [span("a", null, "web", "POST /checkout", 0, 800), span("b", "a", "cart", "cart.load", 5, 40)]);
+  await send(other, "traces", [span("c", "a", "payment", "charge", 60, 700, { status: "error" }), span("d", "c", "bank", "POST /charge <img src=x>", 80, 640)]);
+  const lines = Array.from({ length: 12_000 }, (_, n) => ({ ts: iso(1_700_000 - n * 140), severity_text: n % 50 === 0 ? "error" : "info", body: n === 0 ? "the very first" : `${n % 2 === 0 ? "connection Reset by peer" : "<b>bold</b> request"} ${n}`, line: n }));
+  for (let at = 0; at < lines.length; at += 4_000) await send(url, "longlog", lines.slice(at, at + 4_000));
+});
+
+await step("the bar completes keys and values that are stored, and points at what is wrong", async () => {
+  page = await explore("requests | last 1h");
+  const question = page.getByRole("combobox", { name: "Question" });
+  await question.fill("requests | where ker");
+  await page.getByRole("option", { name: /^kernel/ }).waitFor();
+  await question.press("Tab");
+  assert.equal(await question.inputValue(), "requests | where kernel");
+  await question.pressSequentially(" = ");
+  await page.getByRole("option", { name: '"6.2"' }).waitFor();
+  await question.press("Escape");
+  await page.getByRole("option").first().waitFor({ state: "detached" });
+  await question.press("ArrowDown");
+  await page.getByRole("option", { name: '"6.0"' }).waitFor();
+  await question.press("ArrowDown");
+  await question.press("Enter");
+  assert.equal(await question.inputValue(), 'requests | where kernel = "6.0"');
+  const before = problems.length;
+  await question.fill("requests | where kernel = 6.2 | wher zone = a");
+  await question.press("Enter");
+  await page.getByRole("alert").getByText("No stage begins with `wher`.").waitFor();
+  assert.equal(await page.locator(".echo u").textContent(), "wher");
+  assert.equal(await page.evaluate(() => document.getSelection().toString()), "wher");
+  problems.splice(before, problems.length, ...problems.slice(before).filter((problem) => !/status of 400/.test(problem)));
+  await page.context().close();
+});
+
+await step("a planted cause is found: a box on the heatmap, and what is different about it", async () => {
+  page = await explore("requests | by auto | heatmap(duration_ms) | last 1h");
+  const map = page.getByRole("img", { name: /^heatmap\(duration_ms\)/ });
+  await map.waitFor();
+  await page.waitForTimeout(300);
+  await shot(page, "explore-heatmap");
+  const { x, y, width, height } = await map.boundingBox();
+  await page.mouse.move(x + width * 0.5, y + 4);
+  await page.mouse.down();
+  await page.mouse.move(x + width - 3, y + height * 0.2, { steps: 6 });
+  await page.mouse.up();
+  await page.getByRole("button", { name: "What is different about these?" }).click();
+  for (const cause of ["kernel = 6.2", "zone = eu-b", "endpoint = /checkout"]) await page.locator("strong", { hasText: cause }).first().waitFor();
+  await page.waitForTimeout(300);
+  await shot(page, "explore-differ");
+  await page.getByRole("button", { name: "Look at these together" }).click();
+  await page.waitForURL((now) => /kernel.*6\.2/.test(now.searchParams.get("q") ?? "") && !/differ/.test(now.searchParams.get("q") ?? ""));
+  await page.getByRole("img", { name: /^heatmap/ }).waitFor();
+  // Each click was a step; Esc takes them back.
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Look at these together" }).waitFor();
+  await page.keyboard.press("Backspace");
+  await page.getByRole("img", { name: /^heatmap/ }).waitFor();
+  await page.context().close();
+});
+
+await step("from an exemplar to its trace, kept on two nodes, walked through by keyboard, and a link to send", async () => {
+  page = await explore("requests | p99(duration_ms) | exemplars 2 | last 1h");
+  await page.getByRole("complementary", { name: "Exemplars" }).getByRole("button").first().click();
+  await page.getByRole("button", { name: "Its trace as a waterfall" }).click();
+  const trace = page.getByRole("complementary", { name: "Trace" });
+  await trace.getByRole("treeitem", { name: /^payment: charge, 700 ms, after 60 ms, failed/ }).waitFor();
+  await trace.getByRole("treeitem", { name: /^bank: POST \/charge <img src=x>, 640 ms/ }).waitFor();
+  assert.equal(await trace.getByRole("treeitem", { name: /^bank/ }).getAttribute("aria-level"), "3");
+  await trace.getByRole("tree").focus();
+  for (const key of ["ArrowDown", "ArrowDown"]) await page.keyboard.press(key);
+  const chosen = trace.locator('[aria-selected="true"]');
+  await chosen.waitFor();
+  const first = await trace.getByRole("treeitem").count();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowLeft");
+  await page.waitForFunction((count) => document.querySelectorAll('[role="treeitem"]').length < count, first);
+  await page.keyboard.press("ArrowRight");
+  await page.waitForTimeout(200);
+  await shot(page, "explore-waterfall");
+  assert.match(page.url(), new RegExp(`trace=${TRACE}`));
+  await page.goto(`${url}/explore?trace=${TRACE}`);
+  await trace.getByRole("treeitem", { name: /^payment/ }).waitFor();
+  await page.context().close();
+});
+
+await step("from the fleet down to an endpoint by single clicks, and back", async () => {
+  page = await explore("requests | count | last 1h");
+  const ladder = page.getByRole("group", { name: "Peel by" });
+  await ladder.getByRole("button", { name: "Site" }).click();
+  await page.getByRole("button", { name: "eu", exact: true }).click();
+  await page.getByRole("button", { name: "eu-b", exact: true }).click();
+  await page.getByRole("columnheader", { name: "host.name" }).waitFor();
+  const path = page.getByRole("navigation", { name: "The question in parts" });
+  for (const part of ['region = "eu"', 'zone = "eu-b"', "by host.name"]) await path.getByText(part, { exact: true }).waitFor();
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("Backspace");
+  await page.getByRole("columnheader", { name: "zone" }).waitFor();
+  await ladder.getByRole("button", { name: "Fleet" }).click();
+  await page.getByRole("columnheader", { name: "region" }).waitFor();
+  assert.equal(await path.getByText('region = "eu"', { exact: true }).count(), 0);
+  await page.context().close();
+});
+
+await step("a long log is scrolled to its end, what is looked for is marked, and markup is text", async () => {
+  page = await explore("longlog | last 1h");
+  const list = page.getByRole("listbox", { name: "Events, newest first" });
+  await page.getByRole("status").getByText(/^12,000 events/).waitFor();
+  await page.getByText("<b>bold</b> request 11999").waitFor();
+  await list.focus();
+  await page.keyboard.press("End");
+  await page.getByRole("option").getByText("the very first").waitFor();
+  assert.ok((await page.getByRole("option").count()) < 100, "lines out of sight are on the page");
+  await page.getByRole("complementary", { name: "Event" }).getByText("the very first").waitFor();
+  assert.match(page.url(), /pick=r11999/);
+  await page.waitForTimeout(300);
+  await shot(page, "explore-logs");
+  const question = page.getByRole("combobox", { name: "Question" });
+  await question.fill('longlog | "reset" | last 1h');
+  await question.press("Enter");
+  await page.getByRole("status").getByText(/^6,000 events/).waitFor();
+  assert.equal(await page.locator("mark").first().textContent(), "Reset");
+  await page.context().close();
+});
+
+await step("what another node takes in is followed as it comes, stands still, and is filtered", async () => {
+  const [other] = await others();
+  page = await explore("tailed", "&live");
+  await page.getByRole("status").getByText(/^Following: what /).waitFor();
+  const says = (body) => ({ ts: new Date().toISOString(), body });
+  // Whoever begins to listen is heard a moment later on a busy machine: sent until it is seen.
+  const sent = async (words) => {
+    for (;;) {
+      await send(other, "tailed", [says(words)]);
+      if (await page.getByRole("option").getByText(words).first().waitFor({ timeout: 3000 }).then(() => true, () => false)) return;
+    }
+  };
+  await Promise.race([sent("it came from afar"), new Promise((_, fail) => setTimeout(() => fail(new Error("nothing from the other node")), KEPT_MS))]);
+  await send(url, "tailed", [says("it came from here")]);
+  await page.getByRole("option").getByText("it came from here").waitFor();
+  await shot(page, "explore-tail");
+  await page.getByRole("button", { name: /^Pause/ }).click();
+  await send(url, "tailed", [says("later")]);
+  await page.getByRole("button", { name: /^Go on \(1 waiting\)/ }).waitFor();
+  assert.equal(await page.getByRole("option").getByText("later", { exact: true }).count(), 0);
+  await page.getByRole("button", { name: /^Go on/ }).click();
+  await page.getByRole("option").getByText("later", { exact: true }).waitFor();
+  await page.getByRole("searchbox", { name: "Filter what is shown" }).fill("from here");
+  await page.getByRole("option").getByText("later", { exact: true }).waitFor({ state: "detached" });
+  assert.equal(await page.getByRole("option").count(), 1);
+  await page.context().close();
+});
+
+await step("a question that takes long is called off, and 390 pixels are enough for all of Explore", async () => {
+  page = await explore("requests | count | last 1h", "", { viewport: { width: 390, height: 844 } });
+  await page.getByRole("status").getByText(/^1 row from/).waitFor();
+  for (const path of ["requests | by auto | heatmap(duration_ms) | last 1h", "longlog | last 1h", "requests | by region, auto | count, p99(duration_ms) | last 1h", "requests | differ duration_ms >= 500 | last 1h", "tailed&live", `requests | count&trace=${TRACE}`]) {
+    const [asked, more] = path.split("&");
+    await page.goto(`${url}/explore?q=${encodeURIComponent(asked)}${more ? `&${more}` : ""}`);
+    await page.locator("#result, .tail, .spans").first().waitFor();
+    await page.waitForTimeout(300);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${path} is ${wide} pixels wide`);
+  }
+  const before = problems.length;
+  await page.route("**/api/v1/query", () => null);
+  const question = page.getByRole("combobox", { name: "Question" });
+  await question.fill("requests | count");
+  await question.press("Enter");
+  await page.getByRole("button", { name: /^Stop/ }).click();
+  await page.getByText(/^Called off/).waitFor();
+  problems.splice(before, problems.length, ...problems.slice(before).filter((problem) => !/ERR_ABORTED|ERR_FAILED/.test(problem)));
+  await page.context().close();
+});
+
+// ---- the grid ----------------------------------------------------------------------------------
+
 await step("a healthy grid says so in words, in the title and in figures", async () => {
   page = await open("/");
   await page.getByRole("heading", { level: 1, name: "All well" }).waitFor();

@@ -103,6 +103,7 @@ fn beside(now: Answer, earlier: Answer, before: Duration) -> Answer {
         partial: now.partial || earlier.partial,
         notes,
         stats,
+        ..Answer::default()
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Read in this order: [`asking`] (limits, calling off, progress), [`dataset`] (what a store
 //! must be able to do), [`stores`] (several of them side by side), [`lookup`] (joins),
-//! [`compare`] (another time beside), [`embedded`] (the store of a keeper), [`clickhouse`]
+//! [`compare`] (another time beside), [`differ`] (what sets some events apart), [`embedded`] (the store of a keeper), [`clickhouse`]
 //! (where one machine is outgrown).
 
 pub mod asking;
 pub mod clickhouse;
 pub mod compare;
 pub mod dataset;
+pub mod differ;
 pub mod embedded;
 pub mod lookup;
 pub mod stores;
@@ -46,12 +47,16 @@ pub struct Found {
 /// Asks a source, and again for the time to compare with. Blocks; reads no clock but what the
 /// source measures.
 pub fn run(plan: &Plan, source: &dyn Source, asking: &Asking<'_>) -> Result<Answer, RunError> {
-    let mut answer = match plan.compare {
-        None => source.answer(&plan.query, asking)?,
-        Some(before) => compare::run(plan, before, source, asking)?,
+    let mut answer = match (plan.compare, &plan.differ) {
+        (None, None) => source.answer(&plan.query, asking)?,
+        (None, Some(inside)) => differ::run(plan, inside, source, asking)?,
+        (Some(before), _) => compare::run(plan, before, source, asking)?,
     };
+    answer.rows.drain(..plan.skip.min(answer.rows.len()));
+    answer.from = Some(plan.query.from);
+    answer.to = Some(plan.query.to);
     // Whoever asks for the top twenty knows that there are more.
-    let limit = plan.query.limit;
+    let limit = plan.query.limit - plan.skip;
     if answer.rows.len() >= limit && limit == LIMIT_DEFAULT {
         answer.notes.push(format!(
             "the first {limit} rows; there may be more: ask for `top N` or a narrower question"

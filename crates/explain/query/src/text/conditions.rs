@@ -8,11 +8,19 @@ use andon_model::event::Value;
 use andon_model::query::{Filter, FilterOp, Operand};
 
 impl Parser {
-    pub(super) fn filters(&mut self) -> Read<()> {
+    /// Conditions up to the end of the stage, or to the time that follows them. Their places are
+    /// noted under `field`, counted from `first`.
+    pub(super) fn filters(&mut self, field: &str, first: usize) -> Read<Vec<Filter>> {
+        let mut found = Vec::new();
         loop {
-            self.filter()?;
+            found.push(self.filter(&format!("{field}[{}]", first + found.len()))?);
             if self.word("and") || self.word("&&") {
                 continue;
+            }
+            let is_time = |word: &str| ["from", "to"].contains(&word.to_ascii_lowercase().as_str());
+            let timed = matches!(self.peek(), Some(TokenKind::Word(word)) if is_time(word));
+            if timed && field != "where" {
+                return Ok(found);
             }
             if let Some(TokenKind::Word(word)) = self.peek() {
                 let word = word.to_ascii_lowercase();
@@ -25,13 +33,11 @@ impl Parser {
             if self.peek() == Some(&TokenKind::Comma) {
                 return Err(self.odd("conditions are joined by `and`"));
             }
-            return Ok(());
+            return Ok(found);
         }
     }
 
-    fn filter(&mut self) -> Read<()> {
-        let index = self.query.filters.len();
-        let path = format!("where[{index}]");
+    fn filter(&mut self, path: &str) -> Read<Filter> {
         let start = self.here().start;
         let name = self.key(Expect::Key)?;
         self.noted(format!("{path}.key"), start);
@@ -45,7 +51,7 @@ impl Parser {
         let at = self.here().start;
         let value = match op {
             FilterOp::Exists => None,
-            FilterOp::In => Some(Operand::Many(self.list(&name, &path)?)),
+            FilterOp::In => Some(Operand::Many(self.list(&name, path)?)),
             FilterOp::Contains | FilterOp::Matches => {
                 let text = self.bare(
                     Expect::Value { key: name.clone() },
@@ -59,12 +65,11 @@ impl Parser {
             self.noted(format!("{path}.value"), at);
         }
         self.noted(path, start);
-        self.query.filters.push(Filter {
+        Ok(Filter {
             key: name,
             op,
             value,
-        });
-        Ok(())
+        })
     }
 
     fn operator(&mut self) -> Read<FilterOp> {

@@ -6,12 +6,12 @@ use super::token::{ends_word, quote};
 use crate::when;
 use crate::words::{calc_op, calc_word, operator_word};
 use andon_model::event::Value;
-use andon_model::query::{Filter, Operand, Query, When};
+use andon_model::query::{Differ, Filter, Operand, Query, When};
 
 /// Words that a key must not look like without backticks; each means something somewhere.
-const RESERVED: [&str; 14] = [
-    "and", "or", "not", "in", "contains", "matches", "exists", "by", "on", "to", "take", "asc",
-    "desc", "auto",
+const RESERVED: [&str; 15] = [
+    "from", "and", "or", "not", "in", "contains", "matches", "exists", "by", "on", "to", "take",
+    "asc", "desc", "auto",
 ];
 
 /// Writes a question. What [`super::parse()`] makes of it is the same question, if it makes
@@ -51,6 +51,10 @@ pub fn print(query: &Query) -> String {
     if let Some(compare) = &query.compare {
         stages.push(format!("compare {compare}"));
     }
+    if let Some(count) = query.skip {
+        stages.push(format!("skip {count}"));
+    }
+    stages.extend(query.differ.as_ref().map(differ));
     stages.join(" | ")
 }
 
@@ -102,8 +106,23 @@ pub fn filter(filter: &Filter) -> String {
     }
 }
 
-fn time(query: &Query) -> Option<String> {
-    let moment = |when: &When| match when {
+fn differ(differ: &Differ) -> String {
+    let filters: Vec<String> = differ.filters.iter().map(filter).collect();
+    let mut text = "differ".to_owned();
+    if !filters.is_empty() {
+        text.push(' ');
+        text.push_str(&filters.join(" and "));
+    }
+    for (word, when) in [("from", &differ.from), ("to", &differ.to)] {
+        if let Some(when) = when {
+            text.push_str(&format!(" {word} {}", moment(when)));
+        }
+    }
+    text
+}
+
+fn moment(when: &When) -> String {
+    match when {
         When::EpochMs(ms) => ms.to_string(),
         When::Text(text) => {
             let bare = !text.is_empty()
@@ -111,7 +130,10 @@ fn time(query: &Query) -> Option<String> {
                 && !matches!(bare_value(text), Value::Integer(_));
             if bare { text.clone() } else { quote(text, '"') }
         }
-    };
+    }
+}
+
+fn time(query: &Query) -> Option<String> {
     match (&query.from, &query.to) {
         (Some(When::Text(text)), None)
             if text.strip_prefix('-').and_then(when::span_us).is_some() =>

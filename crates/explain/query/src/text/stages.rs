@@ -7,7 +7,7 @@ use crate::check;
 use crate::when;
 use crate::words::{CALCS, STAGES, calc_op, nearest};
 use andon_model::event::{Value, key};
-use andon_model::query::{Calc, Filter, FilterOp, Join, Operand, When};
+use andon_model::query::{Calc, Differ, Filter, FilterOp, Join, Operand, When};
 
 impl Parser {
     pub(super) fn dataset(&mut self) -> Read<()> {
@@ -54,7 +54,11 @@ impl Parser {
         };
         self.at += 1;
         match *stage {
-            "where" => self.filters(),
+            "where" => {
+                let found = self.filters("where", self.query.filters.len())?;
+                self.query.filters.extend(found);
+                Ok(())
+            }
             "by" => self.by(),
             "last" => self.last_span(),
             "from" => self.from(),
@@ -64,6 +68,8 @@ impl Parser {
             "order" => self.order(),
             "join" => self.join(),
             "exemplars" => self.exemplars(),
+            "skip" => self.skip(),
+            "differ" => self.differ(),
             _ => self.compare(),
         }
     }
@@ -339,6 +345,38 @@ impl Parser {
         let start = self.here().start;
         self.query.exemplars = Some(self.number()?);
         self.noted("exemplars", start);
+        Ok(())
+    }
+
+    fn skip(&mut self) -> Read<()> {
+        self.once("skip")?;
+        let start = self.here().start;
+        self.query.skip = Some(self.number()?);
+        self.noted("skip", start);
+        Ok(())
+    }
+
+    /// `differ duration_ms >= 500 and zone = a from 03:10 to 03:20`, either part alone too.
+    fn differ(&mut self) -> Read<()> {
+        self.once("differ")?;
+        let start = self.here().start;
+        let mut differ = Differ::default();
+        let is_time = |word: &str| ["from", "to"].contains(&word.to_ascii_lowercase().as_str());
+        if !matches!(self.peek(), Some(TokenKind::Word(word)) if is_time(word)) {
+            differ.filters = self.filters("differ.where", 0)?;
+        }
+        if self.word("from") {
+            let at = self.here().start;
+            differ.from = Some(self.moment()?);
+            self.noted("differ.from", at);
+        }
+        if self.word("to") {
+            let at = self.here().start;
+            differ.to = Some(self.moment()?);
+            self.noted("differ.to", at);
+        }
+        self.noted("differ", start);
+        self.query.differ = Some(differ);
         Ok(())
     }
 

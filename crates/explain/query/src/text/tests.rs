@@ -21,6 +21,10 @@ fn the_canonical_text_of_a_question_is_pleasant_and_reads_back() {
         "requests | join hosts on host take kernel | where status >= 500 and zone = \"b\" | by region, 1m | p99(duration_ms), count, error_share | last 1h | top 20 | exemplars 5 | compare -1d",
     );
     check(
+        "requests | differ ms>=500 and zone=b from 03:20 to now | last 1h",
+        "requests | last 1h | differ ms >= 500 and zone = \"b\" from \"03:20\" to now",
+    );
+    check(
         "logs|\"connection reset\"|last 15m",
         "logs | where body contains \"connection reset\" | last 15m",
     );
@@ -358,6 +362,16 @@ fn any_when() -> impl Strategy<Value = When> {
 }
 
 prop_compose! {
+    fn any_differ()(
+        filters in prop::collection::vec(any_filter(), 0..3),
+        from in prop::option::of(any_when()),
+        to in prop::option::of(any_when()),
+    ) -> Differ {
+        Differ { filters, from, to }
+    }
+}
+
+prop_compose! {
     fn any_query()(
         dataset in prop::sample::select(vec!["logs", "requests", "by", "9.a-b_c"]),
         from in prop::option::of(any_when()),
@@ -371,6 +385,7 @@ prop_compose! {
         limit in prop::option::of(1..LIMIT_MAX),
         exemplars in prop::option::of(0..EXEMPLARS_MAX),
         compare in prop::option::of(prop::sample::select(vec!["-1d", "-90m"])),
+        (skip, differ) in (prop::option::of(1usize..1_000), prop::option::weighted(0.2, any_differ())),
     ) -> Query {
         let mut query = Query {
             dataset: dataset.to_owned(),
@@ -385,7 +400,13 @@ prop_compose! {
             exemplars,
             compare: compare.map(str::to_owned),
             order_by: Vec::new(),
+            skip,
+            differ,
         };
+        if query.differ.is_some() {
+            query = Query { dataset: query.dataset, from: query.from, to: query.to, filters: query.filters, join: query.join, limit: query.limit, differ: query.differ, ..Query::default() };
+            return query;
+        }
         let columns = crate::check::columns(&query);
         query.order_by = order
             .into_iter()

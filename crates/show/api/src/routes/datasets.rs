@@ -29,7 +29,7 @@ pub(crate) const PART_PATH: &str = "/api/v1/datasets/part";
 /// Stores that are asked for a completion.
 const STORES_MAX: usize = 16;
 /// Values told unless asked for otherwise.
-const VALUES: usize = 50;
+pub(crate) const VALUES: usize = 50;
 /// Values told at most.
 const VALUES_MAX: usize = 1_000;
 /// Keys told at most.
@@ -39,9 +39,9 @@ const KEYS_MAX: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct DatasetDocument {
     /// What it is called.
-    name: String,
+    pub(crate) name: String,
     /// Events in it; 0 where that is not known.
-    rows: u64,
+    pub(crate) rows: u64,
     /// Bytes on disk.
     bytes: u64,
     /// Its oldest event.
@@ -56,16 +56,16 @@ pub(crate) struct DatasetDocument {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct KeyDocument {
     /// What it is called.
-    name: String,
+    pub(crate) name: String,
     /// Types that its values have: `bool`, `integer`, `float`, `text`.
-    types: Vec<String>,
+    pub(crate) types: Vec<String>,
     /// Events that have it; 0 where that is not known.
-    rows: u64,
+    pub(crate) rows: u64,
 }
 
 /// What is to be told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Asked {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Asked {
     Datasets,
     Keys(String),
     Values {
@@ -78,7 +78,7 @@ enum Asked {
 
 /// What is known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-enum Known {
+pub(crate) enum Known {
     Datasets(Vec<DatasetDocument>),
     Keys(Vec<KeyDocument>),
     Values(Vec<Value>),
@@ -200,7 +200,7 @@ fn check_name(dataset: &str) -> Result<(), ApiError> {
 }
 
 /// What this node's store knows, then what others' do.
-async fn ask_all(shared: &Arc<Shared>, asked: Asked) -> Result<Vec<Known>, ApiError> {
+pub(crate) async fn ask_all(shared: &Arc<Shared>, asked: Asked) -> Result<Vec<Known>, ApiError> {
     let events = shared.events.clone().ok_or_else(super::events::nobody)?;
     let mut all = vec![own(shared, &events, asked.clone()).await?];
     if events.clickhouse.is_none() {

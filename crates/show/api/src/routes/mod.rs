@@ -1,6 +1,7 @@
 //! The routes: a table of contents. Each module says in its handlers' annotations what it
 //! answers; `/api/v1/openapi.json` is made from those.
 
+pub(crate) mod complete;
 pub(crate) mod datasets;
 pub(crate) mod demo;
 pub(crate) mod events;
@@ -29,7 +30,7 @@ use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// All that is answered, for those who ask for something else.
-pub(crate) const PATHS: [&str; 39] = [
+pub(crate) const PATHS: [&str; 40] = [
     "/",
     "/board",
     "/api/v1/audit",
@@ -53,6 +54,7 @@ pub(crate) const PATHS: [&str; 39] = [
     "/api/v1/picture/stream",
     "/api/v1/push",
     "/api/v1/query",
+    "/api/v1/query/complete",
     "/api/v1/session",
     "/api/v1/spool",
     "/api/v1/tail",
@@ -109,10 +111,12 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/api/v1/datasets/{dataset}/values", get(datasets::values))
         .route(datasets::PART_PATH, post(datasets::part))
         .route("/api/v1/query", post(query::query))
+        .route("/api/v1/query/complete", get(complete::proposals))
         .route(PART_PATH, post(query::part))
         .route("/api/v1/spool", get(spool::report))
         .route(PARCELS_PATH, post(spool::parcels))
         .route("/api/v1/tail", get(tail::tail))
+        .route(tail::PART_PATH, get(tail::part))
         .route("/api/v1/traces/{trace_id}", get(traces::trace))
         .route("/api/v1/audit", get(people::audit))
         .route("/api/v1/openapi.json", get(pages::openapi))

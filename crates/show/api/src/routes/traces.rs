@@ -15,12 +15,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Where spans are looked for unless another dataset is named.
 const DATASET: &str = "traces";
 /// How far back unless said otherwise.
 const FROM: &str = "-7d";
+/// Datasets that are looked through for one trace.
+const DATASETS_MAX: usize = 4;
 /// Longest id.
 const ID_BYTES_MAX: usize = 128;
 
@@ -35,7 +38,7 @@ pub(crate) struct Where {
 /// A trace: its spans in the order of a waterfall, each with its depth, offset and duration.
 #[utoipa::path(get, path = "/api/v1/traces/{trace_id}", tag = "events", operation_id = "read_trace",
     params(("trace_id" = String, Path, description = "The id that its events carry in `trace_id`"),
-        ("dataset" = Option<String>, Query, description = "Where to look; `traces`"),
+        ("dataset" = Option<String>, Query, description = "Where to look: one or several with commas between; `traces`"),
         ("from" = Option<String>, Query, description = "As in a question; `-7d`"),
         ("to" = Option<String>, Query, description = "As in a question; now")),
     responses((status = 200, description = "The trace", body = Object),
@@ -50,24 +53,33 @@ pub(crate) async fn trace(
     let wrong = || ApiError::bad_request("the question cannot be read", "use dataset=, from=, to=");
     let place = query.map(|Query(place)| place).map_err(|_| wrong())?;
     let dataset = place.dataset.unwrap_or_else(|| DATASET.to_owned());
-    if !is_dataset_name(&dataset) || id.len() > ID_BYTES_MAX {
+    let datasets: BTreeSet<&str> = dataset.split(',').collect();
+    let are_names = datasets.iter().all(|name| is_dataset_name(name));
+    if !are_names || datasets.len() > DATASETS_MAX || id.len() > ID_BYTES_MAX {
         return Err(wrong().into());
     }
-    let question = Question {
-        dataset: dataset.clone(),
-        from: Some(When::Text(place.from.unwrap_or_else(|| FROM.to_owned()))),
-        to: place.to.map(When::Text),
-        filters: vec![Filter {
-            key: key::TRACE_ID.to_owned(),
-            op: FilterOp::Equal,
-            value: Some(Operand::One(Value::Text(id))),
-        }],
-        limit: Some(SPANS_MAX),
-        ..Question::default()
-    };
-    let plan = andon_query::resolve(&question, access::now()).map_err(Refused::Wrong)?;
-    let answer = answered(&shared, plan, None).await?;
-    let events = events(&answer);
+    let (mut events, mut notes, mut is_partial) = (Vec::new(), BTreeSet::new(), false);
+    for dataset in datasets {
+        let question = Question {
+            dataset: dataset.to_owned(),
+            from: Some(When::Text(
+                place.from.clone().unwrap_or_else(|| FROM.to_owned()),
+            )),
+            to: place.to.clone().map(When::Text),
+            filters: vec![Filter {
+                key: key::TRACE_ID.to_owned(),
+                op: FilterOp::Equal,
+                value: Some(Operand::One(Value::Text(id.clone()))),
+            }],
+            limit: Some(SPANS_MAX),
+            ..Question::default()
+        };
+        let plan = andon_query::resolve(&question, access::now()).map_err(Refused::Wrong)?;
+        let answer = answered(&shared, plan, None).await?;
+        events.extend(events_of(&answer));
+        is_partial |= answer.partial;
+        notes.extend(answer.notes);
+    }
     if events.is_empty() {
         return Err(ApiError::not_found(
             format!("no event of {dataset} carries this trace id"),
@@ -76,13 +88,13 @@ pub(crate) async fn trace(
         .into());
     }
     let mut document = serde_json::to_value(Waterfall::of(&events)).unwrap_or_default();
-    document["partial"] = answer.partial.into();
-    document["notes"] = answer.notes.into();
+    document["partial"] = is_partial.into();
+    document["notes"] = notes.into_iter().collect::<Vec<String>>().into();
     Ok(Json(document).into_response())
 }
 
 /// The raw events that an answer's rows are.
-fn events(answer: &Answer) -> Vec<Event> {
+fn events_of(answer: &Answer) -> Vec<Event> {
     let event = |row: &Vec<Cell>| {
         let mut event = Event::default();
         for (cell, column) in row.iter().zip(&answer.columns) {

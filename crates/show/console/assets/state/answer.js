@@ -2,11 +2,12 @@
 // From an answer to what the page draws: which forms suit it, its series, its heatmap, its
 // raw events. Pure; an answer is read as it came and never changed.
 
+import { pageAt } from "./logs.js";
 import { clock } from "./words.js";
 
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {{name:string, groups:{words:string, keys:[string,unknown][], values:(number|null)[], curve:number}[], left:number}} Chart `left`: groups that are not drawn. */
-/** @typedef {"series"|"heatmap"|"table"|"log"} Form */
+/** @typedef {"series"|"heatmap"|"table"|"log"|"differ"} Form */
 
 /** Curves of one chart: more are not told apart. */
 export const CURVES_MAX = 8;
@@ -23,9 +24,29 @@ const ORIGIN = new Set(["andon.node", "andon.site"]);
 /** The forms that suit an answer, the best first. @param {Answer} answer @returns {Form[]} */
 export function formsOf(answer) {
   const kinds = new Set(answer.columns.map((column) => column.kind));
+  if (isDiffer(answer)) return ["differ", "table"];
   if (kinds.has("heatmap")) return kinds.has("number") && kinds.has("time") ? ["heatmap", "series", "table"] : ["heatmap", "table"];
   if (kinds.has("number")) return kinds.has("time") ? ["series", "table"] : ["table"];
   return ["log", "table"];
+}
+
+/** Columns of what sets events apart, as the node names them. */
+const DIFFER = "key value inside outside difference";
+
+/** Whether it tells what sets some events apart. @param {Answer} answer */
+export const isDiffer = (answer) => answer.columns.map((column) => column.name).join(" ") === DIFFER;
+
+/** What sets events apart, key by key, the largest difference first; shares are 0..100.
+ * @param {Answer} answer @returns {{key:string, values:{value:unknown, inside:number, outside:number}[]}[]} */
+export function differences(answer) {
+  /** @type {Map<string, {value:unknown, inside:number, outside:number}[]>} */
+  const keys = new Map();
+  for (const [key, value, inside, outside] of answer.rows) {
+    const values = keys.get(String(key)) ?? [];
+    values.push({ value, inside: numberOf(inside) ?? 0, outside: numberOf(outside) ?? 0 });
+    keys.set(String(key), values);
+  }
+  return [...keys].map(([key, values]) => ({ key, values }));
 }
 
 /** @param {Answer} answer @param {string} kind */
@@ -129,11 +150,22 @@ export function widthOf(moments) {
   return Number.isFinite(width) && width > 0 ? width : 60_000;
 }
 
+/** What tells one event from the next, said first where there is no message. */
+export const TELLING = ["duration_ms", "status", "name", "endpoint", "value", "service.name", "host.name"];
+
+/** @param {[string, unknown][]} entries */
+function restOf(entries) {
+  const place = (/** @type {string} */ name) => (TELLING.includes(name) ? TELLING.indexOf(name) : TELLING.length);
+  const told = entries.filter(([name, cell]) => cell !== null && cell !== undefined && !ORIGIN.has(name));
+  told.sort((one, other) => place(one[0]) - place(other[0]));
+  return told.map(([name, cell]) => `${name}=${cellText(cell)}`).join("  ");
+}
+
 /** One raw event as a line: when, how bad, what it says, and the rest as `key=value`.
  * @param {Answer} answer @param {unknown[]} row */
 export function lineOf(answer, row) {
   let [at, severity, body] = ["", "", ""];
-  /** @type {string[]} */
+  /** @type {[string, unknown][]} */
   const rest = [];
   answer.columns.forEach((column, place) => {
     const cell = row[place];
@@ -141,9 +173,15 @@ export function lineOf(answer, row) {
     if (column.kind === "time") at = String(cell);
     else if (column.name === "severity_text") severity = String(cell);
     else if (column.name === "body") body = String(cell);
-    else if (!ORIGIN.has(column.name)) rest.push(`${column.name}=${cellText(cell)}`);
+    else rest.push([column.name, cell]);
   });
-  return { at, severity, body, rest: rest.join("  "), tone: severityTone(severity) };
+  return { at, severity, body, rest: restOf(rest), tone: severityTone(severity) };
+}
+
+/** One event as it came over a live tail, as a line. @param {Record<string, unknown>} record */
+export function recordLine(record) {
+  const { ts, severity_text: severity = "", body = "", ...rest } = record;
+  return { at: String(ts), severity: String(severity), body: String(body), rest: restOf(Object.entries(rest)), tone: severityTone(String(severity)) };
 }
 
 /** @param {string} severity @returns {import("./types.js").Tone} */
@@ -182,16 +220,28 @@ export function costWords({ rows, stats }) {
   return `${rows.length.toLocaleString("en")} ${rows.length === 1 ? "row" : "rows"} from ${stats.rows_scanned.toLocaleString("en")} events (${size}) in ${elapsed} ms`;
 }
 
-/** What the side panel is about: `r12` a row, `x0` an exemplar. @param {Answer} answer @param {string|null} pick
+/** A line of a log: from the answer itself, or from a page of it. @param {Answer} answer @param {import("./types.js").Log|null} log @param {number} at
+ * @returns {{answer:Answer, row:unknown[]}|null} */
+export function rowAt(answer, log, at) {
+  const row = answer.rows[at];
+  if (row) return { answer, row };
+  const page = log?.stretches ? pageAt(log.stretches, at) : null;
+  const held = page ? log?.pages.get(page.name) : undefined;
+  const found = held?.rows[at - (page?.first ?? 0)];
+  return held && found ? { answer: held, row: found } : null;
+}
+
+/** What the side panel is about: `r12` a row, `x0` an exemplar. @param {Answer} answer @param {string|null} pick @param {import("./types.js").Log|null} [log]
  * @returns {{title:string, at:string, entries:[string,unknown][]}|null} */
-export function picked(answer, pick) {
+export function picked(answer, pick, log = null) {
   const at = Number(pick?.slice(1));
   const exemplar = pick?.startsWith("x") ? answer.exemplars?.[at] : undefined;
   if (exemplar) return { title: exemplar.why, at: String(exemplar.at), entries: Object.entries(exemplar.attributes) };
-  const row = pick?.startsWith("r") ? answer.rows[at] : undefined;
-  if (!row) return null;
-  const time = answer.columns.findIndex((column) => column.kind === "time");
-  const entries = answer.columns.flatMap((column, place) => (column.kind === "time" || row[place] === null ? [] : [/** @type {[string, unknown]} */ ([column.name, row[place]])]));
+  const found = pick?.startsWith("r") ? rowAt(answer, log, at) : null;
+  if (!found) return null;
+  const { row, answer: { columns } } = found;
+  const time = columns.findIndex((column) => column.kind === "time");
+  const entries = columns.flatMap((column, place) => (column.kind === "time" || row[place] === null ? [] : [/** @type {[string, unknown]} */ ([column.name, row[place]])]));
   return { title: "event", at: time < 0 ? "" : String(row[time]), entries };
 }
 

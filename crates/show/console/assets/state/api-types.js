@@ -8,10 +8,12 @@
  * @typedef {object} Answer
  * @property {Column[]} columns - What the cells of each row are.
  * @property {Exemplar[]} [exemplars] - Raw events that stand for others, as many as were asked for.
- * @property {string[]} [notes] - What its cells are.
+ * @property {string|null} [from] - Begin of the time that was asked about, settled; with [`Answer::to`] the same events can be asked about again while time goes on.
+ * @property {string[]} [notes] - What is missing and why, and what else is good to know.
  * @property {boolean} partial - Something that belongs to it is missing; `notes` say what.
  * @property {unknown[][]} rows - Cells in the order of the columns; `null` where there is nothing.
  * @property {QueryStats} stats - What it cost.
+ * @property {string|null} [to] - Its end; events at this moment do not belong to it.
  */
 
 /** @typedef {Query|TextQuery} AnyQuery A question in either form. */
@@ -93,6 +95,22 @@
  */
 
 /**
+ * One proposal.
+ * @typedef {object} CompletionDocument
+ * @property {string} about - A few words on it; may be empty.
+ * @property {number} from - First byte of what it replaces.
+ * @property {string} kind - `dataset`, `word`, `calc`, `operator`, `key`, `value`, `column` or `span`.
+ * @property {string} text - What to put into the text.
+ * @property {number} to - The byte after it.
+ */
+
+/**
+ * What could come next.
+ * @typedef {object} CompletionsDocument
+ * @property {CompletionDocument[]} completions - In the order to offer them.
+ */
+
+/**
  * A token to be made.
  * @typedef {object} CreateToken
  * @property {number|null} [expires_s] - Seconds until it ends; absent: never.
@@ -121,6 +139,14 @@
  * @property {LinkView[]} links - Links that are new or changed.
  * @property {NodeView[]} nodes - Nodes that are new or changed.
  * @property {Verdict[]} verdicts - All verdicts.
+ */
+
+/**
+ * Some of a question's events, held against its others.
+ * @typedef {object} Differ
+ * @property {When|null} [from]
+ * @property {When|null} [to]
+ * @property {Filter[]} [where] - All hold for them.
  */
 
 /**
@@ -417,12 +443,14 @@
  * @property {Calc[]} [calc] - What to work out for each group.
  * @property {string|null} [compare] - The same question at an earlier time, beside: `-1d`.
  * @property {string} dataset - The dataset to look in.
+ * @property {Differ|null} [differ]
  * @property {number|null} [exemplars] - Raw events to show beside the answer: of each of the slowest, failed and typical so many.
  * @property {When|null} [from]
  * @property {string[]} [group_by] - One row for each combination of values of these keys.
  * @property {Join|null} [join]
  * @property {number|null} [limit] - Rows at most; [`LIMIT_DEFAULT`] if absent.
  * @property {string[]} [order_by] - Columns of the answer, `-` before one for the largest first. Absent: time, then the first calculation, largest first.
+ * @property {number|null} [skip] - Rows that are left out before the first: with `limit` and a fixed time, page after page.
  * @property {When|null} [to]
  * @property {Filter[]} [where] - All must hold.
  */

@@ -11,7 +11,7 @@
 const ENDS_WORD = /[\s|,()=<>~!"'`]/;
 
 /** Words that begin a stage or join conditions: a key of that name stands in backticks. */
-const RESERVED = new Set(["where", "by", "last", "from", "to", "top", "limit", "order", "join", "exemplars", "compare", "and", "in", "on", "take", "exists", "contains", "matches", "true", "false", "count", "rate", "percent", "auto", "time"]);
+const RESERVED = new Set(["where", "by", "last", "from", "to", "top", "limit", "order", "join", "exemplars", "compare", "and", "in", "on", "take", "exists", "contains", "matches", "true", "false", "count", "rate", "percent", "auto", "time", "skip", "differ"]);
 
 /** Words and signs with their places; an open quote reaches to the end. @param {string} text @returns {Token[]} */
 export function tokens(text) {
@@ -151,6 +151,80 @@ export function conditionFor(key, value, which) {
   return `${keyText(key)} ${which === "keep" ? "=" : "!="} ${valueText(value)}`;
 }
 
+const CALCS = new Set(["count", "rate", "sum", "avg", "min", "max", "p50", "p90", "p95", "p99", "p999", "error_share", "distinct", "percent", "heatmap"]);
+
+/** Stages that say which rows of what is found are shown, and in which form. */
+const SHAPES = ["by", "order", "top", "limit", "skip", "exemplars", "compare", "differ"];
+
+/** @param {Stage} stage */
+const isCalc = (stage) => CALCS.has(verb(stage));
+
+/** Without the stages that begin so. @param {string} text @param {string[]} verbs @param {boolean} [calcs] Without calculations too. */
+function bare(text, verbs, calcs = true) {
+  return joined(stages(text).filter((stage, index) => index === 0 || !(verbs.includes(verb(stage)) || (calcs && isCalc(stage)))).map((stage) => stage.text));
+}
+
+/** Whether it asks for events themselves. @param {string} text */
+export function isRaw(text) {
+  return !stages(text).some((stage, index) => index > 0 && (isCalc(stage) || verb(stage) === "by" || verb(stage) === "differ"));
+}
+
+/** Whether its events come newest first, as many as there are: what can be paged through. @param {string} text */
+export function isEndless(text) {
+  return isRaw(text) && !stages(text).some((stage, index) => index > 0 && ["top", "limit", "skip", "order"].includes(verb(stage)));
+}
+
+/** The events themselves that it is about. @param {string} text */
+export const rawOf = (text) => bare(text, SHAPES);
+
+/** So many of its events from one moment to another, some left out. @param {string} text @param {string} from @param {string} to @param {number} count @param {number} skipped */
+export function pageOf(text, from, to, count, skipped) {
+  return joined([bare(text, [...SHAPES, "last", "from", "to"]), `from ${from} to ${to}`, `top ${count}`, skipped > 0 ? `skip ${skipped}` : ""]);
+}
+
+/** How many of its events there are in each stretch of so many milliseconds. @param {string} text @param {string} from @param {string} to @param {number} width */
+export function countsOf(text, from, to, width) {
+  return joined([bare(text, [...SHAPES, "last", "from", "to"]), `by ${width}ms`, "count", `from ${from} to ${to}`, "top 100000"]);
+}
+
+/** What sets the events of a box apart from the others of the question.
+ * @param {string} text @param {string} where @param {[string, string]|null} within Moments that the box spans. */
+export function differing(text, where, within) {
+  return joined([bare(text, SHAPES), `differ ${where}${within ? ` from ${within[0]} to ${within[1]}` : ""}`]);
+}
+
+/** The conditions after `differ`, as they are written. @param {string} text @returns {string|null} */
+export function differOf(text) {
+  return stages(text).find((stage, index) => index > 0 && verb(stage) === "differ")?.text.slice(6).trim() ?? null;
+}
+
+/** The key whose values `differ` looks at, and the question for their heatmap. @param {string} text */
+export function heatmapAgain(text) {
+  const [first] = stages(text).filter((stage) => verb(stage) === "differ");
+  const key = first?.tokens[1];
+  const ranged = key && first.tokens[2]?.kind === "sign" && ["<", "<=", ">", ">="].includes(first.tokens[2].text);
+  return joined([bare(text, SHAPES), "by auto", ranged ? `heatmap(${key.text})` : "count"]);
+}
+
+/** Conditions alone, as a live tail takes them. @param {string} text */
+export function tailed(text) {
+  return conditions(text).map((one) => (/^["']/.test(one.text) ? `body contains ${one.text}` : one.text)).join(" and ");
+}
+
+/** A text in quotes as it is meant. @param {string} text */
+const unquoted = (text) => text.replace(/^(["'])(.*)\1$/s, "$2").replace(/\\(["'\\])/g, "$1");
+
+/** What is looked for in texts, to mark it where it stands; the longest first. @param {string} text @returns {string[]} */
+export function searched(text) {
+  const found = stages(text).flatMap((stage, index) => {
+    if (index === 0) return [];
+    if (stage.tokens.length === 1 && /^["']/.test(stage.text)) return [unquoted(stage.text)];
+    if (verb(stage) !== "where") return [];
+    return parted(stage.tokens.slice(1), isAnd).flatMap((part) => (part.length === 3 && part[1].text.toLowerCase() === "contains" ? [unquoted(part[2].text)] : []));
+  });
+  return found.filter((one) => one !== "").sort((a, b) => b.length - a.length);
+}
+
 const isWidth = (/** @type {string} */ text) => text === "auto" || /^(\d+(ms|s|m|h|d|w))+$/.test(text);
 
 /** The keys and the width that it is broken down by. @param {string} text @returns {{keys:string[], width:string|null}} */
@@ -190,6 +264,11 @@ export function orderOf(text) {
 export function withTime(text, time) {
   const rest = stages(text).filter((stage, index) => index === 0 || !["last", "from", "to"].includes(verb(stage)));
   return joined([...rest.map((stage) => stage.text), time]);
+}
+
+/** Fixed in time, so that who opens it tomorrow sees the same. @param {string} text @param {import("./types.js").Answer|null} answer */
+export function fixed(text, answer) {
+  return answer?.from && answer.to ? withTime(text, `from ${answer.from} to ${answer.to}`) : text;
 }
 
 /** @param {number} from epoch ms @param {number} to */

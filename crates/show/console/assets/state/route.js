@@ -14,16 +14,19 @@ export const TRENDS = /** @type {const} */ (["hour", "day", "week"]);
 /** An id longer than this is none; the longest that a node makes has 32 bytes. */
 const ID_MAX = 64;
 
+/** The node looks for no longer ids of traces. */
+const TRACE_MAX = 128;
+
 /** A question longer than this is none that a person typed; the node takes 64 KiB. */
 const QUESTION_MAX = 16_384;
 
-const FORMS = /** @type {const} */ (["series", "heatmap", "table", "log"]);
+const FORMS = /** @type {const} */ (["series", "heatmap", "table", "log", "differ"]);
 
 /** @type {Route} */
 export const HOME = {
   page: "grid", view: null, selection: null, verdict: null, scope: null, list: "links", troubled: false,
   incident: null, at: null, play: 0, time: false, reach: "1h", trend: "hour", flow: null,
-  question: null, form: null, pick: null,
+  question: null, form: null, pick: null, trace: null, span: null, live: false,
 };
 
 /** @param {string} pathname @param {string} search @returns {Route} */
@@ -53,9 +56,17 @@ export function readRoute(pathname, search) {
     trend: TRENDS.find((one) => one === query.get("trend")) ?? HOME.trend,
     question: question && question.length <= QUESTION_MAX ? question : null,
     form: page === "explore" ? FORMS.find((one) => one === query.get("as")) ?? null : null,
-    pick: page === "explore" && /^[rx]\d{1,6}$/.test(query.get("pick") ?? "") ? query.get("pick") : null,
+    pick: page === "explore" && /^[rx]\d{1,9}$/.test(query.get("pick") ?? "") ? query.get("pick") : null,
+    trace: page === "explore" ? traceOf(query.get("trace")) : null,
+    span: page === "explore" && /^\d{1,5}$/.test(query.get("span") ?? "") ? Number(query.get("span")) : null,
+    live: page === "explore" && query.has("live") && Boolean(question),
     flow: Number.isInteger(flow) && flow > 0 && flow < 65_536 ? flow : null,
   };
+}
+
+/** An id that a trace may have. @param {string|null} id */
+function traceOf(id) {
+  return id && id.length <= TRACE_MAX ? id : null;
 }
 
 /** @param {string} pathname @returns {Route["page"]} */
@@ -131,7 +142,10 @@ export function writeRoute(route) {
     const asked = new URLSearchParams();
     if (route.question) asked.set("q", route.question);
     if (route.form) asked.set("as", route.form);
+    if (route.live && route.question) asked.set("live", "");
     if (route.pick) asked.set("pick", route.pick);
+    if (route.trace) asked.set("trace", route.trace);
+    if (route.trace && route.span !== null) asked.set("span", String(route.span));
     return withQuery("/explore", asked);
   }
   const path = route.page === "grid" ? "/" : `/${route.page}`;
@@ -144,7 +158,7 @@ export function writeRoute(route) {
 
 /** @param {string} path @param {URLSearchParams} query */
 function withQuery(path, query) {
-  const text = query.toString().replace(/(^|&)(troubled|time)=(?=&|$)/g, "$1$2").replaceAll("%3A", ":");
+  const text = query.toString().replace(/(^|&)(troubled|time|live)=(?=&|$)/g, "$1$2").replaceAll("%3A", ":");
   return text ? `${path}?${text}` : path;
 }
 

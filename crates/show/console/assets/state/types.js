@@ -96,8 +96,11 @@
  * @property {SliderSpan} reach What the time slider spans.
  * @property {TrendSpan} trend What a link's history spans.
  * @property {string|null} question That is asked in Explore, as text.
- * @property {"series"|"heatmap"|"table"|"log"|null} form How the answer is shown; `null`: whichever suits it.
+ * @property {"series"|"heatmap"|"table"|"log"|"differ"|null} form How the answer is shown; `null`: whichever suits it.
  * @property {string|null} pick The event in the side panel: `r12` a row, `x0` an exemplar.
+ * @property {string|null} trace Id of the trace that is shown as a waterfall.
+ * @property {number|null} span Place in it of the span that is read.
+ * @property {boolean} live Events are followed as they are kept.
  * @property {number|null} flow Port of the flow whose way stands out.
  */
 
@@ -165,7 +168,44 @@
  * @property {DatasetDocument[]|null} datasets `null` until known.
  * @property {string|null} datasetsProblem
  * @property {Record<string, KeyDocument[]>} keys By dataset.
- * @property {Record<string, unknown[]>} values By dataset and key.
+ * @property {Offers|null} offers What could be typed next, and at which place of which text.
+ * @property {boolean} stopped The question was called off; `answer` is what was known by then.
+ * @property {[number,number,number,number]|null} box Part of the heatmap that is pointed at: columns from and to, bins from and to.
+ * @property {Log|null} log Of an answer that can be paged through.
+ * @property {Tail|null} tail
+ * @property {{id:string, busy:boolean, data:import("./waterfall.js").Trace|null, problem:string|null}|null} trace
+ */
+
+/** @typedef {{text:string, from:number, to:number, kind:string, about:string}} Offer Places in the text that it replaces. */
+/** @typedef {{text:string, caret:number, list:Offer[]}} Offers */
+
+/**
+ * A log of any length.
+ * @typedef {object} Log
+ * @property {number|null} total Lines; `null` until they are counted.
+ * @property {import("./logs.js").Stretch[]|null} stretches Newest first.
+ * @property {import("./logs.js").Stretch[]} strip The same, evenly wide, to be drawn.
+ * @property {Map<string, Answer>} pages Those at hand, by name.
+ * @property {boolean} partial Not all could be counted.
+ * @property {string|null} problem Why the rest is not here.
+ */
+
+/** @typedef {{number:number, record:Record<string, unknown>}} TailEvent `number` counts from the begin of the watch. */
+
+/**
+ * Events as they come.
+ * @typedef {object} Tail
+ * @property {string} question
+ * @property {"connecting"|"live"|"broken"} status
+ * @property {string[]} nodes Whose stores are watched.
+ * @property {string[]} away Those of them that cannot be heard at present.
+ * @property {TailEvent[]} events Newest first.
+ * @property {TailEvent[]} waiting What came while paused.
+ * @property {boolean} paused
+ * @property {number} seen All that came.
+ * @property {number} missed Came too fast, or while too many waited.
+ * @property {string|null} problem
+ * @property {number|null} pick Number of the event that is read.
  */
 
 /** @typedef {{message:string, help:string, span:[number,number]|null, status:number}} Wrong `span`: places in the question's text, from and up to. */

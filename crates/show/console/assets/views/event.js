@@ -2,7 +2,7 @@
 // The side panel: events that stand for others, and one event with all that it says.
 
 import { html, useEffect, useRef } from "../ui.js";
-import { cellText, momentText } from "../state/answer.js";
+import { cellText, momentText, TELLING } from "../state/answer.js";
 import { Glyph } from "./glyph.js";
 import { Value } from "./value.js";
 
@@ -15,9 +15,6 @@ const KINDS = /** @type {const} */ ({
   failed: { text: "Failed", shape: "cross", tone: "bad" },
   typical: { text: "Typical", shape: "disc", tone: "good" },
 });
-
-/** What a list shows of an event: what tells it from the next. */
-const TELLING = ["duration_ms", "status", "name", "endpoint", "service.name", "host.name", "body"];
 
 /** @param {{state:State, act:Actions, answer:Answer}} props */
 export function Exemplars({ state, act, answer }) {
@@ -35,14 +32,15 @@ export function Exemplars({ state, act, answer }) {
 
 /** @param {Record<string, unknown>} attributes @returns {[string, unknown][]} */
 function tellingOf(attributes) {
-  const found = TELLING.filter((name) => attributes[name] !== undefined && attributes[name] !== null);
+  const found = [...TELLING, "body"].filter((name) => attributes[name] !== undefined && attributes[name] !== null);
   return (found.length > 0 ? found : Object.keys(attributes)).slice(0, 4).map((name) => [name, attributes[name]]);
 }
 
-/** @param {{state:State, act:Actions, event:{title:string, at:string, entries:[string,unknown][]}}} props */
-export function EventPanel({ state, act, event }) {
+/** @param {{state:State, act:Actions, event:{title:string, at:string, entries:[string,unknown][]}, close?:() => void}} props */
+export function EventPanel({ state, act, event, close = () => act.go({ pick: null }) }) {
   const heading = useRef(/** @type {HTMLElement|null} */ (null));
-  const inLog = state.route.pick?.startsWith("r");
+  const inLog = state.route.pick?.startsWith("r") || state.route.live;
+  const trace = event.entries.find(([name, value]) => name === "trace_id" && typeof value === "string" && value !== "")?.[1];
   // In the log the arrows go on from line to line.
   useEffect(() => {
     if (!inLog) heading.current?.focus({ preventScroll: true });
@@ -50,8 +48,9 @@ export function EventPanel({ state, act, event }) {
   const question = state.route.question ?? "";
   const title = KINDS[/** @type {keyof typeof KINDS} */ (event.title)]?.text ?? "Event";
   return html`<aside class="card event" aria-label=${title}>
-    <header><h2 tabindex="-1" ref=${heading}>${title}</h2><button class="plain" aria-label="Close" title="Close (Esc)" onClick=${() => act.go({ pick: null })}>×</button></header>
+    <header><h2 tabindex="-1" ref=${heading}>${title}</h2><button class="plain" aria-label="Close" title="Close (Esc)" onClick=${close}>×</button></header>
     ${event.at && html`<p class="fine"><time datetime=${event.at}>${event.at}</time></p>`}
+    ${trace && html`<p><button class="button" onClick=${() => act.go({ trace: String(trace), span: null })}>Its trace as a waterfall</button></p>`}
     <dl>${event.entries.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><${Value} act=${act} question=${question} name=${name} value=${value} /></dd></div>`)}</dl>
   </aside>`;
 }

@@ -1,16 +1,18 @@
 // @ts-check
-// Counts by moment and value. A box that is drawn becomes a condition and a stretch of time;
-// the table below is the same for keyboard and screen reader.
+// Counts by moment and value. A box that is drawn becomes a condition and a stretch of time, or
+// is held against the rest; the table below is the same for keyboard and screen reader.
 
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { binEnd, heatmapOf, momentText, numberText, widthOf } from "../state/answer.js";
-import { keyText, stretch, withTime, withWhere } from "../state/question.js";
+import { differing, fixed, keyText, rawOf, stretch, withTime, withWhere } from "../state/question.js";
 import { cellAt, LEFT, paintHeatmap } from "../draw/heatmap.js";
 import { readPalette } from "../draw/palette.js";
 
 /** @typedef {import("../state/types.js").State} State */
 /** @typedef {import("../state/types.js").Answer} Answer */
 /** @typedef {import("../main.js").Actions} Actions */
+
+/** @typedef {[number,number,number,number]} Box Columns from and to, bins from and to. */
 
 /** Rows of the table twin: the fullest cells. */
 const TWIN_MAX = 60;
@@ -23,7 +25,8 @@ export function HeatmapForm({ state, act, answer }) {
   const [drag, setDrag] = useState(/** @type {{from:[number,number], to:[number,number], down:boolean}|null} */ (null));
   const question = state.route.question ?? "";
   const label = (/** @type {number} */ at) => (map.timed ? momentText(map.labels[at], state.wall) : map.labels[at]);
-  const box = drag ? boxOf(drag.from, drag.to) : null;
+  const held = state.explore.box;
+  const box = drag?.down ? boxOf(drag.from, drag.to) : held ?? (drag ? boxOf(drag.from, drag.to) : null);
   useEffect(() => {
     const seen = new ResizeObserver(() => setWidth(canvas.current?.clientWidth ?? 0));
     if (canvas.current) seen.observe(canvas.current);
@@ -32,37 +35,50 @@ export function HeatmapForm({ state, act, answer }) {
   useEffect(() => {
     const to = canvas.current;
     if (to && to.clientWidth > 0) paintHeatmap(to, map, readPalette(), to.clientWidth, to.clientHeight, { say: numberText, label, box });
-  }, [map, width, drag, state.theme]);
+  }, [map, width, drag, held, state.theme]);
 
   const at = (/** @type {PointerEvent} */ event) => {
     const to = /** @type {HTMLCanvasElement} */ (canvas.current);
     return cellAt(map, to.clientWidth, to.clientHeight, event.offsetX, event.offsetY);
   };
-  const narrow = (/** @type {[number,number,number,number]} */ [left, right, low, high]) => {
-    const key = keyText(map.key);
-    const valued = withWhere(withWhere(question, `${key} >= ${map.bins[low]}`), `${key} < ${binEnd(map.bins, high)}`);
-    if (!map.timed) return act.ask(valued);
-    const moments = map.labels.map((one) => Date.parse(one));
-    return act.ask(withTime(valued, stretch(moments[left], moments[right] + widthOf(moments))));
+  const key = keyText(map.key);
+  const moments = map.timed ? map.labels.map((one) => Date.parse(one)) : [];
+  const conditionsOf = (/** @type {Box} */ [, , low, high]) => [`${key} >= ${map.bins[low]}`, `${key} < ${binEnd(map.bins, high)}`];
+  const spanOf = (/** @type {Box} */ [left, right]) => /** @type {[number, number]} */ ([moments[left], moments[right] + widthOf(moments)]);
+  const narrowed = (/** @type {Box} */ of, /** @type {string} */ from) => {
+    const valued = conditionsOf(of).reduce(withWhere, from);
+    return map.timed ? withTime(valued, stretch(...spanOf(of))) : valued;
   };
+  const narrow = (/** @type {Box} */ of) => act.ask(narrowed(of, question));
+  const events = (/** @type {Box} */ of) => act.ask(narrowed(of, rawOf(question)));
+  const differ = (/** @type {Box} */ of) => {
+    const within = map.timed ? spanOf(of).map((at) => new Date(at).toISOString()) : null;
+    // What is not in the box is compared with: all of the time that was asked about stays.
+    act.ask(differing(fixed(question, state.explore.answer), conditionsOf(of).join(" and "), /** @type {[string, string]|null} */ (within)));
+  };
+  useEffect(() => {
+    if (held) document.getElementById("box-differ")?.focus({ preventScroll: true });
+  }, [held]);
   const down = (/** @type {PointerEvent} */ event) => {
     canvas.current?.setPointerCapture(event.pointerId);
+    act.mark(null);
     setDrag({ from: at(event), to: at(event), down: true });
   };
   const move = (/** @type {PointerEvent} */ event) => setDrag(drag?.down ? { ...drag, to: at(event) } : event.offsetX < LEFT ? null : { from: at(event), to: at(event), down: false });
   const up = () => {
     const chosen = drag?.down ? boxOf(drag.from, drag.to) : null;
     setDrag(null);
-    if (chosen) narrow(chosen);
+    if (chosen) act.mark(chosen);
   };
   const count = box ? sumOf(map, box) : 0;
   const rows = useMemo(() => fullest(map), [map]);
   return html`<figure class="heat">
     <figcaption><h2>${map.name}</h2><span role="status">${box ? `${numberText(count)} from ${numberText(map.bins[box[2]])} to ${numberText(binEnd(map.bins, box[3]))}, ${label(box[0])}${box[1] > box[0] ? ` to ${label(box[1])}` : ""}` : `${map.bins.length} bins, ${numberText(map.most)} in the fullest`}</span></figcaption>
     <canvas ref=${canvas} role="img" aria-label=${`${map.name}: the table below says the same`} onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${() => setDrag(null)} onPointerLeave=${() => !drag?.down && setDrag(null)}></canvas>
-    <p class="fine hint">Draw a box, or click a cell, to look at those events alone. Shades go by the logarithm of the count.</p>
+    ${held ? html`<div class="box-acts" role="group" aria-label="The box"><button class="button primary" id="box-differ" onClick=${() => differ(held)}>What is different about these?</button><button class="button" onClick=${() => narrow(held)}>Look closer</button><button class="button" onClick=${() => events(held)}>Show the events</button><button class="button" onClick=${() => act.mark(null)}>Leave it<kbd>Esc</kbd></button></div>`
+      : html`<p class="fine hint">Draw a box, or click a cell: then look closer, or ask what is different about those events. Shades go by the logarithm of the count.</p>`}
     <details><summary>The fullest cells as a table</summary><div class="scroll"><table class="flow-rows"><thead><tr><th scope="col">${map.timed ? "From" : "Group"}</th><th scope="col" class="number">${map.key} from</th><th scope="col" class="number">up to</th><th scope="col" class="number">Count</th><th scope="col"><span class="twin">Look</span></th></tr></thead>
-      <tbody>${rows.map(([column, bin, sum]) => html`<tr key=${`${column}.${bin}`}><td>${label(column)}</td><td class="number">${numberText(map.bins[bin])}</td><td class="number">${numberText(binEnd(map.bins, bin))}</td><td class="number">${numberText(sum)}</td><td><button class="link" onClick=${() => narrow([column, column, bin, bin])}>Look</button></td></tr>`)}</tbody></table></div></details>
+      <tbody>${rows.map(([column, bin, sum]) => html`<tr key=${`${column}.${bin}`}><td>${label(column)}</td><td class="number">${numberText(map.bins[bin])}</td><td class="number">${numberText(binEnd(map.bins, bin))}</td><td class="number">${numberText(sum)}</td><td><button class="link" onClick=${() => narrow([column, column, bin, bin])}>Look</button> <button class="link" onClick=${() => differ([column, column, bin, bin])}>Differ</button></td></tr>`)}</tbody></table></div></details>
   </figure>`;
 }
 

@@ -4,7 +4,8 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { cellText, chartsOf, numberText, widthOf } from "../state/answer.js";
-import { conditionFor, stretch, withTime, withWhere } from "../state/question.js";
+import { ladderOf, peeled } from "../state/ladder.js";
+import { datasetOf, stretch, withTime } from "../state/question.js";
 import { clock } from "../state/words.js";
 import { dashOf, drawSeries } from "../draw/series.js";
 
@@ -36,16 +37,12 @@ function One({ state, act, moments, chart }) {
     });
   }, [chart, moments, state.theme, question]);
   const only = (/** @type {Chart["groups"][number]} */ group) => {
-    const narrowed = group.keys.reduce((text, [name, value]) => {
-      const condition = conditionFor(name, value, "keep");
-      return condition ? withWhere(text, condition) : text;
-    }, question);
-    act.ask(narrowed);
+    act.ask(peeled(question, ladderOf(state.explore.keys[datasetOf(question)] ?? []), group.keys));
   };
   const shown = at ?? moments.length - 1;
   return html`<figure class="chart"><figcaption><h2>${chart.name}</h2><span>${at === null ? "newest" : clock(moments[shown] ?? NaN, state.wall)}</span></figcaption>
     <div class="plot" ref=${box} role="img" aria-label=${`${chart.name} over time: ${chart.groups.map((group) => `${group.words || "all"} ${cellText(group.values[moments.length - 1])}`).join(", ")}`}></div>
-    <ul class="names">${chart.groups.map((group) => html`<li key=${group.words}><button disabled=${group.keys.length === 0} title=${group.keys.length > 0 ? "Keep only this" : undefined} onClick=${() => only(group)}>
+    <ul class="names">${chart.groups.map((group) => html`<li key=${group.words}><button disabled=${group.keys.length === 0} title=${group.keys.length > 0 ? "Look into this alone" : undefined} onClick=${() => only(group)}>
       <svg viewBox="0 0 18 8" class=${`c${group.curve + 1}`} aria-hidden="true"><path d="M0 4h18" stroke-dasharray=${dashOf(group.curve).join(" ") || undefined} /></svg><span>${group.words || "all"}</span><b>${cellText(group.values[shown])}</b></button></li>`)}
       ${chart.left > 0 && html`<li class="left">and ${chart.left.toLocaleString("en")} smaller ones in the table</li>`}</ul>
   </figure>`;

@@ -8,8 +8,9 @@ import { conditionFor, withWhere } from "../state/question.js";
 
 /** @typedef {import("../main.js").Actions} Actions */
 
-/** @param {{act:Actions, question:string, name:string, value:unknown}} props */
-export function Value({ act, question, name, value }) {
+/** `kept`: the question that a click on the value asks, where that is more than keeping it.
+ * @param {{act:Actions, question:string, name:string, value:unknown, kept?:string, title?:string}} props */
+export function Value({ act, question, name, value, kept, title }) {
   const keep = conditionFor(name, value, "keep");
   const drop = conditionFor(name, value, "drop");
   const ask = (/** @type {string|null} */ condition) => condition && act.ask(withWhere(question, condition));
@@ -21,6 +22,6 @@ export function Value({ act, question, name, value }) {
   };
   const text = cellText(value);
   return html`<span class="value" onKeyDown=${keys}>
-    ${keep ? html`<button class="keep" title=${`Keep ${keep}`} onClick=${() => ask(keep)}>${text}</button>` : html`<span class="none">${text}</span>`}
+    ${keep ? html`<button class="keep" title=${title ?? `Keep ${keep}`} onClick=${() => (kept ? act.ask(kept) : ask(keep))}>${text}</button>` : html`<span class="none">${text}</span>`}
     ${drop && html`<button class="lose" aria-label=${`Drop: ${drop}`} title=${`Drop: ${drop}`} onClick=${() => ask(drop)}>−</button>`}</span>`;
 }

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { binEnd, chartsOf, costWords, formsOf, heatmapOf, lineOf, numberText, picked, windowOf } from "../../assets/state/answer.js";
-import { offers, placeAt, taken } from "../../assets/state/completion.js";
-import { breakdown, conditionFor, conditions, datasetOf, placeOf, stages, timeOf, withBy, withOrder, without, withTime, withWhere } from "../../assets/state/question.js";
+import { differences, isDiffer, recordLine, rowAt } from "../../assets/state/answer.js";
+import { below, fleet, ladderOf, onRung, peeled } from "../../assets/state/ladder.js";
+import { lineAt, linesOf, marked, pageAt, pagesBetween, scrollFor, sightOf, stretchesOf, stretchWidth } from "../../assets/state/logs.js";
+import { fitting, taken } from "../../assets/state/offers.js";
+import { barOf, rowsOf, servicesOf, spanWords, stepTo } from "../../assets/state/waterfall.js";
+import { breakdown, conditionFor, conditions, countsOf, datasetOf, differing, differOf, fixed, heatmapAgain, isEndless, isRaw, pageOf, placeOf, rawOf, searched, stages, tailed, timeOf, withBy, withOrder, without, withTime, withWhere } from "../../assets/state/question.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 
 const ASKED = 'requests | where status >= 500 and path = "a | b and c" | "reset" | by region, 1m | p99(duration_ms), count | last 1h';
@@ -13,10 +17,12 @@ const answer = (columns, rows, more = {}) => ({
 const at = (minute) => new Date(Date.UTC(2026, 10, 20, 3, minute)).toISOString();
 
 test("a question is its address", () => {
-  const route = { ...HOME, page: "explore", question: ASKED, form: "table", pick: "x2" };
+  const route = { ...HOME, page: "explore", question: ASKED, form: "table", pick: "x2", trace: "4bf9/2?&", span: 3, live: true };
   const url = new URL(writeRoute(route), "http://node");
   assert.equal(url.pathname, "/explore");
   assert.deepEqual(readRoute(url.pathname, url.search), route);
+  assert.equal(readRoute("/explore", `?trace=${"x".repeat(200)}`).trace, null);
+  assert.equal(writeRoute({ ...HOME, page: "explore", live: true }), "/explore");
   assert.equal(writeRoute({ ...HOME, page: "explore" }), "/explore");
   assert.equal(readRoute("/", "?q=requests&as=table&pick=r1").question, null);
   assert.equal(readRoute("/explore", "?pick=../x&as=pie").pick, null);
@@ -69,37 +75,111 @@ test("a place in bytes is a place in the text", () => {
   assert.equal(placeOf('a | "ü€𝄞" x', 4 + 1 + 2 + 3 + 4 + 1), 'a | "ü€𝄞"'.length);
 });
 
-test("what could be typed follows from what stands before the caret", () => {
-  const known = {
-    datasets: [{ name: "logs", rows: 3 }, { name: "requests", rows: 0 }], values: { "logs\nzone": ["a b", 7] },
-    keys: { logs: [{ name: "zone", types: ["text"] }, { name: "took", types: ["number"] }, { name: "my key", types: ["text"] }] },
-  };
-  const check = (text, want, first) => {
-    const place = placeAt(text, text.length);
-    assert.equal(place.want, want, text);
-    if (first !== undefined) assert.equal(offers(place, known)[0]?.text, first, text);
-  };
-  check("", "dataset", "logs");
-  check("re", "dataset", "requests");
-  check("logs |", "stage", "where ");
-  check("logs | hea", "stage", "heatmap(");
-  check("logs | where ", "key", "zone");
-  check("logs | where my", "key", "`my key`");
-  check("logs | where zone ", "operator", "= ");
-  check("logs | where zone = ", "value", '"a b"');
-  check('logs | where zone = "a', "value", '"a b"');
-  check('logs | where zone = "a b"', "none");
-  check("logs | where zone in (", "value");
-  check("logs | where zone exists and ", "key");
-  check("logs | by ", "by", "zone");
-  check("logs | by zone, ", "by");
-  check("logs | p99(", "number-key", "took");
-  check("logs | count, ", "stage");
-  check("logs | last ", "span", "15m");
-  check("logs | top 5 ", "none");
-  const place = placeAt("logs | where zo = 1", 15);
-  assert.deepEqual(taken("logs | where zo = 1", place, { text: "zone", note: "" }), { text: "logs | where zone = 1", caret: 17 });
-  assert.deepEqual(offers(placeAt("logs | last 1h", 14), known), []);
+test("what was offered is narrowed by what is typed since, and taken with the blanks it needs", () => {
+  const offer = (text, kind, from, to) => ({ text, kind, from, to, about: "" });
+  const told = { text: "logs | wh", caret: 9, list: [offer("where", "word", 7, 9)] };
+  assert.deepEqual(fitting(told, "logs | wh", 9), told.list);
+  assert.deepEqual(fitting(told, "logs | whe", 10), [offer("where", "word", 7, 10)]);
+  assert.deepEqual(fitting(told, "logs | whx", 10), []);
+  assert.deepEqual(fitting(told, "log", 3), []);
+  assert.deepEqual(fitting(null, "log", 3), []);
+  const values = { text: 'logs | where zone = "a', caret: 22, list: [offer('"a b"', "value", 20, 22)] };
+  assert.equal(fitting(values, 'logs | where zone = "a ', 23).length, 1);
+  assert.deepEqual(taken("logs | wh", told.list[0]), { text: "logs | where ", caret: 13 });
+  assert.deepEqual(taken("logs", offer("|", "word", 4, 4)), { text: "logs | ", caret: 7 });
+  assert.deepEqual(taken("logs | where zo = 1", offer("zone", "key", 13, 15)), { text: "logs | where zone = 1", caret: 17 });
+  assert.deepEqual(taken("logs | p9", offer("p99(", "calc", 7, 9)), { text: "logs | p99(", caret: 11 });
+});
+
+test("a box is held against the rest, and the way back is known", () => {
+  const asked = differing("r | where a = 1 | by auto | heatmap(ms) | last 1h | top 5", "ms >= 5 and ms < 9", [at(0), at(1)]);
+  assert.equal(asked, `r | where a = 1 | last 1h | differ ms >= 5 and ms < 9 from ${at(0)} to ${at(1)}`);
+  assert.equal(differOf(asked), `ms >= 5 and ms < 9 from ${at(0)} to ${at(1)}`);
+  assert.equal(heatmapAgain(asked), "r | where a = 1 | last 1h | by auto | heatmap(ms)");
+  assert.equal(heatmapAgain("r | differ zone = \"a\""), "r | by auto | count");
+  const answered = answer(["key", "key:value", "number:inside", "number:outside", "number:difference"], [["zone", "b", 100, 7, 93], ["zone", null, 3, 1, 2], ["n", 1, 50, 20, 30]]);
+  answered.columns[0].name = "key";
+  assert.ok(isDiffer(answered));
+  assert.deepEqual(formsOf(answered), ["differ", "table"]);
+  assert.deepEqual(differences(answered).map(({ key, values }) => [key, values.length, values[0].inside]), [["zone", 2, 100], ["n", 1, 50]]);
+});
+
+test("a question gives its events, its pages and what it looks for", () => {
+  assert.deepEqual([isRaw(ASKED), isRaw("logs | last 1h"), isRaw("logs | differ a = 1"), isEndless("logs"), isEndless("logs | top 5"), isEndless("logs | order time")], [false, true, false, true, false, false]);
+  assert.equal(rawOf(ASKED), 'requests | where status >= 500 and path = "a | b and c" | "reset" | last 1h');
+  assert.equal(pageOf("logs | where a = 1 | last 1h", "A", "B", 500, 0), "logs | where a = 1 | from A to B | top 500");
+  assert.equal(pageOf("logs", "A", "B", 500, 1000), "logs | from A to B | top 500 | skip 1000");
+  assert.equal(countsOf("logs | last 1d", "A", "B", 2000), "logs | by 2000ms | count | from A to B | top 100000");
+  assert.equal(tailed('logs | where a = 1 and b = 2 | "reset" | last 1h'), 'a = 1 and b = 2 and body contains "reset"');
+  assert.deepEqual(searched('logs | "say \\"hi\\"" | where body contains reset and a = b'), ['say "hi"', "reset"]);
+  assert.equal(fixed("logs | last 1h", { from: "A", to: "B" }), "logs | from A to B");
+  assert.equal(fixed("logs | last 1h", null), "logs | last 1h");
+});
+
+test("a click on a rung keeps the value and goes one down; the fleet is one click away", () => {
+  const ladder = ladderOf([{ name: "host.name" }, { name: "region" }, { name: "x" }, { name: "endpoint" }]);
+  assert.deepEqual(ladder.map((rung) => [rung.word, rung.key]), [["Site", "region"], ["Node", "host.name"], ["Process", "endpoint"]]);
+  assert.equal(below(ladder, "endpoint"), null);
+  const site = onRung("r | by x, 1m | count", ladder, ladder[0]);
+  assert.equal(site, "r | by region, x, 1m | count");
+  const node = peeled("r | by region | count", ladder, [["region", "eu"]]);
+  assert.equal(node, 'r | where region = "eu" | by host.name | count');
+  const last = peeled(peeled(node, ladder, [["host.name", "h1"]]), ladder, [["endpoint", "/a"]]);
+  assert.equal(last, 'r | where region = "eu" and host.name = "h1" and endpoint = "/a" | by endpoint | count');
+  assert.equal(fleet(last, ladder), "r | by region | count");
+});
+
+test("any line of a long log is found by its stretch and page", () => {
+  const [from, to] = [Date.parse(at(0)), Date.parse(at(10))];
+  assert.equal(stretchWidth(3_600_000), 30_000);
+  const all = stretchesOf([[at(2), 1200], [at(8), 3], [at(4), 0]], 60_000, from, to);
+  assert.deepEqual(all.map((one) => [one.count, one.start]), [[3, 0], [1200, 3]]);
+  assert.equal(linesOf(all), 1203);
+  assert.deepEqual(pageAt(all, 2), { name: `${all[0].from}.0`, stretch: 0, skipped: 0, first: 0 });
+  assert.deepEqual(pageAt(all, 1202), { name: `${all[1].from}.1000`, stretch: 1, skipped: 1000, first: 1003 });
+  assert.equal(pageAt(all, 1203), null);
+  assert.deepEqual(pagesBetween(all, 0, 600).map((page) => page.first), [0, 3, 503]);
+  assert.equal(lineAt(all, Date.parse(at(2)) + 30_000), 603);
+  const log = { stretches: all, pages: new Map([[`${all[1].from}.500`, answer(["key:n"], [[7], [8]])]]) };
+  const first = answer(["key:n"], [[1]]);
+  assert.deepEqual([rowAt(first, log, 0)?.row, rowAt(first, log, 504)?.row, rowAt(first, log, 600), rowAt(first, null, 5)], [[1], [8], null, null]);
+  assert.equal(picked(first, "r504", log)?.entries[0][1], 8);
+});
+
+test("of ten million lines each can be scrolled to, though no element is so tall", () => {
+  for (const count of [0, 3, 1000, 1_000_000, 10_000_000]) {
+    const room = 600;
+    const { height } = sightOf(count, 26, 0, room);
+    assert.ok(height <= 12_000_000);
+    for (const line of [0, 1, Math.floor(count / 3), count - 1].filter((one) => one >= 0 && one < count)) {
+      const top = scrollFor(line, count, 26, 0, room);
+      const seen = sightOf(count, 26, top, room);
+      assert.ok(seen.from <= line && line < seen.to, `${line} of ${count}: ${seen.from} to ${seen.to}`);
+      assert.ok(seen.to - seen.from < 60 && top <= Math.max(0, height - room) + 1);
+    }
+  }
+});
+
+test("finds are marked as text, whatever the case, and signs mean themselves", () => {
+  assert.deepEqual(marked("A reset, a RESET (b", ["reset", "("]), ["A ", "reset", ", a ", "RESET", " ", "(", "b"]);
+  assert.deepEqual(marked("<b>", []), ["<b>"]);
+});
+
+test("a trace is walked through, folded, and told in words", () => {
+  const span = (depth, offset_us, duration_us, service, more = {}) => ({ depth, offset_us, duration_us, own_us: duration_us / 2, name: `n${offset_us}`, service, failed: false, place: "child", at: at(0), attributes: {}, ...more });
+  const trace = { start: at(0), duration_us: 1000, left_out: 0, partial: false, notes: [], spans: [span(0, 0, 1000, "web"), span(1, 100, 500, "cart", { failed: true }), span(2, 200, 100, "db"), span(1, 700, 100, "web")] };
+  assert.deepEqual(rowsOf(trace, new Set()).map((row) => [row.at, row.parent]), [[0, true], [1, true], [2, false], [3, false]]);
+  const folded = rowsOf(trace, new Set([1]));
+  assert.deepEqual(folded.map((row) => row.at), [0, 1, 3]);
+  assert.deepEqual([stepTo(folded, 1, "ArrowDown"), stepTo(folded, 3, "parent"), stepTo(folded, null, "ArrowDown"), stepTo(folded, 0, "ArrowUp"), stepTo(folded, 0, "End")], [3, 0, 0, 0, 3]);
+  assert.deepEqual(servicesOf(trace).map((one) => [one.name, one.spans, one.curve]), [["web", 2, 1], ["cart", 1, 2], ["db", 1, 3]]);
+  assert.equal(new Set(servicesOf(trace).map((one) => one.shape)).size, 3);
+  assert.deepEqual(barOf(trace, trace.spans[3]), { left: 70, width: 10 });
+  assert.equal(spanWords(trace, trace.spans[1]), "cart: n100, 500 µs, after 100 µs, failed");
+});
+
+test("an event as it comes is a line", () => {
+  assert.deepEqual(recordLine({ ts: at(0), severity_text: "warn", body: "slow", host: "a", "andon.node": "n", gone: null }), { at: at(0), severity: "warn", body: "slow", rest: "host=a", tone: "warn" });
 });
 
 test("the form follows from the columns", () => {
