@@ -28,39 +28,6 @@ pub fn give_back_what_is_free() {
     }
 }
 
-/// Unmaps the program's code and constants; what is still needed is mapped again as it is used,
-/// from the page cache. To be called once a node runs, and now and then: reading the
-/// configuration, making certificates and joining is half of the program, and hardly runs again.
-pub fn forget_start_code() {
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
-        return;
-    };
-    for (start, length) in maps.lines().filter_map(code) {
-        #[allow(unsafe_code, reason = "madvise has no safe form")]
-        // SAFETY: the range is a read-only, file-backed mapping of code or constants that the
-        // kernel itself named; nothing was ever written to it, so dropping its pages loses
-        // nothing.
-        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
-    }
-}
-
-/// Start and length of a mapping of code, or of what comes before it in its file: never
-/// written, so it can be read again. What is read-only after the code was written before it
-/// was closed.
-fn code(line: &str) -> Option<(NonNull<c_void>, usize)> {
-    let mut fields = line.split_whitespace();
-    let (start, end) = fields.next()?.split_once('-')?;
-    let (rights, offset) = (fields.next()?, fields.next()?);
-    let is_code = rights == "r-xp" || (rights == "r--p" && offset == "00000000");
-    let inode = fields.nth(1)?;
-    if !is_code || inode == "0" {
-        return None;
-    }
-    let start = usize::from_str_radix(start, 16).ok()?;
-    let length = usize::from_str_radix(end, 16).ok()?.checked_sub(start)?;
-    Some((NonNull::new(start as *mut c_void)?, length))
-}
-
 /// How often it is looked whether there is memory to give back.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// While giving back brings nothing it is tried ever less often, down to this.
