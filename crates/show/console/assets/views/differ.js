@@ -36,7 +36,7 @@ export function Differ({ state, act, answer }) {
         <span class="pair" role="img" aria-label=${`${percent(inside)} of them, ${percent(outside)} of the others`}><i class="in" style=${{ width: `${inside}%` }}></i><i class="out" style=${{ width: `${outside}%` }}></i></span>
         <b>${percent(inside)}</b><span class="than">${percent(outside)}</span></li>`;
     })}</ul></li>`)}</ul>
-    <p class="fine hint"><span class="key-in"></span> share of the events that were pointed at <span class="key-out"></span> share of the others in the same time. A value looks at it alone.</p>
+    <p class="fine hint"><span class="key-in"></span> share of the events that were pointed at <span class="key-out"></span> share of the others in the same time. A value looks at it alone.${(answer.notes ?? []).map((note) => html` ${note.slice(0, 1).toUpperCase()}${note.slice(1)}.`)}</p>
   </div>`;
 }
 

@@ -30,6 +30,12 @@ export function Exemplars({ state, act, answer }) {
   </aside>`;
 }
 
+/** What tells it from others first, where it was taken in last. @param {[string, unknown][]} entries */
+function telling(entries) {
+  const place = (/** @type {string} */ name) => (TELLING.includes(name) || name === "body" ? 0 : name.startsWith("andon.") ? 2 : 1);
+  return [...entries].sort((one, other) => place(one[0]) - place(other[0]));
+}
+
 /** @param {Record<string, unknown>} attributes @returns {[string, unknown][]} */
 function tellingOf(attributes) {
   const found = [...TELLING, "body"].filter((name) => attributes[name] !== undefined && attributes[name] !== null);
@@ -51,6 +57,6 @@ export function EventPanel({ state, act, event, close = () => act.go({ pick: nul
     <header><h2 tabindex="-1" ref=${heading}>${title}</h2><button class="plain" aria-label="Close" title="Close (Esc)" onClick=${close}>×</button></header>
     ${event.at && html`<p class="fine"><time datetime=${event.at}>${event.at}</time></p>`}
     ${trace && html`<p><button class="button" onClick=${() => act.go({ trace: String(trace), span: null })}>Its trace as a waterfall</button></p>`}
-    <dl>${event.entries.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><${Value} act=${act} question=${question} name=${name} value=${value} /></dd></div>`)}</dl>
+    <dl>${telling(event.entries).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><${Value} act=${act} question=${question} name=${name} value=${value} /></dd></div>`)}</dl>
   </aside>`;
 }

@@ -114,7 +114,7 @@ function Answered({ state, act, answer }) {
         <button class="link copy" onClick=${copy} title="With the time fixed, so that it shows the same tomorrow">Copy link</button>
       </div>
       ${explore.busy && html`<progress aria-label="Share of the data looked at" max="1" value=${explore.share ?? undefined}></progress>`}
-      ${(answer.partial || notes.length > 0) && !explore.busy && html`<div class=${`notes ${answer.partial ? "partial" : ""}`} role="status">${answer.partial && html`<strong>Not all of it.</strong>`}<ul>${notes.slice(0, 10).map((note) => html`<li>${note}</li>`)}</ul></div>`}
+      ${(answer.partial || (notes.length > 0 && form !== "differ")) && !explore.busy && html`<div class=${`notes ${answer.partial ? "partial" : ""}`} role="status">${answer.partial && html`<strong>Not all of it.</strong>`}<ul>${notes.slice(0, 10).map((note) => html`<li>${note}</li>`)}</ul></div>`}
       <div id="result" role="tabpanel" aria-labelledby=${`form-${form}`}>
         ${answer.rows.length === 0 && !explore.busy && form !== "differ" ? html`<div class="none-found"><h2>Nothing fits</h2><p>No event of that time meets all conditions. Take one away above, or look further back.</p></div>`
           : form === "series" ? html`<${Series} state=${state} act=${act} answer=${answer} />`

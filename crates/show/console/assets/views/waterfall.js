@@ -19,6 +19,9 @@ const DRAWN_MAX = 1_000;
 /** Services in the legend. */
 const LEGEND_MAX = 10;
 
+/** Percent of the width up to which a bar may reach for its duration to stand behind it. */
+const LABEL_MAX = 80;
+
 /** Levels that are indented. */
 const INDENT_MAX = 12;
 
@@ -76,7 +79,7 @@ function Waterfall({ state, act, trace }) {
         const whose = service.get(row.span.service);
         return html`<div key=${row.at} id=${`span-${row.at}`} class=${`span${row.span.failed ? " failed" : ""}`} role="treeitem" aria-level=${row.span.depth + 1} aria-selected=${row.at === chosen} aria-expanded=${row.parent ? !row.folded : undefined} aria-label=${spanWords(trace, row.span)} onClick=${() => choose(row.at === chosen ? null : row.at)}>
           <span class="who" style=${{ paddingLeft: `${Math.min(INDENT_MAX, row.span.depth) * 12}px` }}>${row.parent ? html`<button class="fold" tabindex="-1" aria-hidden="true" onClick=${(/** @type {Event} */ event) => { event.stopPropagation(); fold(row.at, !row.folded); }}>${row.folded ? "▸" : "▾"}</button>` : html`<i class="fold"></i>`}${whose && html`<${Swatch} service=${whose} />`}${row.span.failed && html`<${Glyph} shape="cross" tone="bad" />`}<span class="name">${row.span.place === "orphan" ? "? " : ""}${row.span.name || "unnamed"}<small>${row.span.service}</small></span></span>
-          <span class="when"><i class=${`c${whose?.curve ?? 8}${row.span.duration_us === 0 ? " point" : ""}`} style=${{ left: `${bar.left}%`, width: `${bar.width}%` }}></i><em style=${bar.left + bar.width > 78 ? { right: `${100 - bar.left}%` } : { left: `${bar.left + bar.width}%` }}>${row.span.duration_us === 0 ? "" : durationText(row.span.duration_us)}</em></span></div>`;
+          <span class="when"><i class=${`c${whose?.curve ?? 8}${row.span.duration_us === 0 ? " point" : ""}`} style=${{ left: `${bar.left}%`, width: `${bar.width}%` }}></i><em ...${labelAt(bar)}>${row.span.duration_us === 0 ? "" : durationText(row.span.duration_us)}</em></span></div>`;
       })}
       ${rows.length > DRAWN_MAX && html`<p class="fine">and ${numberText(rows.length - DRAWN_MAX)} more: fold some, or ask for the slow ones.</p>`}
     </div>
@@ -84,6 +87,12 @@ function Waterfall({ state, act, trace }) {
       <p class="fine">${durationText(span.duration_us)}, of it ${durationText(span.own_us)} by itself; begun ${durationText(span.offset_us)} after the trace.${span.place === "orphan" ? " Its parent is missing: not sent, not kept, or not yet here." : ""}</p>
       <dl>${Object.entries(span.attributes).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${state.route.question ? html`<${Value} act=${act} question=${state.route.question} name=${name} value=${value} />` : cellText(value)}</dd></div>`)}</dl></section>`
       : html`<p class="fine hint"><kbd>↓</kbd><kbd>↑</kbd> walk through the spans, <kbd>←</kbd><kbd>→</kbd> fold and unfold; a click reads one.</p>`}`;
+}
+
+/** After the bar, before it, or in it where neither has room. @param {{left:number, width:number}} bar */
+function labelAt(bar) {
+  if (bar.left + bar.width <= LABEL_MAX) return { style: { left: `${bar.left + bar.width}%` } };
+  return bar.left >= 100 - LABEL_MAX ? { style: { right: `${100 - bar.left}%` } } : { class: "in", style: { right: `${100 - bar.left - bar.width}%` } };
 }
 
 /** @param {{service:Service}} props */
