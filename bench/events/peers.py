@@ -211,18 +211,33 @@ def own(command):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def load_all(folder, lines, rows):
-    for old in ("andon", "andon-lines", "peer.chdb"):
-        shutil.rmtree(f"{folder}/{old}", ignore_errors=True)
-    if os.path.exists(f"{folder}/peer.duckdb"):
-        os.remove(f"{folder}/peer.duckdb")
-    loads = {"andon": own([EVENTS, "ingest", f"{folder}/andon", str(rows)])}
-    loads["andon"]["load"] = os.getloadavg()[0]
-    loads["andon"]["lines"] = own([BENCH, "lines", lines, f"{folder}/andon-lines"])
-    shutil.rmtree(f"{folder}/andon-lines")
-    for engine in ("duckdb", "chdb"):
-        loads[engine] = child(engine, "load", folder, lines)
+def load_all(folder, lines, rows, keep):
+    """What loading took, engine by engine; what is there already is kept where asked."""
+    told, loads = f"{folder}/loads.json", {}
+    if keep and os.path.exists(told):
+        with open(told) as file:
+            loads = json.load(file)
+    for engine in ("andon", "duckdb", "chdb"):
+        if engine in loads:
+            continue
+        if engine == "andon":
+            shutil.rmtree(f"{folder}/andon", ignore_errors=True)
+            loads[engine] = own([EVENTS, "ingest", f"{folder}/andon", str(rows)])
+        else:
+            for old in (f"{folder}/peer.{engine}", f"{folder}/peer.{engine}.wal"):
+                shutil.rmtree(old, ignore_errors=True)
+                if os.path.exists(old):
+                    os.remove(old)
+            loads[engine] = child(engine, "load", folder, lines)
         loads[engine]["load"] = os.getloadavg()[0]
+        with open(told, "w") as file:
+            json.dump(loads, file)
+    if "lines" not in loads["andon"] and os.path.exists(BENCH):
+        shutil.rmtree(f"{folder}/andon-lines", ignore_errors=True)
+        loads["andon"]["lines"] = own([BENCH, "lines", lines, f"{folder}/andon-lines"])
+        shutil.rmtree(f"{folder}/andon-lines")
+        with open(told, "w") as file:
+            json.dump(loads, file)
     return loads
 
 
@@ -244,14 +259,7 @@ def main():
     lines = f"{folder}/events.ndjson"
     if not os.path.exists(lines):
         subprocess.run([EVENTS, "write", lines, str(options.rows)], check=True)
-    kept = f"{folder}/loads.json"
-    if options.keep and os.path.exists(kept):
-        with open(kept) as file:
-            loads = json.load(file)
-    else:
-        loads = load_all(folder, lines, options.rows)
-        with open(kept, "w") as file:
-            json.dump(loads, file)
+    loads = load_all(folder, lines, options.rows, options.keep)
     answers, busy = {}, {}
     for engine in loads:
         answers[engine] = own([EVENTS, "ask", f"{folder}/andon"]) if engine == "andon" else child(engine, "ask", folder, lines)
@@ -268,7 +276,7 @@ def main():
     print("| load average meanwhile | " + " | ".join(f"{busy[engine]:.1f}" for engine in answers) + " |")
     print("| largest error of p50, p99, % | " + " | ".join(f"{errors[engine] * 100:.1f}" for engine in answers) + " |")
     print("| taken in, structured and durable, thousand rows/s | " + f"{loads['andon']['durable_rows_per_s'] / 1e3:.0f} | | |")
-    ndjson = [loads["andon"]["lines"]["thousand_lines_per_s"]] + [loads[engine]["ndjson_rows_per_s"] / 1e3 for engine in ("duckdb", "chdb")]
+    ndjson = [loads["andon"].get("lines", {}).get("thousand_lines_per_s", math.nan)] + [loads[engine]["ndjson_rows_per_s"] / 1e3 for engine in ("duckdb", "chdb")]
     print("| taken in from NDJSON, thousand rows/s | " + " | ".join(f"{rate:.0f}" for rate in ndjson) + " |")
     print("| load average meanwhile | " + " | ".join(f"{loads[engine]['load']:.1f}" for engine in answers) + " |")
     print("| bytes a row on disk | " + " | ".join(f"{loads[engine]['bytes_per_row']:.1f}" for engine in answers) + " |")

@@ -22,7 +22,7 @@ pub fn measure(file: &Path, dir: &Path, threads: u64) -> io::Result<()> {
     let done: Vec<io::Result<()>> = std::thread::scope(|scope| {
         let shares = cuts.windows(2).map(|cut| {
             let (store, kept, refused) = (&store, &kept, &refused);
-            scope.spawn(move || {
+            scope.spawn(move || -> io::Result<()> {
                 let (done, bad) = share(store, file, (cut[0], cut[1]))?;
                 kept.fetch_add(done, Ordering::Relaxed);
                 refused.fetch_add(bad, Ordering::Relaxed);

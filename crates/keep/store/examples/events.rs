@@ -7,6 +7,7 @@
 //!                            and FILE.hosts.csv
 //! events ask DIR             the five questions, five times each, as JSON lines
 //! events metrics DIR         what a metric sample takes on disk
+//! events rest DIR            memory after the five questions, and two minutes later
 //! events month DIR           questions about thirty days of samples, from steps and from samples
 //! ```
 
@@ -43,8 +44,9 @@ fn main() {
         ["ask", dir] => ask(Path::new(dir)),
         ["metrics", dir] => metrics(Path::new(dir)),
         ["month", dir] => month(Path::new(dir)),
+        ["rest", dir] => rest(Path::new(dir)),
         _ => eprintln!(
-            "events ingest DIR ROWS | write FILE ROWS | ask DIR | metrics DIR | month DIR"
+            "events ingest DIR ROWS | write FILE ROWS | ask DIR | metrics DIR | month DIR | rest DIR"
         ),
     }
 }
@@ -161,10 +163,15 @@ fn fill(batch: &mut Batch, names: &Names, made: &Made) {
 
 /// Highest memory of this process, MB.
 fn memory_peak_mb() -> u64 {
+    memory_mb("VmHWM")
+}
+
+/// A line of what the system says of this process, MB.
+fn memory_mb(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmHWM"))
+        .find(|line| line.starts_with(name))
         .unwrap_or_default();
     let kb: u64 = line
         .split_whitespace()
@@ -212,6 +219,7 @@ fn ingest(dir: &Path, rows: u64) {
         }
     });
     let durable = started.elapsed().as_secs_f64();
+    let busy_ms = cpu_ms();
     store.seal().unwrap();
     let sealed = started.elapsed().as_secs_f64();
     let stats = store.stats();
@@ -220,6 +228,7 @@ fn ingest(dir: &Path, rows: u64) {
         serde_json::json!({
             "engine": "andon", "rows": rows,
             "durable_rows_per_s": (rows as f64 / durable) as u64,
+            "rows_per_processor_s": (rows as f64 / busy_ms * 1e3) as u64,
             "sealed_rows_per_s": (rows as f64 / sealed) as u64,
             "bytes_per_row": (stats.bytes_sealed as f64 / rows as f64 * 100.0).round() / 100.0,
             "segments": stats.segments,
@@ -376,6 +385,26 @@ fn ask(dir: &Path) {
     println!("{}", serde_json::Value::Object(recorded));
 }
 
+/// What memory is given back once nobody asks any more.
+fn rest(dir: &Path) {
+    let store = Store::open(dir, options()).unwrap();
+    for (_, query) in questions() {
+        let partial = store.scan(&query, &Cancel::new(), &Budget::default());
+        partial.unwrap().finish(&query);
+    }
+    let (asked_mb, warm) = (memory_mb("VmRSS"), store.stats().bytes_warm);
+    while store.stats().bytes_warm > 0 {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    println!(
+        "{}",
+        serde_json::json!({
+            "memory_after_asking_mb": asked_mb, "of_it_kept_mb": warm >> 20,
+            "memory_two_minutes_later_mb": memory_mb("VmRSS"),
+        })
+    );
+}
+
 const MONTH_SERIES: u64 = 1_000;
 const MONTH_DAYS: i64 = 30;
 const DAY_US: i64 = 24 * HOUR_US;
@@ -421,16 +450,19 @@ fn month(dir: &Path) {
         query.limit = 100_000;
         let mut times = Vec::new();
         let mut answer = Answer::default();
+        let mut cpu_times = Vec::new();
         for _ in 0..5 {
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), cpu_ms());
             let partial = store.scan(&query, &Cancel::new(), &Budget::default());
             answer = partial.unwrap().finish(&query);
             times.push(started.elapsed().as_secs_f64() * 1e3);
+            cpu_times.push(cpu_ms() - cpu);
         }
         assert!(!answer.partial, "{:?}", answer.notes);
         times.sort_by(f64::total_cmp);
+        cpu_times.sort_by(f64::total_cmp);
         serde_json::json!({
-            "best_ms": times[0], "median_ms": times[2], "rows": answer.rows.len(),
+            "best_ms": times[0], "median_ms": times[2], "cpu_ms": cpu_times[0], "rows": answer.rows.len(),
             "rows_scanned": answer.stats.rows_scanned,
         })
     };

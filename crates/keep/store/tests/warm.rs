@@ -112,7 +112,7 @@ fn answers_are_the_same_with_all_some_and_nothing_in_memory() {
     }
     assert_eq!(store.stats().segments, 5);
     drop(store);
-    let questions: Vec<ResolvedQuery> = (0..60)
+    let questions: Vec<ResolvedQuery> = (0..20)
         .map(|_| {
             let mut query = some_query(&mut dice);
             some_calcs(&mut dice, &mut query);
@@ -138,15 +138,15 @@ fn answers_are_the_same_with_all_some_and_nothing_in_memory() {
         .unwrap();
         // Asked twice: what the first one kept is what the second one finds.
         for round in 0..2 {
-            for (number, query) in questions.iter().enumerate() {
-                let context = format!("{bytes} bytes, round {round}, question {number}");
-                let answer = ask(&store, query);
-                check(&answer, &events, query, &context);
-                check_slowest(&answer, &events, query, &context);
-                assert!(store.stats().bytes_warm <= bytes as u64, "{context}");
-            }
             for (number, query) in questions.iter().chain(&wild).enumerate() {
-                let answer = told(&ask(&store, query));
+                let answer = ask(&store, query);
+                assert!(store.stats().bytes_warm <= bytes as u64, "{query:?}");
+                if round == 0 && number < questions.len() {
+                    let context = format!("{bytes} bytes, question {number}");
+                    check(&answer, &events, query, &context);
+                    check_slowest(&answer, &events, query, &context);
+                }
+                let answer = told(&answer);
                 match first.get(number) {
                     None => first.push(answer),
                     Some(first) => assert_eq!(&answer, first, "{bytes} bytes, {query:?}"),
