@@ -72,6 +72,8 @@ pub struct GridTaskSources {
     pub remarks: mpsc::Sender<NewRemark>,
     /// Takes whom to tell, after a reload.
     pub notify_plan: watch::Sender<andon_notify::Plan>,
+    /// Takes limits of the store and the queues, after a reload.
+    pub event_limits: watch::Sender<super::events::Limits>,
     /// How telling people fares.
     pub notify: watch::Receiver<Arc<NotifyView>>,
     /// Asks for the settings anew.
@@ -458,7 +460,10 @@ impl GridTask {
                 "this setting changes only when the node restarts"
             );
         }
+        let old = self.settings.store.clone();
         self.settings = NodeSettings {
+            store: old.with_limits(&fresh.store),
+            ingest: self.settings.ingest.clone(),
             id: self.settings.id.clone(),
             listen: self.settings.listen,
             data_dir: self.settings.data_dir.clone(),
@@ -478,6 +483,10 @@ impl GridTask {
         self.sources
             .notify_plan
             .send_replace(self.settings.notify.clone());
+        self.sources.event_limits.send_replace(Some((
+            self.settings.store.clone(),
+            self.settings.spool.clone(),
+        )));
         self.publish();
         self.membership = Membership::default();
         self.plan();
@@ -823,6 +832,11 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
     check("probe", old.probe != fresh.probe);
     check("history", old.history != fresh.history);
     check("gridbug", old.gridbug != fresh.gridbug);
+    let ingest = |settings: &NodeSettings| format!("{:?}", settings.ingest);
+    check("ingest", ingest(old) != ingest(fresh));
+    for name in old.store.fixed_changes(&fresh.store) {
+        check(name, true);
+    }
     check(
         "http.allowed_hosts",
         old.allowed_hosts != fresh.allowed_hosts,

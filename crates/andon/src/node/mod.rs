@@ -218,6 +218,7 @@ async fn live(
         clock,
         cancel.child_token(),
     );
+    let (event_limits, new_limits) = watch::channel(None);
     let (events, events_tasks) = events::start(
         settings,
         data_dir.path(),
@@ -225,6 +226,7 @@ async fn live(
         events::Around {
             view: view_rx.clone(),
             commands: commands_tx.clone(),
+            limits: new_limits,
         },
         cancel.child_token(),
     )
@@ -265,6 +267,7 @@ async fn live(
             own_incidents,
             remarks: remarks_tx,
             notify_plan: plan_tx,
+            event_limits,
             notify,
             reload: Arc::clone(reload),
             picture: picture_tx,

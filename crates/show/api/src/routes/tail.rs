@@ -62,16 +62,17 @@ pub(crate) async fn tail(
         return Err(error.into());
     }
     let predicate = predicate(&dataset, watched.q.as_deref())?;
-    let store = shared
-        .events
-        .as_ref()
-        .and_then(|events| events.store.clone());
-    let store = store.ok_or_else(|| {
-        ApiError::not_found(
+    let (store, tails) = match &shared.events {
+        Some(events) => (events.store.clone(), events.tails.clone()),
+        None => (None, None),
+    };
+    if store.is_none() && tails.is_none() {
+        return Err(ApiError::not_found(
             "this node keeps no events itself",
             "watch at a node that does, see the label andon.store",
         )
-    })?;
+        .into());
+    }
     let full = || {
         shared.counters.tails_refused.count();
         ApiError::unavailable(
@@ -82,7 +83,12 @@ pub(crate) async fn tail(
     let place = Arc::clone(&shared.tails)
         .try_acquire_owned()
         .map_err(|_| full())?;
-    let tail = store.tail(&dataset).ok_or_else(full)?;
+    let tail = match (&store, &tails) {
+        (Some(store), _) => store.tail(&dataset),
+        (None, Some(tails)) => tails.watch(&dataset),
+        (None, None) => None,
+    };
+    let tail = tail.ok_or_else(full)?;
     let (events_tx, events) = mpsc::channel(WAITING_MAX);
     tokio::task::spawn_blocking(move || follow(&tail, &predicate, &events_tx, place));
     let stream = stream::unfold(events, |mut events| async move {

@@ -82,7 +82,7 @@ pub(crate) async fn trace(
 }
 
 /// The raw events that an answer's rows are.
-fn events(answer: &Answer) -> Vec<Event> {
+pub(crate) fn events(answer: &Answer) -> Vec<Event> {
     let event = |row: &Vec<Cell>| {
         let mut event = Event::default();
         for (cell, column) in row.iter().zip(&answer.columns) {
