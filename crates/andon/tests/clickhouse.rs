@@ -88,9 +88,23 @@ const QUESTIONS: [&str; 12] = [
     "requests | where host = nobody | count | RANGE",
 ];
 
-/// What an answer says, without what it cost: numbers to nine digits.
+/// What an answer says, without what it cost: numbers to nine digits, and cells by the names of
+/// their columns, since stores keep keys in different orders.
 fn said(mut answer: Value) -> Value {
     answer.as_object_mut().unwrap().remove("stats");
+    let columns = answer["columns"].as_array().unwrap().clone();
+    for row in answer["rows"].as_array_mut().unwrap() {
+        let cells = row.as_array().unwrap().iter();
+        let named = columns
+            .iter()
+            .zip(cells)
+            .filter(|(_, cell)| !cell.is_null());
+        let named = named.map(|(column, cell)| (support::text(&column["name"]), cell.clone()));
+        *row = Value::Object(named.collect());
+    }
+    let mut kinds: Vec<String> = columns.iter().map(Value::to_string).collect();
+    kinds.sort();
+    answer["columns"] = json!(kinds);
     fn round(value: &mut Value) {
         match value {
             Value::Number(number) => {
