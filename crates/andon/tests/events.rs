@@ -7,54 +7,12 @@ mod support;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use support::events::{ask, count, send, text};
 use support::fleet::Fleet;
 use support::{hold, http, wait_for};
-
-fn ask(node: SocketAddr, question: &Value) -> Result<Value, String> {
-    let headers = [("content-type", "application/json")];
-    let answer = http::request(
-        node,
-        "POST",
-        "/api/v1/query",
-        &headers,
-        &question.to_string(),
-    )?;
-    match answer.status {
-        200 => serde_json::from_str(&answer.body).map_err(|error| error.to_string()),
-        status => Err(format!("{status}: {}", answer.body)),
-    }
-}
-
-fn text(node: SocketAddr, question: &str) -> Result<Value, String> {
-    ask(node, &json!({"text": question}))
-}
-
-fn send(
-    node: SocketAddr,
-    dataset: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<Value, String> {
-    let path = format!("/api/v1/events?dataset={dataset}");
-    let answer = http::request(node, "POST", &path, headers, body)?;
-    match answer.status {
-        200 => serde_json::from_str(&answer.body).map_err(|error| error.to_string()),
-        status => Err(format!("{status}: {}", answer.body)),
-    }
-}
-
-/// The single number that a question is answered with.
-fn count(node: SocketAddr, dataset: &str) -> Result<u64, String> {
-    let question = json!({"dataset": dataset, "from": "-1d", "to": "2100-01-01T00:00:00Z", "calc": [{"op": "count"}]});
-    let answer = ask(node, &question)?;
-    answer["rows"][0][0]
-        .as_u64()
-        .ok_or_else(|| answer.to_string())
-}
 
 #[test]
 fn events_are_taken_and_asked_over_the_one_port() {

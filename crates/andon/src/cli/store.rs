@@ -8,7 +8,8 @@ use crate::config::settings::NodeSettings;
 use andon_clickhouse::{ClickHouse, Progress, Slice, Source, migrate};
 use andon_model::event::{Event, Value};
 use andon_model::time::Timestamp;
-use andon_store::{Background, Options, Store, StoreError};
+use andon_store::{Background, Copies, Options, Store, StoreError};
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,12 +112,30 @@ fn told(error: &StoreError) -> Failure {
     Failure::new(format!("{error}{source}{help}"))
 }
 
+/// Copies of other keepers' events that a node has, by keeper; and where.
+fn copies(place: &PlaceFlags) -> Result<(BTreeMap<String, Arc<Store>>, PathBuf), Failure> {
+    let settings = settings(place)?;
+    let path = settings.store.copies_path(&settings.data_dir);
+    let options = Options {
+        background: Background::Caller,
+        ..settings.store.options()
+    };
+    Ok((Copies::open(&path, options).all(), path))
+}
+
 fn check(args: &PlaceArgs) -> Result<ExitCode, Failure> {
     let (store, path) = open(&args.place)?;
-    let report = store.check();
+    let (copies, copies_path) = copies(&args.place)?;
+    let mut all = vec![(String::new(), path, store.check())];
+    for (name, copy) in copies {
+        all.push((name.clone(), copies_path.join(&name), copy.check()));
+    }
+    let is_whole = all.iter().all(|(.., report)| report.damage.is_empty());
     if args.json {
-        screen::print(&format!("{}\n", serde_json::json!(report)))?;
-    } else {
+        screen::print(&format!("{}\n", as_json(all)))?;
+        return Ok(ExitCode::from(if is_whole { 0 } else { DAMAGED }));
+    }
+    for (_, path, report) in all {
         for damage in &report.damage {
             screen::print(&format!("{}: {}\n", damage.file, damage.what))?;
         }
@@ -132,28 +151,49 @@ fn check(args: &PlaceArgs) -> Result<ExitCode, Failure> {
             }
         ))?;
     }
-    Ok(ExitCode::from(if report.damage.is_empty() {
-        0
-    } else {
-        DAMAGED
-    }))
+    Ok(ExitCode::from(if is_whole { 0 } else { DAMAGED }))
+}
+
+/// The node's own report, and beside it those of its copies, by keeper.
+fn as_json<R: serde::Serialize>(all: Vec<(String, PathBuf, R)>) -> serde_json::Value {
+    let mut reports = all.into_iter();
+    let own = reports.next().map(|(.., report)| serde_json::json!(report));
+    let mut document = own.unwrap_or_default();
+    let copies: serde_json::Map<_, _> = reports
+        .map(|(name, _, report)| (name, serde_json::json!(report)))
+        .collect();
+    if !copies.is_empty() {
+        document["copies"] = copies.into();
+    }
+    document
 }
 
 fn repair(args: &PlaceArgs) -> Result<ExitCode, Failure> {
-    let (store, _) = open(&args.place)?;
-    let report = store.repair().map_err(|error| told(&error))?;
+    let (store, path) = open(&args.place)?;
+    let (copies, copies_path) = copies(&args.place)?;
+    let own = store.repair().map_err(|error| told(&error))?;
+    let mut all = vec![(String::new(), path, own)];
+    for (name, copy) in copies {
+        let report = copy.repair().map_err(|error| told(&error))?;
+        all.push((name.clone(), copies_path.join(&name), report));
+    }
     if args.json {
-        return screen::print(&format!("{}\n", serde_json::json!(report)));
+        return screen::print(&format!("{}\n", as_json(all)));
     }
-    for damage in &report.set_aside {
-        screen::print(&format!("set aside {}: {}\n", damage.file, damage.what))?;
+    let mut done = ExitCode::SUCCESS;
+    for (_, path, report) in all {
+        for damage in &report.set_aside {
+            screen::print(&format!("set aside {}: {}\n", damage.file, damage.what))?;
+        }
+        done = screen::print(&format!(
+            "{}: {} files were set aside; {} of their events are saved, {} are lost\n",
+            path.display(),
+            report.set_aside.len(),
+            report.rows_saved,
+            report.rows_lost
+        ))?;
     }
-    screen::print(&format!(
-        "{} files were set aside; {} of their events are saved, {} are lost\n",
-        report.set_aside.len(),
-        report.rows_saved,
-        report.rows_lost
-    ))
+    Ok(done)
 }
 
 fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {

@@ -4,7 +4,7 @@ use super::history::write_bytes;
 use super::keys::KeyState;
 use super::layers::Loaded;
 use super::setting::{SETTINGS, Setting};
-use super::settings::{Advertise, NodeSettings};
+use super::settings::{Advertise, Copies, NodeSettings};
 use super::value::write_duration;
 use serde_json::json;
 use std::fmt::Write;
@@ -95,6 +95,11 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
             .display()
             .to_string(),
         "store.age_max" => write_duration(settings.store.retention_default.age_max),
+        "store.copies" => match settings.store.copies {
+            Copies::One => "1",
+            Copies::Two => "2",
+        }
+        .to_owned(),
         "store.bytes_max" => write_bytes(settings.store.bytes_max),
         "spool.bytes_max" => write_bytes(settings.spool.usual.bytes_max),
         "spool.policy" => "block".to_owned(),

@@ -367,6 +367,19 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "store.copies",
+        flag: None,
+        env: "ANDON_STORE_COPIES",
+        written: Written::Number,
+        value_name: "1|2",
+        default: "2",
+        help: "How many keepers have each event, where the grid has two or more",
+        more: "With 2, either keeper may be lost, and each needs the room of bytes_max twice. \
+               With 1 keepers share the nodes. The same on every node.",
+        sample: "2",
+        ..PLAIN
+    },
+    Setting {
         key: "store.clickhouse",
         flag: None,
         env: "ANDON_STORE_CLICKHOUSE",

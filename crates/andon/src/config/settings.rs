@@ -2,7 +2,7 @@
 
 pub use super::history::HistorySettings;
 pub use super::ingest::IngestSettings;
-pub use super::store::{Keep, StoreSettings};
+pub use super::store::{Copies, Keep, StoreSettings};
 use andon_grid::GridKey;
 use andon_model::{NodeId, SiteId, TargetSpec};
 use andon_notify::Plan;

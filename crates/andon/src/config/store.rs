@@ -54,14 +54,55 @@ pub struct StoreSettings {
     pub retention: BTreeMap<String, Retention>,
     /// Room for all together.
     pub bytes_max: u64,
+    /// Keepers that have each event, where the grid has so many.
+    pub copies: Copies,
     /// ClickHouse instead.
     pub clickhouse: Option<andon_clickhouse::Settings>,
+}
+
+/// How many keepers have each event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// One: keepers share the nodes.
+    One,
+    /// Two: either may be lost.
+    Two,
 }
 
 impl StoreSettings {
     /// Where events are kept.
     pub fn path(&self, data_dir: &Path) -> PathBuf {
         self.path.clone().unwrap_or_else(|| data_dir.join("events"))
+    }
+
+    /// Where copies of other keepers' events are kept: beside its own.
+    pub fn copies_path(&self, data_dir: &Path) -> PathBuf {
+        let mut path = self.path(data_dir).into_os_string();
+        path.push("-copies");
+        path.into()
+    }
+
+    /// With the limits of others, which may change while the node runs.
+    #[must_use]
+    pub fn with_limits(self, fresh: &Self) -> Self {
+        Self {
+            retention_default: fresh.retention_default,
+            retention: fresh.retention.clone(),
+            bytes_max: fresh.bytes_max,
+            ..self
+        }
+    }
+
+    /// Which settings differ that only a restart changes.
+    pub fn fixed_changes(&self, fresh: &Self) -> Vec<&'static str> {
+        let all = [
+            ("store.keep", self.keep != fresh.keep),
+            ("store.path", self.path != fresh.path),
+            ("store.copies", self.copies != fresh.copies),
+            ("store.clickhouse", self.clickhouse != fresh.clickhouse),
+        ];
+        let changed = all.into_iter().filter(|(_, differs)| *differs);
+        changed.map(|(name, _)| name).collect()
     }
 
     /// The same for the store's own crate.
@@ -88,6 +129,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
     let path = reader.one("store.path", |given| value::path(&given.text, base(given)));
     let age_max = reader.one("store.age_max", |given| age(&given.text));
     let bytes_max = reader.one("store.bytes_max", |given| bytes(&given.text));
+    let copies = reader.one("store.copies", |given| match given.text.as_str() {
+        "1" => Ok(Copies::One),
+        "2" => Ok(Copies::Two),
+        _ => Err("1 or 2".to_owned()),
+    });
     let retention = reader.map("store.retention", |name, given| {
         if !is_dataset_name(name) {
             return Err("DATASET = \"7d 2GB\"".to_owned());
@@ -95,7 +141,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
         Ok((name.to_owned(), limits(&given.text)?))
     });
     let urls = reader.list("store.clickhouse", |given| {
-        match given.text.starts_with("http://") {
+        let is_url = ["http://", "https://"]
+            .iter()
+            .any(|scheme| given.text.starts_with(scheme));
+        match is_url {
             true => Ok(given.text.clone()),
             false => Err("http://user:password@host:8123".to_owned()),
         }
@@ -134,6 +183,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
             })
             .collect(),
         bytes_max: bytes_max.or_default(|| BYTES_MAX_DEFAULT)?,
+        copies: copies.or_default(|| Copies::Two)?,
         clickhouse,
     })
 }

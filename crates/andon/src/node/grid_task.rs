@@ -76,6 +76,8 @@ pub struct GridTaskSources {
     pub remarks: mpsc::Sender<NewRemark>,
     /// Takes whom to tell, after a reload.
     pub notify_plan: watch::Sender<andon_notify::Plan>,
+    /// Takes limits of the store and the queues, after a reload.
+    pub event_limits: watch::Sender<super::events::Limits>,
     /// How telling people fares.
     pub notify: watch::Receiver<Arc<NotifyView>>,
     /// Asks for the settings anew.
@@ -464,14 +466,14 @@ impl GridTask {
                 "this setting changes only when the node restarts"
             );
         }
+        let old = self.settings.store.clone();
         self.settings = NodeSettings {
+            store: old.with_limits(&fresh.store),
             id: self.settings.id.clone(),
             listen: self.settings.listen,
             data_dir: self.settings.data_dir.clone(),
             probe: self.settings.probe.clone(),
             gridbug: self.settings.gridbug.clone(),
-            store: self.settings.store.clone(),
-            spool: self.settings.spool.clone(),
             ..fresh
         };
         if let Some(keys) = start::key_ring(&self.settings) {
@@ -489,6 +491,10 @@ impl GridTask {
         self.sources
             .inputs
             .send_replace(self.settings.ingest.inputs.clone());
+        self.sources.event_limits.send_replace(Some((
+            self.settings.store.clone(),
+            self.settings.spool.clone(),
+        )));
         self.publish();
         self.membership = Membership::default();
         self.plan();
@@ -834,12 +840,13 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
     check("probe", old.probe != fresh.probe);
     check("history", old.history != fresh.history);
     check("gridbug", old.gridbug != fresh.gridbug);
-    check("store", old.store != fresh.store);
-    check("spool", old.spool != fresh.spool);
     check(
         "ingest.loopback",
         old.ingest.loopback_may_send != fresh.ingest.loopback_may_send,
     );
+    for name in old.store.fixed_changes(&fresh.store) {
+        check(name, true);
+    }
     check(
         "http.allowed_hosts",
         old.allowed_hosts != fresh.allowed_hosts,

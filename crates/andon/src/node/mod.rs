@@ -221,6 +221,7 @@ async fn live(
         clock,
         cancel.child_token(),
     );
+    let (event_limits, new_limits) = watch::channel(None);
     let events = events::start(
         settings,
         data_dir.path(),
@@ -229,6 +230,7 @@ async fn live(
             view: view_rx.clone(),
             commands: commands_tx.clone(),
             clock,
+            limits: new_limits,
         },
         cancel.child_token(),
     )
@@ -272,6 +274,7 @@ async fn live(
             own_incidents,
             remarks: remarks_tx,
             notify_plan: plan_tx,
+            event_limits,
             notify,
             reload: Arc::clone(reload),
             picture: picture_tx,

@@ -1,6 +1,7 @@
 //! What tests of real nodes share: folders, ports, waiting, and the modules beside.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod events;
 pub mod fleet;
 pub mod http;
 pub mod relay;

@@ -82,12 +82,6 @@ pub enum ClickHouseError {
     /// It was called off.
     #[error("the question was called off")]
     Cancelled,
-    /// The queue before the server is full; the caller keeps its events.
-    #[error("ClickHouse takes in less than arrives: {waiting} events wait")]
-    Full {
-        /// Events in the queue.
-        waiting: usize,
-    },
     /// The file that says how far a move has got cannot be used.
     #[error("{path}: {reason}")]
     Checkpoint {
@@ -124,7 +118,6 @@ impl ClickHouseError {
             }
             Self::Unsupported { .. } => "ask differently, or of the embedded store",
             Self::Cancelled => "",
-            Self::Full { .. } => "events wait in the spool; add servers, or take in less",
             Self::Checkpoint { .. } => {
                 "give another file, or delete it to begin anew: nothing is moved twice"
             }
@@ -136,10 +129,7 @@ impl ClickHouseError {
     /// Whether the same may work a little later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. }
-            | Self::Broken { .. }
-            | Self::Silent { .. }
-            | Self::Full { .. } => true,
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
             Self::Refused { code, .. } => PASSING.contains(code),
             _ => false,
         }

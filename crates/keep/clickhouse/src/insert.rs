@@ -32,6 +32,9 @@ pub enum Attempt {
     First,
     /// It may: all servers are asked before it is sent.
     Again,
+    /// It may, and a server that would know is gone for good: those that can be reached are
+    /// asked, and the others count as not having it.
+    AgainWithout,
 }
 
 /// What became of a batch.
@@ -86,12 +89,17 @@ impl ClickHouse {
             // Only that server can have it.
             (Some(index), _) => vec![index],
             (None, Attempt::First) => Vec::new(),
-            (None, Attempt::Again) => (0..self.servers.len()).collect(),
+            (None, Attempt::Again | Attempt::AgainWithout) => (0..self.servers.len()).collect(),
         };
         for index in candidates {
-            if self.has_block(&self.servers[index], block).await? {
-                self.forget(block.number);
-                return Ok(Fate::Known);
+            match self.has_block(&self.servers[index], block).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.forget(block.number);
+                    return Ok(Fate::Known);
+                }
+                Err(ClickHouseError::Unreachable { .. }) if attempt == Attempt::AgainWithout => {}
+                Err(error) => return Err(error),
             }
         }
         self.forget(block.number);

@@ -7,8 +7,7 @@
 //! Read in this order: [`layout`] (where an attribute lives), [`literal`] (values in SQL),
 //! [`key`], [`condition`] and [`select`] (a question as SQL), [`answer`] (what comes back),
 //! [`http`] and [`clickhouse`] (reaching servers), [`ask`], [`schema`], [`insert`],
-//! [`collector`] and [`writer`] (large batches out of small ones), [`retention`],
-//! [`catalogue`], [`health`], [`migrate`](mod@migrate).
+//! [`retention`], [`catalogue`], [`health`], [`migrate`](mod@migrate).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -17,7 +16,6 @@ pub mod ask;
 pub mod bins;
 pub mod catalogue;
 pub mod clickhouse;
-pub mod collector;
 pub mod condition;
 pub mod encode;
 pub mod error;
@@ -31,11 +29,10 @@ pub mod migrate;
 pub mod retention;
 pub mod schema;
 pub mod select;
-pub mod writer;
 
 pub use clickhouse::{ClickHouse, Settings};
 pub use error::ClickHouseError;
 pub use health::ServerHealth;
 pub use insert::{Attempt, Inserted};
 pub use migrate::{Batches, Progress, Slice, Source, migrate};
-pub use writer::Writer;
+pub use retention::Extent;

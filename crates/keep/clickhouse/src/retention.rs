@@ -4,7 +4,7 @@ use crate::answer::integer;
 use crate::clickhouse::ClickHouse;
 use crate::encode::partition;
 use crate::error::ClickHouseError;
-use crate::layout::EVENTS;
+use crate::layout::{EVENTS, HOUR_US, PARTITION_HOURS};
 use crate::literal;
 use andon_model::time::Timestamp;
 use std::collections::BTreeMap;
@@ -25,7 +25,38 @@ impl Size {
     }
 }
 
+/// What one dataset has, from when to when.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Events.
+    pub rows: u64,
+    /// Bytes on the disks of all servers.
+    pub bytes: u64,
+    /// The begin of its oldest day.
+    pub from: Option<Timestamp>,
+    /// The end of its newest day.
+    pub to: Option<Timestamp>,
+}
+
 impl ClickHouse {
+    /// What there is of each dataset on the servers that answer, by name; times to the day.
+    pub async fn extents(&self) -> Result<BTreeMap<String, Extent>, ClickHouseError> {
+        const DAY_US: i64 = HOUR_US * PARTITION_HOURS;
+        let extent = |size: Size| {
+            let day = |day: Option<&i64>, add| {
+                day.map(|day| Timestamp(day.saturating_add(add).saturating_mul(DAY_US)))
+            };
+            Extent {
+                rows: size.rows,
+                bytes: size.bytes(),
+                from: day(size.days.keys().next(), 0),
+                to: day(size.days.keys().next_back(), 1),
+            }
+        };
+        let sizes = self.sizes().await?.into_iter();
+        Ok(sizes.map(|(name, size)| (name, extent(size))).collect())
+    }
+
     /// Drops all days of a dataset that end before `keep_from`. Says how many were dropped,
     /// over all servers.
     pub async fn drop_before(
@@ -67,7 +98,9 @@ impl ClickHouse {
     }
 
     async fn drop_days(&self, dataset: &str, days: &[i64]) -> Result<(), ClickHouseError> {
-        for server in &self.servers {
+        // One that is away does not keep the others from it; its own days go when it is back.
+        let mut away = Ok(());
+        'servers: for server in &self.servers {
             for day in days {
                 let sql = format!(
                     "ALTER TABLE {}.{} DROP PARTITION ({}, {day})",
@@ -75,13 +108,20 @@ impl ClickHouse {
                     literal::name(EVENTS),
                     literal::text(dataset),
                 );
-                self.command(server, &sql, &[]).await?;
+                match self.command(server, &sql, &[]).await {
+                    Err(error @ ClickHouseError::Unreachable { .. }) => {
+                        away = Err(error);
+                        continue 'servers;
+                    }
+                    done => done?,
+                }
             }
         }
-        Ok(())
+        away
     }
 
-    /// What each dataset takes, by name.
+    /// What each dataset takes on the servers that can be reached, by name; an error where none
+    /// can.
     pub async fn sizes(&self) -> Result<BTreeMap<String, Size>, ClickHouseError> {
         let sql = format!(
             "SELECT partition, sum(bytes_on_disk), sum(rows) FROM system.parts \
@@ -90,8 +130,16 @@ impl ClickHouse {
             literal::text(EVENTS),
         );
         let mut sizes: BTreeMap<String, Size> = BTreeMap::new();
+        let (mut answered, mut away) = (0, None);
         for server in &self.servers {
-            let rows = self.select_on(server, &sql, &self.statement_name()).await?;
+            let rows = match self.select_on(server, &sql, &self.statement_name()).await {
+                Err(error @ ClickHouseError::Unreachable { .. }) => {
+                    away = Some(error);
+                    continue;
+                }
+                rows => rows?,
+            };
+            answered += 1;
             for row in &rows.data {
                 let Some((dataset, day)) = row.first().and_then(|name| named(name.as_str()?))
                 else {
@@ -106,7 +154,10 @@ impl ClickHouse {
                 size.rows += amount(2);
             }
         }
-        Ok(sizes)
+        match away {
+            Some(error) if answered == 0 => Err(error),
+            _ => Ok(sizes),
+        }
     }
 }
 

@@ -50,11 +50,15 @@ impl ClickHouse {
     /// Makes the tables on all servers, or brings them up to [`VERSION`]. Says which version
     /// each had before; 0 is none.
     pub async fn prepare(&self) -> Result<Vec<u32>, ClickHouseError> {
-        let mut before = Vec::new();
+        let (mut before, mut failed) = (Vec::new(), None);
         for server in &self.servers {
-            before.push(self.prepare_one(server).await?);
+            // One that is away does not keep the others from it.
+            match self.prepare_one(server).await {
+                Ok(version) => before.push(version),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(before)
+        failed.map_or(Ok(before), Err)
     }
 
     async fn prepare_one(&self, server: &Server) -> Result<u32, ClickHouseError> {

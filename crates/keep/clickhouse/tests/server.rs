@@ -6,7 +6,7 @@
 mod real;
 
 use andon_clickhouse::{
-    Attempt, Batches, ClickHouse, ClickHouseError, Settings, Slice, Source, Writer, migrate,
+    Attempt, Batches, ClickHouse, ClickHouseError, Settings, Slice, Source, migrate,
 };
 use andon_model::event::{Event, Value};
 use andon_model::query::{Calc, CalcOp, Cell};
@@ -250,15 +250,12 @@ async fn with_one_server_of_two_killed_the_rest_answers_and_says_so() {
     assert_eq!(answer.rows.len(), 7);
     assert_eq!(count(&clickhouse, "web").await as u64, on_each[1]);
 
-    // Events go to the server that is left, through the task that gathers them.
-    let stop = CancellationToken::new();
-    let (writer, task) = Writer::start(Arc::clone(&clickhouse), stop.clone());
-    let callers = (0..8).map(|part| {
-        let writer = writer.clone();
-        tokio::spawn(async move { writer.accept("web", events(500, START + part * 7)).await })
-    });
-    for caller in callers.collect::<Vec<_>>() {
-        caller.await.unwrap().unwrap();
+    // Events go to the server that is left.
+    for part in 0..8 {
+        let batch = events(500, START + part * 7);
+        let token = format!("left {part}");
+        let sent = clickhouse.insert("web", &batch, &token, Attempt::First);
+        sent.await.unwrap();
     }
     assert_eq!(count(&clickhouse, "web").await as u64, on_each[1] + 4_000);
     let health = clickhouse.health().await;
@@ -279,8 +276,6 @@ async fn with_one_server_of_two_killed_the_rest_answers_and_says_so() {
         .await
         .unwrap();
     assert!(!answer.partial, "{:?}", answer.notes);
-    stop.cancel();
-    task.await.unwrap();
 }
 
 struct Sample;
@@ -442,14 +437,4 @@ async fn a_block_whose_fate_is_unknown_is_not_written_twice() {
         .unwrap();
     assert_eq!((again.written, again.known), (0, 12_000));
     assert_eq!(count(&clickhouse, "web").await, 12_000);
-
-    // The task that gathers batches does the same by itself.
-    swallow.store(2, Ordering::SeqCst);
-    let stop = CancellationToken::new();
-    let (writer, task) = Writer::start(Arc::clone(&clickhouse), stop.clone());
-    writer.accept("other", events(3_000, START)).await.unwrap();
-    stop.cancel();
-    task.await.unwrap();
-    assert_eq!(swallow.load(Ordering::SeqCst), 1);
-    assert_eq!(count(&clickhouse, "other").await, 3_000);
 }

@@ -6,16 +6,19 @@
 //! mean. Its calls block; callers bring threads.
 //!
 //! Read in this order: [`options`] (how much, which policy), [`codec`] (a batch as bytes),
-//! `file` (records in files), `stream` (one queue), [`spool`] (all of them).
+//! `file` (records in files), [`lane`] (where records go), `stream` (one queue), [`spool`] (all of
+//! them).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod codec;
 mod file;
+pub mod lane;
 pub mod options;
 pub mod spool;
 mod stream;
 
 pub use codec::{Codec, CodecError, Parcel};
+pub use lane::{Gap, Lane};
 pub use options::{Options, Policy, Priority, StreamOptions};
 pub use spool::{Pushed, Queued, Spool, SpoolError, StreamReport};

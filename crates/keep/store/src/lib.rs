@@ -6,7 +6,10 @@
 //! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
 //! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
 //! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
-//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files); then `scan` (asking), `warm` (what stays in memory), `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved is in `coding`.
+//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files), `copies`
+//! (of what other keepers answer for); then `scan` (asking), `warm` (what stays in memory),
+//! `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved
+//! is in `coding`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stderr))]
 
@@ -17,6 +20,7 @@ mod check;
 mod coding;
 mod column;
 mod commit;
+mod copies;
 mod error;
 pub mod fuzz;
 mod hash;
@@ -42,6 +46,7 @@ pub use batch::{Batch, BatchCounters, COLUMNS_MAX};
 pub use catalogue::{DatasetInfo, KEYS_MAX, KeyInfo, KeyType, VALUES_MAX};
 pub use check::{CheckReport, Damage, ExportReport, RepairReport};
 pub use column::ColumnType;
+pub use copies::{COPIES_MAX, Copies};
 pub use error::{ScanError, StoreError};
 pub use options::{Background, DATASETS_MAX, Options, Retention};
 pub use plan::{Condition, Direction, Lookup, LookupRow, Order, ResolvedQuery, Test, calc_name};
@@ -51,5 +56,5 @@ pub use scan::{Budget, Cancel, Progress};
 pub use segment::SegmentError;
 pub use sketch::{Distinct, Histogram};
 pub use store::{BATCH_ROWS_MAX, Receipt, Store, StoreStats};
-pub use tail::{TAILS_MAX, Tail, Tailed};
+pub use tail::{TAILS_MAX, Tail, Tailed, Tails};
 pub use wal::{Origin, SOURCE_BYTES_MAX};

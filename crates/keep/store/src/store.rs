@@ -86,6 +86,8 @@ pub(crate) struct Unreadable {
 pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
+    /// What `options` says of retention, or what was said since.
+    pub(crate) kept: Mutex<Options>,
     pub(crate) state: Mutex<State>,
     /// Told whenever `state` changes in a way that someone may wait for.
     pub(crate) moved: Condvar,
@@ -168,6 +170,7 @@ impl Store {
         let warm = Warm::new(options.warm_bytes_max);
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            kept: Mutex::new(options.clone()),
             options,
             state: Mutex::new(opened.state),
             moved: Condvar::new(),
@@ -225,9 +228,22 @@ impl Store {
         self.shared.state().sources.get(source).copied()
     }
 
+    /// Keeps events for other times and in other room from now on; the rest of the options stays
+    /// as it was opened with.
+    pub fn set_retention(&self, options: &Options) {
+        let kept = self.shared.kept.lock();
+        let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
+        kept.clone_from(options);
+    }
+
     /// What arrives in a dataset from now on; none if too many watch already.
     pub fn tail(&self, dataset: &str) -> Option<Tail> {
         self.shared.tails.watch(dataset)
+    }
+
+    /// Shows events that are kept beside this store to whoever watches it.
+    pub fn show(&self, dataset: &str, events: &[Event]) {
+        self.shared.tails.show(dataset, events);
     }
 
     /// Seals what is in memory, and waits until it is done.

@@ -22,7 +22,7 @@ struct Watcher {
 
 /// All who watch.
 #[derive(Debug, Default)]
-pub(crate) struct Tails {
+pub struct Tails {
     watchers: Mutex<Vec<Watcher>>,
 }
 
@@ -62,7 +62,7 @@ impl Tail {
 
 impl Tails {
     /// Begins to watch; none if too many do.
-    pub(crate) fn watch(&self, dataset: &str) -> Option<Tail> {
+    pub fn watch(&self, dataset: &str) -> Option<Tail> {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         if watchers.len() >= TAILS_MAX {
             // Those who left are noticed when something is sent to them.
@@ -76,6 +76,16 @@ impl Tails {
             missed: missed.clone(),
         });
         Some(Tail { receiver, missed })
+    }
+
+    /// Shows events that were kept elsewhere; costs nothing where nobody watches.
+    pub fn show(&self, dataset: &str, events: &[Event]) {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_watched = watchers.iter().any(|watcher| watcher.dataset == dataset);
+        drop(watchers);
+        if is_watched {
+            self.send(dataset, &Arc::new(Batch::of(events)));
+        }
     }
 
     pub(crate) fn send(&self, dataset: &str, batch: &Arc<Batch>) {

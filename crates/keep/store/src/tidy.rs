@@ -49,10 +49,12 @@ impl Shared {
 
     /// Lets go of segments by age, then by size.
     fn expire(&self, now: Timestamp) {
+        let kept = self.kept.lock();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner).clone();
         let mut state = self.state();
         let mut gone = Vec::new();
         for (dataset, segments) in &mut state.segments {
-            let retention = self.options.retention_of(dataset);
+            let retention = kept.retention_of(dataset);
             let oldest = (now - retention.age_max).0;
             // An event from the future is as old as its arrival.
             let age = |segment: &Segment| segment.at_max.min(segment.sealed_at);
@@ -69,14 +71,14 @@ impl Shared {
         }
         let all = || state.segments.values().flatten();
         let mut bytes: u64 = all().map(|segment| segment.bytes_on_disk()).sum();
-        if bytes > self.options.bytes_max {
+        if bytes > kept.bytes_max {
             let mut oldest: Vec<(i64, u64, u64)> = all()
                 .map(|segment| (segment.at_max, segment.id, segment.bytes_on_disk()))
                 .collect();
             oldest.sort_unstable();
             let mut over = std::collections::BTreeSet::new();
             for (_, id, size) in oldest {
-                if bytes <= self.options.bytes_max {
+                if bytes <= kept.bytes_max {
                     break;
                 }
                 bytes -= size;

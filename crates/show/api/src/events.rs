@@ -1,12 +1,14 @@
 //! Where events go that come over the one port, and who answers questions about them.
 
+use crate::copied::Copied;
 use andon_clickhouse::ClickHouse;
 use andon_ingest::{Gate, HttpIntake};
 use andon_model::{NodeState, NodeView, PictureView};
 use andon_spool::Spool;
-use andon_store::Store;
+use andon_store::{Store, Tails};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The label by which a node says that it keeps events. Set by the node itself.
 pub const STORE_LABEL: &str = "andon.store";
@@ -16,6 +18,8 @@ pub const STORE_LABEL: &str = "andon.store";
 pub enum Keeping {
     /// It keeps those of other nodes too.
     Keeper,
+    /// It brings those of other nodes to ClickHouse.
+    ClickHouse,
     /// It keeps its own while there is no keeper.
     Own,
 }
@@ -25,6 +29,7 @@ impl Keeping {
     pub fn word(self) -> &'static str {
         match self {
             Self::Keeper => "keeper",
+            Self::ClickHouse => "clickhouse",
             Self::Own => "own",
         }
     }
@@ -33,6 +38,7 @@ impl Keeping {
     pub fn of(node: &NodeView) -> Option<Self> {
         match node.labels.get(STORE_LABEL).map(String::as_str) {
             Some("keeper") => Some(Self::Keeper),
+            Some("clickhouse") => Some(Self::ClickHouse),
             Some("own") => Some(Self::Own),
             _ => None,
         }
@@ -41,6 +47,9 @@ impl Keeping {
 
 /// Where a keeper takes what other nodes had queued.
 pub const PARCELS_PATH: &str = "/api/v1/spool/parcels";
+
+/// Where a keeper is told what it will never get.
+pub const GAPS_PATH: &str = "/api/v1/spool/gaps";
 
 /// What a keeper says of parcels that were sent to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,11 +88,25 @@ pub(crate) fn split_parcels(mut body: &[u8]) -> Option<Vec<&[u8]>> {
     Some(parcels)
 }
 
-/// Other nodes that hold events, and take part in the grid at present or did a moment ago.
+/// Other nodes that hold events, and take part in the grid at present or did a moment ago; of
+/// those that left, the keepers, of which others may have copies.
 pub fn others_with_events(view: &PictureView) -> Vec<&NodeView> {
     let others = view.nodes.iter().filter(|node| node.id != view.me);
     others
-        .filter(|node| Keeping::of(node).is_some() && node.state != NodeState::Left)
+        .filter(|node| match Keeping::of(node) {
+            Some(Keeping::Keeper) => true,
+            Some(Keeping::Own) => node.state != NodeState::Left,
+            Some(Keeping::ClickHouse) | None => false,
+        })
+        .collect()
+}
+
+/// Other nodes that ask ClickHouse, and can be asked themselves.
+pub(crate) fn clickhouse_nodes(view: &PictureView) -> Vec<&NodeView> {
+    let others = view.nodes.iter().filter(|node| node.id != view.me);
+    others
+        .filter(|node| Keeping::of(node) == Some(Keeping::ClickHouse))
+        .filter(|node| !matches!(node.state, NodeState::Left | NodeState::Down))
         .collect()
 }
 
@@ -98,6 +121,12 @@ pub struct EventSources {
     pub store: Option<Arc<Store>>,
     /// What waits for a keeper, where this node may send it to one.
     pub spool: Option<Arc<Spool>>,
+    /// Told when something is put into the spool.
+    pub news: Arc<Notify>,
+    /// Copies of what other keepers answer for, at a keeper.
+    pub copied: Option<Arc<Copied>>,
+    /// Events as they are taken in, where no store shows them.
+    pub tails: Option<Arc<Tails>>,
     /// Asked instead of stores, where one machine is outgrown.
     pub clickhouse: Option<Arc<ClickHouse>>,
     /// Whoever is on this machine may send events without a token.

@@ -16,6 +16,7 @@
 pub mod access;
 pub mod api_types;
 pub mod audit;
+pub mod copied;
 pub mod error;
 pub mod events;
 pub mod fuzz;

@@ -295,11 +295,24 @@ fn events(page: &mut Page, shared: &Shared) {
     }
     if let Some(spool) = &events.spool {
         queued(page, &spool.report());
+        let name = "andon_spool_keeper";
+        page.family(
+            name,
+            "gauge",
+            "1 for the keepers that events of this node go to.",
+        );
+        for (lane, word) in [(Lane::Main, "main"), (Lane::Copy, "copy")] {
+            if let Some(keeper) = spool.keeper(lane) {
+                page.sample(name, &[("lane", word), ("keeper", &keeper)], 1);
+            }
+        }
     }
     if let Some(store) = &events.store {
         stored(page, &store.stats());
     }
 }
+
+use andon_spool::Lane;
 
 fn queued(page: &mut Page, streams: &[andon_spool::StreamReport]) {
     type Figure = fn(&andon_spool::StreamReport) -> u64;
@@ -346,6 +359,24 @@ fn queued(page: &mut Page, streams: &[andon_spool::StreamReport]) {
         for stream in streams {
             page.sample(name, &[("stream", &stream.stream)], figure(stream));
         }
+    }
+    let name = "andon_spool_copies";
+    page.family(
+        name,
+        "gauge",
+        "Events that wait for the keeper of the copies.",
+    );
+    for stream in streams {
+        page.sample(name, &[("stream", &stream.stream)], stream.copies);
+    }
+    let name = "andon_spool_kept_once_total";
+    page.family(
+        name,
+        "counter",
+        "Events that one of two keepers has and the other will never get.",
+    );
+    for stream in streams {
+        page.sample(name, &[("stream", &stream.stream)], stream.kept_once);
     }
     let name = "andon_spool_dropped_total";
     page.family(

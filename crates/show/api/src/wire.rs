@@ -40,6 +40,32 @@ pub(crate) struct Part {
     pub(crate) time_ms: u64,
     /// Memory for it.
     pub(crate) bytes_max: u64,
+    /// Of what it is asked.
+    #[serde(default)]
+    pub(crate) of: Of,
+}
+
+/// Which events of a keeper's are meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Of {
+    /// Its own, and copies of keepers that are not among these: nobody else is asked for them.
+    Own {
+        /// Keepers that are asked themselves, or whose copies are.
+        known: BTreeSet<String>,
+    },
+    /// The copy of this keeper's.
+    Copy(String),
+    /// All that ClickHouse has, as an answer that does not add up with others.
+    ClickHouse,
+}
+
+/// Nodes of an earlier version ask for what is their own alone.
+impl Default for Of {
+    fn default() -> Self {
+        Self::Own {
+            known: BTreeSet::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,14 +131,17 @@ struct WireAnswer {
     notes: BTreeSet<String>,
     rows_left_out: u64,
     stats: QueryStats,
+    #[serde(default)]
+    lacks: Option<String>,
 }
 
 impl Part {
-    pub(crate) fn new(query: &ResolvedQuery, time: Duration, bytes_max: usize) -> Self {
+    pub(crate) fn new(query: &ResolvedQuery, time: Duration, bytes_max: usize, of: Of) -> Self {
         Self {
             query: WireQuery::of(query),
             time_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
             bytes_max: bytes_max as u64,
+            of,
         }
     }
 
@@ -135,14 +164,23 @@ pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> 
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// What a store found, packed.
-pub(crate) fn pack_answer(answer: PartialAnswer) -> Result<Vec<u8>, WireError> {
-    pack(&WireAnswer::from(answer))
+/// What a store found, packed; and why that is not all, if it is known not to be.
+pub(crate) fn pack_answer(
+    answer: PartialAnswer,
+    lacks: Option<String>,
+) -> Result<Vec<u8>, WireError> {
+    let answer = WireAnswer {
+        lacks,
+        ..WireAnswer::from(answer)
+    };
+    pack(&answer)
 }
 
-/// What another's store found.
-pub(crate) fn unpack_answer(bytes: &[u8]) -> Result<PartialAnswer, WireError> {
-    Ok(unpack::<WireAnswer>(bytes)?.into())
+/// What another's store found, and why that is not all.
+pub(crate) fn unpack_answer(bytes: &[u8]) -> Result<(PartialAnswer, Option<String>), WireError> {
+    let mut answer = unpack::<WireAnswer>(bytes)?;
+    let lacks = answer.lacks.take();
+    Ok((answer.into(), lacks))
 }
 
 impl From<Value> for WireValue {
@@ -310,6 +348,7 @@ impl From<PartialAnswer> for WireAnswer {
             notes: answer.notes,
             rows_left_out: answer.rows_left_out,
             stats: answer.stats,
+            lacks: None,
         }
     }
 }
@@ -371,7 +410,7 @@ mod tests {
                 }],
             )]),
         });
-        let part = Part::new(&query, Duration::from_secs(1), 9);
+        let part = Part::new(&query, Duration::from_secs(1), 9, Of::Copy("p".to_owned()));
         let bytes = pack(&part).unwrap();
         assert_eq!(unpack::<Part>(&bytes).unwrap().query(), query);
 
@@ -408,8 +447,9 @@ mod tests {
             rows_left_out: 2,
             stats: QueryStats::default(),
         };
-        let bytes = pack_answer(answer.clone()).unwrap();
-        assert_eq!(unpack_answer(&bytes).unwrap(), answer);
+        let lacks = Some("much".to_owned());
+        let bytes = pack_answer(answer.clone(), lacks.clone()).unwrap();
+        assert_eq!(unpack_answer(&bytes).unwrap(), (answer, lacks));
         assert!(unpack_answer(b"rubbish").is_err());
         assert!(unpack_answer(&bytes[..bytes.len() / 2]).is_err());
     }

@@ -1,10 +1,12 @@
 //! Looks after the tables on ClickHouse: makes and migrates them, and drops what is too old.
 
+use super::Limits;
 use crate::config::settings::StoreSettings;
 use andon_clickhouse::ClickHouse;
 use andon_model::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// How long after a failure it is tried again.
@@ -15,7 +17,8 @@ const DROP_EVERY: Duration = Duration::from_secs(3600);
 /// Until it is cancelled.
 pub async fn look_after(
     clickhouse: Arc<ClickHouse>,
-    settings: StoreSettings,
+    mut settings: StoreSettings,
+    mut limits: watch::Receiver<Limits>,
     cancel: CancellationToken,
 ) {
     let mut is_ready = false;
@@ -56,6 +59,11 @@ pub async fn look_after(
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
+            Ok(()) = limits.changed() => {
+                if let Some((fresh, _)) = &*limits.borrow_and_update() {
+                    settings.clone_from(fresh);
+                }
+            }
         }
     }
 }

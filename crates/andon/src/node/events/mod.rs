@@ -2,7 +2,9 @@
 //! that cannot be opened is told and does without: a node watches also while its disk is sick.
 
 mod clickhouse;
+mod clickhouse_lane;
 mod heartbeats;
+mod limits;
 mod reapply;
 mod ship;
 mod sink;
@@ -11,20 +13,23 @@ mod tidy;
 use super::NodeError;
 use super::clock::Clock;
 use crate::config::settings::{Keep, NodeSettings};
+use andon_api::copied::Copied;
 use andon_api::events::{EventSources, Keeping, STORE_LABEL};
 use andon_api::{ApiCommand, PeerClient, tls};
-use andon_clickhouse::{ClickHouse, Writer};
+use andon_clickhouse::ClickHouse;
 use andon_ingest::sink::Sink;
 use andon_ingest::{Gate, HttpIntake, Inputs, InputsConfig};
 use andon_model::{Heartbeat, PictureView};
-use andon_spool::Spool;
-use andon_store::Store;
+use andon_spool::{Lane, Spool};
+use andon_store::{Store, Tails};
+use clickhouse_lane::ClickHouseLane;
+pub use limits::Limits;
 use ship::Shipper;
-use sink::{ClickHouseSink, NoSink, QueueSink, StoreSink};
+use sink::{News, NoSink, QueueSink, StoreSink};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +41,8 @@ pub struct Around {
     pub commands: mpsc::Sender<ApiCommand>,
     /// What time it is.
     pub clock: Clock,
+    /// Other limits of the store and the queues, while the node runs.
+    pub limits: watch::Receiver<Limits>,
 }
 
 /// What is started.
@@ -67,9 +74,10 @@ pub fn labels(settings: &NodeSettings) -> BTreeMap<String, String> {
     let mut labels = settings.labels.clone();
     labels.remove(STORE_LABEL);
     let keeping = match (settings.store.keep, &settings.store.clickhouse) {
-        (_, Some(_)) | (Keep::No, _) => None,
-        (Keep::Yes, _) => Some(Keeping::Keeper),
-        (Keep::Auto, _) => Some(Keeping::Own),
+        (Keep::Yes, Some(_)) => Some(Keeping::ClickHouse),
+        (_, Some(_)) | (Keep::No, None) => None,
+        (Keep::Yes, None) => Some(Keeping::Keeper),
+        (Keep::Auto, None) => Some(Keeping::Own),
     };
     if let Some(keeping) = keeping {
         labels.insert(STORE_LABEL.to_owned(), keeping.word().to_owned());
@@ -98,50 +106,79 @@ pub async fn start(
         None => None,
     };
     let spool = queues(settings, data_dir).await;
-    let sink: Arc<dyn Sink> = match (&clickhouse, &store, &spool) {
-        (Some(clickhouse), ..) => {
-            let (writer, task) = Writer::start(Arc::clone(clickhouse), cancel.clone());
-            others.push(task);
+    let is_keeper = settings.store.keep == Keep::Yes && clickhouse.is_none();
+    let copied = match is_keeper && store.is_some() {
+        true => Some(copied(settings, data_dir).await),
+        false => None,
+    };
+    let news = News::default();
+    let tails = clickhouse.as_ref().map(|_| Arc::<Tails>::default());
+    match (&clickhouse, &spool) {
+        (Some(clickhouse), spool) => {
             others.push(tokio::spawn(clickhouse::look_after(
                 Arc::clone(clickhouse),
                 settings.store.clone(),
+                around.limits.clone(),
                 cancel.clone(),
             )));
-            Arc::new(ClickHouseSink::new(
-                Arc::clone(clickhouse),
-                writer,
-                settings.id.as_str(),
-            ))
+            if let Some(spool) = spool {
+                let lane = ClickHouseLane {
+                    spool: Arc::clone(spool),
+                    news: Arc::clone(&news.main),
+                    clickhouse: Arc::clone(clickhouse),
+                    dir: data_dir.join("spool"),
+                    me: settings.id.to_string(),
+                };
+                others.push(tokio::spawn(lane.run(cancel.clone())));
+            }
         }
-        (None, store, Some(spool)) => {
-            let news = Arc::new(Notify::new());
-            match PeerClient::new(identity) {
-                Ok(peers) => {
+        (None, Some(spool)) => match PeerClient::new(identity) {
+            Ok(peers) => {
+                let lanes = [(Lane::Main, &news.main), (Lane::Copy, &news.copy)];
+                for (lane, news) in lanes {
                     let shipper = Shipper {
+                        lane,
                         spool: Arc::clone(spool),
-                        news: Arc::clone(&news),
+                        news: Arc::clone(news),
                         store: store.clone(),
-                        peers,
+                        is_keeper,
+                        copies: settings.store.copies,
+                        peers: peers.clone(),
                         view: around.view.clone(),
-                        commands: around.commands,
+                        commands: around.commands.clone(),
                         me: settings.id.to_string(),
                     };
                     others.push(tokio::spawn(shipper.run(cancel.clone())));
                 }
-                Err(error) => {
-                    tracing::error!(%error, "events wait on this node: its certificate cannot be shown");
-                }
             }
-            Arc::new(QueueSink {
-                store: store.clone().map(StoreSink),
-                spool: Arc::clone(spool),
-                news,
-                view: around.view,
-            })
-        }
-        (None, Some(store), None) => Arc::new(StoreSink(Arc::clone(store))),
-        (None, None, None) => Arc::new(NoSink),
+            Err(error) => {
+                tracing::error!(%error, "events wait on this node: its certificate cannot be shown");
+            }
+        },
+        (None, None) => {}
+    }
+    let sink: Arc<dyn Sink> = match (&store, &spool) {
+        (store, Some(spool)) => Arc::new(QueueSink {
+            store: store.clone().map(StoreSink),
+            spool: Arc::clone(spool),
+            news: news.clone(),
+            view: around.view,
+            tails: tails.clone(),
+        }),
+        (Some(store), None) => Arc::new(StoreSink(Arc::clone(store))),
+        (None, None) => Arc::new(NoSink),
     };
+    others.push(tokio::spawn(limits::run(
+        around.limits,
+        store.clone(),
+        copied.clone(),
+        spool.clone(),
+        cancel.clone(),
+    )));
+    if let Some(copied) = &copied {
+        let copied = Arc::clone(copied);
+        others.push(tokio::spawn(tidy::run_copies(copied, cancel.clone())));
+    }
     if let Some(store) = &store {
         others.push(tokio::spawn(tidy::run(Arc::clone(store), cancel.clone())));
     }
@@ -177,6 +214,9 @@ pub async fn start(
         gate,
         store,
         spool,
+        news: news.main,
+        copied,
+        tails,
         clickhouse,
         loopback_may_send: settings.ingest.loopback_may_send,
     };
@@ -188,22 +228,36 @@ pub async fn start(
     })
 }
 
-/// Opens the queues of a node that may have to send its events to another.
-async fn queues(settings: &NodeSettings, data_dir: &Path) -> Option<Arc<Spool>> {
-    if settings.store.keep == Keep::Yes || settings.store.clickhouse.is_some() {
-        return None;
+/// Opens what a keeper has of others.
+async fn copied(settings: &NodeSettings, data_dir: &Path) -> Arc<Copied> {
+    let path = settings.store.copies_path(data_dir);
+    let options = settings.store.options();
+    let opening = {
+        let (path, options) = (path.clone(), options.clone());
+        tokio::task::spawn_blocking(move || Copied::open(&path, options))
+    };
+    match opening.await {
+        Ok(copied) => Arc::new(copied),
+        Err(error) => {
+            tracing::error!(%error, "the copies cannot be read");
+            Arc::new(Copied::open(&path, options))
+        }
     }
+}
+
+/// Opens the queues between what takes events in and what keeps them.
+async fn queues(settings: &NodeSettings, data_dir: &Path) -> Option<Arc<Spool>> {
     let path = data_dir.join("spool");
     let options = settings.spool.clone();
     let opening = tokio::task::spawn_blocking(move || Spool::open(&path, options));
     match opening.await {
         Ok(Ok(spool)) => Some(Arc::new(spool)),
         Ok(Err(error)) => {
-            tracing::error!(%error, "events cannot be queued for a keeper; mend it and start the node again");
+            tracing::error!(%error, "events cannot be queued; mend it and start the node again");
             None
         }
         Err(error) => {
-            tracing::error!(%error, "events cannot be queued for a keeper");
+            tracing::error!(%error, "events cannot be queued");
             None
         }
     }

@@ -1,20 +1,23 @@
-//! Brings what is queued to a keeper, in order, until it is there. A record whose fate is
-//! unknown goes to the same keeper again, which knows it; only records that were certainly not
-//! taken may go to another.
+//! Brings what is queued to keepers, in order, until it is there: one task for the keeper that
+//! answers for this node's events, one for the keeper that holds the copies. A record whose fate
+//! is unknown goes to the same keeper again, which knows it; only records that were certainly
+//! not taken may go to another.
 
 use super::sink::refused;
-use andon_api::events::{Keeping, PARCELS_PATH, ParcelsAnswer, join_parcels};
+use crate::config::settings::Copies;
+use andon_api::events::{GAPS_PATH, Keeping, PARCELS_PATH, ParcelsAnswer, join_parcels};
 use andon_api::{ApiCommand, PeerClient};
 use andon_ingest::sink::SinkError;
-use andon_model::{NodeState, NodeView, PictureView};
-use andon_spool::{Codec, Queued, Spool};
+use andon_model::{NodeState, NodeView, PictureView, Timestamp};
+use andon_spool::{Codec, Gap, Lane, Queued, Spool};
 use andon_store::{Batch, Origin, Store};
 use bytes::Bytes;
 use hyper::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of one message to a keeper, about.
@@ -32,72 +35,335 @@ const ADDRESSES_MAX: usize = 3;
 /// A keeper that the picture has lost for so long is not waited for, also in doubt.
 const LOST_MAX: Duration = Duration::from_secs(600);
 
+/// How often an idle task looks who the keepers are.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Events that were being taken in while a keeper was found may be so much younger.
+const SLACK_US: i64 = 5_000_000;
+
 /// What the task works with.
 pub struct Shipper {
+    pub lane: Lane,
     pub spool: Arc<Spool>,
     /// Told when something is queued.
     pub news: Arc<Notify>,
-    /// Where it goes while there is no keeper, if this node keeps its own.
+    /// Where it goes while there is no keeper, if this node keeps its own; or always, where it is
+    /// a keeper itself.
     pub store: Option<Arc<Store>>,
+    /// Whether this node is a keeper, and answers for its own events.
+    pub is_keeper: bool,
+    /// How many keepers have each event.
+    pub copies: Copies,
     pub peers: PeerClient,
     pub view: watch::Receiver<Arc<PictureView>>,
     pub commands: mpsc::Sender<ApiCommand>,
     pub me: String,
 }
 
-/// The keepers of the grid.
+/// The other keepers of the grid, with stores of their own or before ClickHouse.
 pub fn keepers(view: &PictureView) -> Vec<&NodeView> {
     let others = view.nodes.iter().filter(|node| node.id != view.me);
+    let is_keeper = |node: &&NodeView| {
+        let keeping = Keeping::of(node);
+        matches!(keeping, Some(Keeping::Keeper | Keeping::ClickHouse))
+    };
     others
-        .filter(|node| Keeping::of(node) == Some(Keeping::Keeper) && node.state != NodeState::Left)
+        .filter(|node| is_keeper(node) && node.state != NodeState::Left)
         .collect()
 }
 
-/// What became of a message.
-enum Sent {
-    /// So many records are there; the next one will never be.
-    Answered(ParcelsAnswer),
+/// Why a message has no answer.
+enum NotAnswered {
     /// It may have been taken.
     Unknown(String),
     /// It was certainly not.
     NotTaken(String),
+    /// The keeper knows no such place: it is of an earlier version.
+    NotThere,
+}
+
+/// What a task remembers from message to message.
+struct Course {
+    /// What was sent last may have been taken.
+    in_doubt: bool,
+    /// Since when the keeper is not in the picture.
+    lost_since: Option<Instant>,
+    /// The keeper that has heard of this node since it was started: that it has a copy of
+    /// nothing, and that nothing is on its way, is knowledge too.
+    introduced_to: Option<(String, Option<Timestamp>)>,
+}
+
+impl Course {
+    fn knows_me(&self, keeper: &NodeView) -> bool {
+        let known = self.introduced_to.as_ref();
+        known.is_some_and(|(id, since)| *id == keeper.id && *since == keeper.started_at)
+    }
+}
+
+/// Where a message goes.
+enum Target {
+    Keeper(Box<NodeView>),
+    OwnStore,
+    /// Nowhere at present.
+    Wait,
 }
 
 impl Shipper {
     /// Until it is cancelled.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut pause = PAUSE_LEAST;
-        // What an earlier life of this node sent may have been taken.
-        let mut in_doubt = self.spool.keeper().is_some();
-        let mut lost_since = None;
+        let mut course = Course {
+            // What an earlier life of this node sent may have been taken.
+            in_doubt: self.spool.keeper(self.lane).is_some(),
+            lost_since: None,
+            introduced_to: None,
+        };
         loop {
-            let heads = self.heads().await;
-            if heads.is_empty() {
-                tokio::select! {
-                    () = cancel.cancelled() => return,
-                    () = self.news.notified() => continue,
-                }
-            }
-            let sending = self.step(heads, &mut in_doubt, &mut lost_since);
             let went_well = tokio::select! {
                 () = cancel.cancelled() => return,
-                went_well = sending => went_well,
+                went_well = self.step(&mut course) => went_well,
             };
-            if went_well {
-                pause = PAUSE_LEAST;
-                continue;
-            }
+            let wait = match went_well {
+                Some(true) => {
+                    pause = PAUSE_LEAST;
+                    continue;
+                }
+                Some(false) => {
+                    let wait = pause;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    wait
+                }
+                None => {
+                    tokio::select! {
+                        () = cancel.cancelled() => return,
+                        () = self.news.notified() => {}
+                        () = tokio::time::sleep(LOOK_EVERY) => {}
+                    }
+                    continue;
+                }
+            };
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(wait) => {}
             }
-            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Sends one message. Whether it is worth going on at once; none if nothing waits.
+    async fn step(&mut self, course: &mut Course) -> Option<bool> {
+        let view = self.view.borrow_and_update().clone();
+        let target = match self.lane {
+            Lane::Main => self.main(&view, course),
+            Lane::Copy => self.copy(&view, course),
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::error!(%error, "events wait on this node");
+                return Some(false);
+            }
+        };
+        match target {
+            Target::Wait => (self.spool.waiting(self.lane) > 0).then_some(false),
+            Target::OwnStore => {
+                let heads = self.heads().await;
+                let store = self.store.clone().filter(|_| !heads.is_empty())?;
+                Some(self.to_own_store(store, heads).await)
+            }
+            Target::Keeper(keeper) => {
+                let gaps = self.spool.gaps(self.lane);
+                let heads = self.heads().await;
+                let is_known = course.knows_me(&keeper);
+                match heads.is_empty() && gaps.is_empty() && is_known {
+                    true => None,
+                    false => Some(self.bring(&keeper, &gaps, heads, course).await),
+                }
+            }
+        }
+    }
+
+    /// Where events go that this node took in, first of all.
+    fn main(
+        &self,
+        view: &PictureView,
+        course: &mut Course,
+    ) -> Result<Target, andon_spool::SpoolError> {
+        let bound = self.spool.keeper(Lane::Main);
+        if self.is_keeper {
+            if bound.as_deref() != Some(self.me.as_str()) {
+                self.spool.set_keeper(&self.me)?;
+            }
+            return Ok(Target::OwnStore);
+        }
+        let keepers = keepers(view);
+        // ClickHouse, where there is any: stores beside it would be asked alone.
+        let before_clickhouse = |node: &&NodeView| Keeping::of(node) == Some(Keeping::ClickHouse);
+        let keepers = match keepers.iter().any(before_clickhouse) {
+            true => keepers.into_iter().filter(before_clickhouse).collect(),
+            false => keepers,
+        };
+        if keepers.is_empty() && !course.in_doubt {
+            return Ok(match self.store {
+                Some(_) => Target::OwnStore,
+                None => Target::Wait,
+            });
+        }
+        let known = bound.as_ref().and_then(|id| {
+            let mut keepers = keepers.iter();
+            keepers.find(|keeper| keeper.id == *id).copied()
+        });
+        let has_copy = self.spool.keeper(Lane::Copy).is_some();
+        if known.is_none() && (course.in_doubt || has_copy) && bound.is_some() {
+            let since = *course.lost_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < LOST_MAX {
+                return Ok(Target::Wait);
+            }
+            tracing::warn!(keeper = ?bound, "the keeper is gone for good; what it may have taken without a word goes to another, and may be there twice");
+        }
+        course.lost_since = None;
+        let keeper = match known {
+            // Where there is a copy of what it lacks meanwhile, it is waited for.
+            Some(keeper) if course.in_doubt || has_copy || keeper.state != NodeState::Down => {
+                Some(keeper)
+            }
+            known => nearest(&self.me, &keepers).or(known),
+        };
+        let Some(keeper) = keeper else {
+            course.in_doubt = false;
+            return Ok(Target::Wait);
+        };
+        if bound.as_deref() != Some(keeper.id.as_str()) {
+            self.spool.set_keeper(&keeper.id)?;
+            tracing::info!(keeper = %keeper.id, "events go to this keeper");
+        }
+        Ok(Target::Keeper(Box::new(keeper.clone())))
+    }
+
+    /// Where the copies go.
+    fn copy(
+        &self,
+        view: &PictureView,
+        course: &mut Course,
+    ) -> Result<Target, andon_spool::SpoolError> {
+        let bound = self.spool.keeper(Lane::Copy);
+        let Some(main) = self.spool.keeper(Lane::Main) else {
+            return Ok(Target::Wait);
+        };
+        let all = keepers(view);
+        let has_stores = all
+            .iter()
+            .all(|node| Keeping::of(node) == Some(Keeping::Keeper));
+        let main_is_keeper = self.is_keeper || all.iter().any(|node| node.id == main);
+        if self.copies == Copies::One || !has_stores {
+            self.spool.set_copy(None, &[], 0)?;
+            return Ok(Target::Wait);
+        }
+        let others: Vec<&NodeView> = all.into_iter().filter(|node| node.id != main).collect();
+        let known = bound.as_ref().and_then(|id| {
+            let mut others = others.iter();
+            others.find(|node| node.id == *id).copied()
+        });
+        if let Some(known) = known {
+            course.lost_since = None;
+            return Ok(Target::Keeper(Box::new(known.clone())));
+        }
+        if bound.is_some() {
+            let since = *course.lost_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < LOST_MAX {
+                return Ok(Target::Wait);
+            }
+            tracing::warn!(keeper = ?bound, "the keeper of the copies is gone for good");
+        }
+        course.lost_since = None;
+        let next = match main_is_keeper {
+            true => nearest(&self.me, &others),
+            false => None,
+        };
+        // What a keeper took in by itself alone is in no queue.
+        let held: Vec<String> = match &self.store {
+            Some(store) if self.is_keeper => {
+                let held = store.datasets().into_iter();
+                held.map(|dataset| dataset.name).collect()
+            }
+            _ => Vec::new(),
+        };
+        let name = next.map(|node| node.id.as_str());
+        self.spool.set_copy(name, &held, now_us() + SLACK_US)?;
+        Ok(match next {
+            None => Target::Wait,
+            Some(node) => {
+                tracing::info!(keeper = %node.id, "copies of events go to this keeper");
+                Target::Keeper(Box::new(node.clone()))
+            }
+        })
+    }
+
+    /// Sends one message to a keeper, after it knows what it will never get.
+    async fn bring(
+        &self,
+        keeper: &NodeView,
+        gaps: &[(String, Gap)],
+        heads: Vec<Queued>,
+        course: &mut Course,
+    ) -> bool {
+        if !gaps.is_empty() || !course.knows_me(keeper) {
+            match self.introduce(keeper, gaps).await {
+                true => course.introduced_to = Some((keeper.id.clone(), keeper.started_at)),
+                false => return false,
+            }
+            if heads.is_empty() {
+                return true;
+            }
+        }
+        match self.send(keeper, &heads).await {
+            Ok(answer) => {
+                course.in_doubt = false;
+                self.note(&heads, &answer);
+                if let Some(reason) = &answer.full {
+                    tracing::warn!(keeper = %keeper.id, %reason, "the keeper has no room; events wait on this node");
+                }
+                answer.full.is_none()
+            }
+            Err(error) => {
+                let reason = match error {
+                    NotAnswered::Unknown(reason) => {
+                        course.in_doubt = true;
+                        reason
+                    }
+                    NotAnswered::NotTaken(reason) => reason,
+                    NotAnswered::NotThere => "it takes none".to_owned(),
+                };
+                tracing::debug!(keeper = %keeper.id, %reason, "events wait on this node");
+                false
+            }
+        }
+    }
+
+    /// Tells a keeper that this node sends to it, and what it will never get. Whether it knows.
+    async fn introduce(&self, keeper: &NodeView, gaps: &[(String, Gap)]) -> bool {
+        let told: Vec<&Gap> = gaps.iter().map(|(_, gap)| gap).collect();
+        let body = serde_json::to_vec(&told).unwrap_or_default();
+        let path = self.path(GAPS_PATH, self.spool.waiting(self.lane));
+        match self.post(keeper, &path, body.into()).await {
+            Ok(_) | Err(NotAnswered::NotThere) => self.spool.gaps_told(self.lane, gaps).is_ok(),
+            Err(NotAnswered::Unknown(reason) | NotAnswered::NotTaken(reason)) => {
+                tracing::debug!(keeper = %keeper.id, %reason, "it does not know yet what it will never get");
+                false
+            }
+        }
+    }
+
+    /// With what the keeper has to know about a message after which so many events wait.
+    fn path(&self, path: &str, waiting: u64) -> String {
+        let main = self.spool.keeper(Lane::Main).unwrap_or_default();
+        match self.lane {
+            Lane::Main => format!("{path}?waiting={waiting}"),
+            Lane::Copy => format!("{path}?waiting={waiting}&for={main}"),
         }
     }
 
     async fn heads(&self) -> Vec<Queued> {
-        let spool = Arc::clone(&self.spool);
-        let heads = tokio::task::spawn_blocking(move || spool.heads(MESSAGE_BYTES));
+        let (spool, lane) = (Arc::clone(&self.spool), self.lane);
+        let heads = tokio::task::spawn_blocking(move || spool.heads(lane, MESSAGE_BYTES));
         match heads.await {
             Ok(Ok(heads)) => heads,
             Ok(Err(error)) => {
@@ -108,84 +374,15 @@ impl Shipper {
         }
     }
 
-    /// Sends one message; says whether it is worth going on at once.
-    async fn step(
-        &mut self,
-        heads: Vec<Queued>,
-        in_doubt: &mut bool,
-        lost_since: &mut Option<tokio::time::Instant>,
-    ) -> bool {
-        let view = self.view.borrow_and_update().clone();
-        let keepers = keepers(&view);
-        let bound = self.spool.keeper();
-        if keepers.is_empty() && !*in_doubt {
-            return match self.store.clone() {
-                Some(store) => self.to_own_store(store, heads).await,
-                None => false,
-            };
-        }
-        let known = bound.as_ref().and_then(|id| {
-            let mut keepers = keepers.iter();
-            keepers.find(|keeper| keeper.id == *id).copied()
-        });
-        if known.is_none() && *in_doubt {
-            let since = *lost_since.get_or_insert_with(tokio::time::Instant::now);
-            if since.elapsed() < LOST_MAX {
-                return false;
-            }
-            tracing::warn!(keeper = ?bound, "the keeper is gone for good; what it may have taken without a word goes to another, and may be there twice");
-        }
-        *lost_since = None;
-        let keeper = match known {
-            Some(keeper) if *in_doubt || keeper.state != NodeState::Down => Some(keeper),
-            // By a number of its own for each pair, so that keepers share the nodes.
-            known => {
-                let alive = keepers.iter().filter(|node| node.state != NodeState::Down);
-                let nearest = alive.max_by_key(|keeper| weight(&self.me, &keeper.id));
-                nearest.copied().or(known)
-            }
-        };
-        let Some(keeper) = keeper else {
-            *in_doubt = false;
-            return false;
-        };
-        if bound.as_deref() != Some(keeper.id.as_str()) {
-            if let Err(error) = self.spool.set_keeper(&keeper.id) {
-                tracing::error!(%error, "events wait on this node");
-                return false;
-            }
-            tracing::info!(keeper = %keeper.id, "events go to this keeper");
-        }
-        match self.send(keeper, &heads).await {
-            Sent::Answered(answer) => {
-                *in_doubt = false;
-                self.note(&heads, &answer);
-                if let Some(reason) = &answer.full {
-                    tracing::warn!(keeper = %keeper.id, %reason, "the keeper has no room; events wait on this node");
-                }
-                answer.full.is_none()
-            }
-            Sent::Unknown(reason) => {
-                *in_doubt = true;
-                tracing::debug!(keeper = %keeper.id, %reason, "events wait on this node");
-                false
-            }
-            Sent::NotTaken(reason) => {
-                tracing::debug!(keeper = %keeper.id, %reason, "events wait on this node");
-                false
-            }
-        }
-    }
-
     /// Lets go of what has arrived, and of what nobody will take.
     fn note(&self, heads: &[Queued], answer: &ParcelsAnswer) {
         let noted = || {
             if let Some(last) = answer.kept.checked_sub(1).and_then(|last| heads.get(last)) {
-                self.spool.arrived(&last.stream, last.sequence)?;
+                self.spool.arrived(self.lane, &last.stream, last.sequence)?;
             }
             if let (Some(reason), Some(next)) = (&answer.refused, heads.get(answer.kept)) {
                 tracing::error!(stream = %next.stream, events = next.events, %reason, "events are lost: the keeper refuses them");
-                self.spool.discard(&next.stream, next.sequence)?;
+                self.spool.discard(self.lane, &next.stream, next.sequence)?;
             }
             Ok::<_, andon_spool::SpoolError>(())
         };
@@ -194,32 +391,44 @@ impl Shipper {
         }
     }
 
-    async fn send(&self, keeper: &NodeView, heads: &[Queued]) -> Sent {
-        let Some(fingerprint) = keeper.fingerprint.as_deref().and_then(unhex) else {
-            return Sent::NotTaken("it publishes no certificate".to_owned());
-        };
+    async fn send(
+        &self,
+        keeper: &NodeView,
+        heads: &[Queued],
+    ) -> Result<ParcelsAnswer, NotAnswered> {
         let body = join_parcels(heads.iter().map(|head| head.parcel.as_slice()));
-        let body = Bytes::from(body);
+        let sent: u64 = heads.iter().map(|head| u64::from(head.events)).sum();
+        let waiting = self.spool.waiting(self.lane).saturating_sub(sent);
+        let path = self.path(PARCELS_PATH, waiting);
+        let answer = self.post(keeper, &path, Bytes::from(body)).await?;
+        let odd = |error: serde_json::Error| NotAnswered::Unknown(error.to_string());
+        serde_json::from_slice(&answer).map_err(odd)
+    }
+
+    /// The body of the answer, once it is one.
+    async fn post(&self, keeper: &NodeView, path: &str, body: Bytes) -> Result<Bytes, NotAnswered> {
+        use NotAnswered::{NotTaken, NotThere, Unknown};
+        let Some(fingerprint) = keeper.fingerprint.as_deref().and_then(unhex) else {
+            return Err(NotTaken("it publishes no certificate".to_owned()));
+        };
         let mut reason = "no address of it is known".to_owned();
         for address in self.addresses(keeper).await {
             let sent = self
                 .peers
-                .post(address, fingerprint, PARCELS_PATH, body.clone(), TIME_MAX);
+                .post(address, fingerprint, path, body.clone(), TIME_MAX);
             match sent.await {
-                Ok((StatusCode::OK, answer)) => match serde_json::from_slice(&answer) {
-                    Ok(answer) => return Sent::Answered(answer),
-                    Err(error) => return Sent::Unknown(error.to_string()),
-                },
+                Ok((StatusCode::OK, answer)) => return Ok(answer),
                 // Refused before anything was read.
                 Ok((status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _)) => {
-                    return Sent::NotTaken(format!("it answers {status}"));
+                    return Err(NotTaken(format!("it answers {status}")));
                 }
-                Ok((status, _)) => return Sent::Unknown(format!("it answers {status}")),
-                Err(error) if error.was_asked() => return Sent::Unknown(error.to_string()),
+                Ok((StatusCode::NOT_FOUND, _)) => return Err(NotThere),
+                Ok((status, _)) => return Err(Unknown(format!("it answers {status}"))),
+                Err(error) if error.was_asked() => return Err(Unknown(error.to_string())),
                 Err(error) => reason = error.to_string(),
             }
         }
-        Sent::NotTaken(reason)
+        Err(NotTaken(reason))
     }
 
     /// Where the grid reaches a node, then where it says that it is.
@@ -287,6 +496,19 @@ fn keep(store: &Store, heads: &[Queued]) -> ParcelsAnswer {
         }
     }
     answer
+}
+
+/// The keeper of a node among those that live: by a number of its own for each pair, so that
+/// keepers share the nodes.
+fn nearest<'n>(me: &str, keepers: &[&'n NodeView]) -> Option<&'n NodeView> {
+    let alive = keepers.iter().filter(|node| node.state != NodeState::Down);
+    alive.max_by_key(|keeper| weight(me, &keeper.id)).copied()
+}
+
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.unwrap_or_default().as_micros();
+    i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
 /// FNV-1a: the same on every node and in every version.

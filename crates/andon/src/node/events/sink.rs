@@ -1,19 +1,16 @@
-//! Where events go on this node: its store, ClickHouse, or nowhere.
+//! Where events go on this node: its store, its queue, or nowhere.
 
-use andon_clickhouse::{Attempt, ClickHouse, ClickHouseError, Writer};
 use andon_ingest::Batch;
 use andon_ingest::sink::{Accepting, Sink, SinkError};
 use andon_model::PictureView;
-use andon_spool::{Spool, SpoolError};
-use andon_store::{Origin, Store, StoreError};
+use andon_spool::{Lane, Spool, SpoolError};
+use andon_store::{Origin, Store, StoreError, Tails};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// When to ask a full or sick disk again.
 const DISK_AGAIN: Duration = Duration::from_secs(1);
-/// When to ask a busy ClickHouse again.
-const CLICKHOUSE_AGAIN: Duration = Duration::from_secs(2);
 
 /// This node's store.
 pub struct StoreSink(pub Arc<Store>);
@@ -52,89 +49,54 @@ pub fn refused(error: StoreError) -> SinkError {
     }
 }
 
-/// ClickHouse.
-pub struct ClickHouseSink {
-    clickhouse: Arc<ClickHouse>,
-    writer: Writer,
-    /// Before the names of this node's sources.
-    node: String,
+/// Told when something is queued; each lane has its own ear.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    pub main: Arc<Notify>,
+    pub copy: Arc<Notify>,
 }
 
-impl ClickHouseSink {
-    /// Small batches are gathered by the writer; those that a source may send again go under
-    /// their own name, so that they come once.
-    pub fn new(clickhouse: Arc<ClickHouse>, writer: Writer, node: &str) -> Self {
-        Self {
-            clickhouse,
-            writer,
-            node: node.to_owned(),
-        }
+impl News {
+    fn tell(&self) {
+        self.main.notify_one();
+        self.copy.notify_one();
     }
 }
 
-impl Sink for ClickHouseSink {
-    fn accept<'a>(&'a self, batch: &'a Batch) -> Accepting<'a> {
-        Box::pin(async move {
-            let written = match &batch.id {
-                None => {
-                    let events = batch.events.clone();
-                    self.writer.accept(&batch.dataset, events).await
-                }
-                Some(id) => {
-                    let token = format!("{}\u{0}{}\u{0}{}", self.node, id.source, id.until);
-                    let inserted = self.clickhouse.insert(
-                        &batch.dataset,
-                        &batch.events,
-                        &token,
-                        Attempt::Again,
-                    );
-                    inserted.await.map(drop)
-                }
-            };
-            written.map_err(|error| match error {
-                ClickHouseError::Cancelled => SinkError::Closed,
-                error => {
-                    tracing::warn!(%error, "events are not on ClickHouse yet");
-                    SinkError::Full {
-                        retry_after: CLICKHOUSE_AGAIN,
-                    }
-                }
-            })
-        })
-    }
-}
-
-/// The queue for a keeper; or this node's own store, as long as the grid has no keeper and
-/// nothing waits.
+/// The queue on this node's disk, from which tasks bring events to where they are kept; or this
+/// node's own store at once, where they go nowhere else and nothing waits.
 pub struct QueueSink {
     pub store: Option<StoreSink>,
     pub spool: Arc<Spool>,
-    /// Told when something is queued.
-    pub news: Arc<Notify>,
+    pub news: News,
     pub view: watch::Receiver<Arc<PictureView>>,
+    /// Shown what is queued, where no store shows it.
+    pub tails: Option<Arc<Tails>>,
 }
 
 impl Sink for QueueSink {
     fn accept<'a>(&'a self, batch: &'a Batch) -> Accepting<'a> {
-        let has_keeper = !super::ship::keepers(&self.view.borrow()).is_empty();
         if let Some(store) = &self.store
-            && !has_keeper
+            && super::ship::keepers(&self.view.borrow()).is_empty()
+            && self.spool.keeper(Lane::Copy).is_none()
             // What waits comes first: a source's events keep their order.
             && self.spool.is_empty()
         {
             return store.accept(batch);
         }
         let spool = Arc::clone(&self.spool);
-        let news = Arc::clone(&self.news);
-        let batch = batch.clone();
+        let own = batch.clone();
         Box::pin(async move {
             let queued = tokio::task::spawn_blocking(move || {
-                let id = batch.id.map(|id| (id.source, id.until));
-                spool.push(&batch.dataset, batch.events, id)
+                let id = own.id.map(|id| (id.source, id.until));
+                spool.push(&own.dataset, own.events, id)
             });
             match queued.await {
                 Ok(Ok(_)) => {
-                    news.notify_one();
+                    self.news.tell();
+                    if let Some(tails) = &self.tails {
+                        tails.show(&batch.dataset, &batch.events);
+                    }
                     Ok(())
                 }
                 Ok(Err(SpoolError::Codec(error))) => Err(SinkError::Failed(error.to_string())),

@@ -70,18 +70,18 @@ fn what_was_pushed_comes_in_its_order_also_after_a_kill_and_once_it_arrived_neve
             Pushed::Kept
         );
     }
-    spool.arrived("a", 5).unwrap();
+    spool.arrived(Lane::Main, "a", 5).unwrap();
     // Nothing is closed: as if it had been killed here.
     let spool = Spool::open(&dir.0, Options::default()).unwrap();
-    let heads = spool.heads(1 << 20).unwrap();
+    let heads = spool.heads(Lane::Main, 1 << 20).unwrap();
     assert_eq!(numbers(&heads), (6..=20).collect::<Vec<_>>());
     let parcel = Codec::unpack(&heads[0].parcel).unwrap();
     assert_eq!((parcel.source.as_str(), parcel.sequence), ("spool/a", 6));
-    spool.arrived("a", 20).unwrap();
-    assert!(spool.is_empty() && spool.heads(1).unwrap().is_empty());
+    spool.arrived(Lane::Main, "a", 20).unwrap();
+    assert!(spool.is_empty() && spool.heads(Lane::Main, 1).unwrap().is_empty());
     let spool = Spool::open(&dir.0, Options::default()).unwrap();
     spool.push("a", event(21, 10), None).unwrap();
-    let heads = spool.heads(1).unwrap();
+    let heads = spool.heads(Lane::Main, 1).unwrap();
     assert_eq!(heads[0].sequence, 21, "numbers never come again");
     let held = file::list(&dir.0.join("a")).unwrap();
     assert_eq!(held.len(), 1, "files that arrived are gone");
@@ -102,7 +102,7 @@ fn a_record_cut_anywhere_was_not_acknowledged_and_the_ones_before_it_stay() {
         fs::write(&path, &whole[..cut]).unwrap();
         let spool = Spool::open(&dir.0, Options::default()).unwrap();
         assert_eq!(
-            numbers(&spool.heads(1 << 20).unwrap()),
+            numbers(&spool.heads(Lane::Main, 1 << 20).unwrap()),
             [1, 2],
             "cut at {cut}"
         );
@@ -113,7 +113,7 @@ fn a_record_cut_anywhere_was_not_acknowledged_and_the_ones_before_it_stay() {
     flipped[places[1].offset as usize + 3] ^= 1;
     fs::write(&path, &flipped).unwrap();
     let spool = Spool::open(&dir.0, Options::default()).unwrap();
-    assert_eq!(numbers(&spool.heads(1 << 20).unwrap()), [1, 3]);
+    assert_eq!(numbers(&spool.heads(Lane::Main, 1 << 20).unwrap()), [1, 3]);
     assert_eq!(spool.report()[0].dropped["damaged"], 1);
 }
 
@@ -132,7 +132,7 @@ fn a_full_queue_does_what_its_policy_says_and_counts_it() {
         }
         let report = spool.report().remove(0);
         assert!(report.bytes <= 20 << 20, "{report:?}");
-        let numbers = numbers(&spool.heads(usize::MAX).unwrap());
+        let numbers = numbers(&spool.heads(Lane::Main, usize::MAX).unwrap());
         (report, numbers, refused)
     };
     let (report, numbers, refused) = push(Policy::Block);
@@ -163,13 +163,115 @@ fn urgent_streams_go_first_and_a_sources_own_names_are_kept() {
     spool
         .push("z", event(2, 5), Some(("file/x".to_owned(), 77)))
         .unwrap();
-    let heads = spool.heads(1 << 20).unwrap();
+    let heads = spool.heads(Lane::Main, 1 << 20).unwrap();
     assert_eq!(heads[0].stream, "z");
     let parcel = Codec::unpack(&heads[0].parcel).unwrap();
     assert_eq!((parcel.source.as_str(), parcel.sequence), ("file/x", 77));
-    spool.arrived("z", heads[0].sequence).unwrap();
-    assert_eq!(spool.heads(1 << 20).unwrap()[0].stream, "a");
-    assert_eq!(spool.keeper(), None);
+    spool.arrived(Lane::Main, "z", heads[0].sequence).unwrap();
+    assert_eq!(spool.heads(Lane::Main, 1 << 20).unwrap()[0].stream, "a");
+    assert_eq!(spool.keeper(Lane::Main), None);
     spool.set_keeper("k-1").unwrap();
-    assert_eq!(spool.keeper().as_deref(), Some("k-1"));
+    assert_eq!(spool.keeper(Lane::Main).as_deref(), Some("k-1"));
+}
+
+#[test]
+fn a_record_that_is_left_for_the_next_time_leaves_all_after_it() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    // One file is filled with large records, and a small one begins the next.
+    let mut number = 0;
+    let files = || file::list(&dir.0.join("a")).unwrap();
+    while number == 0 || fs::metadata(&files()[0].1).unwrap().len() < 8 << 20 {
+        number += 1;
+        spool.push("a", event(number, 1 << 20), None).unwrap();
+    }
+    spool.push("a", event(number + 1, 10), None).unwrap();
+    assert_eq!(files().len(), 2);
+    assert_eq!(numbers(&spool.heads(Lane::Main, 1 << 20).unwrap()), [1]);
+    spool.arrived(Lane::Main, "a", 1).unwrap();
+    let rest = numbers(&spool.heads(Lane::Main, 1 << 30).unwrap());
+    assert_eq!(rest, (2..=number + 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_record_stays_until_both_keepers_have_it_each_at_its_own_pace() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    spool.set_keeper("p").unwrap();
+    spool.set_copy(Some("q"), &[], 0).unwrap();
+    for number in 1..=5 {
+        spool.push("a", event(number, 10), None).unwrap();
+    }
+    spool.arrived(Lane::Main, "a", 4).unwrap();
+    assert_eq!(
+        (spool.waiting(Lane::Main), spool.waiting(Lane::Copy)),
+        (1, 5)
+    );
+    // Killed: what only one of them has is still there.
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    assert_eq!(spool.keeper(Lane::Copy).as_deref(), Some("q"));
+    assert_eq!(numbers(&spool.heads(Lane::Main, 1 << 20).unwrap()), [5]);
+    assert_eq!(spool.late("a"), 1, "it came before this start");
+    let heads = spool.heads(Lane::Copy, 1 << 20).unwrap();
+    assert_eq!(numbers(&heads), [1, 2, 3, 4, 5]);
+    assert!(spool.gaps(Lane::Copy).is_empty(), "it gets all of them");
+    spool.arrived(Lane::Copy, "a", 5).unwrap();
+    assert!(!spool.is_empty());
+    spool.arrived(Lane::Main, "a", 5).unwrap();
+    spool.push("b", event(1, 10), None).unwrap();
+    assert_eq!((spool.late("a"), spool.late("b")), (0, 0));
+    spool.arrived(Lane::Main, "b", 1).unwrap();
+    spool.arrived(Lane::Copy, "b", 1).unwrap();
+    assert!(spool.is_empty() && file::list(&dir.0.join("a")).unwrap().is_empty());
+}
+
+#[test]
+fn a_second_keeper_that_comes_later_is_told_what_it_lacks() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    spool.push("old", event(1, 10), None).unwrap();
+    spool.push("waits", event(2, 10), None).unwrap();
+    spool.arrived(Lane::Main, "old", 1).unwrap();
+    let held = ["elsewhere".to_owned()];
+    spool.set_copy(Some("q"), &held, 77).unwrap();
+    let gaps = spool.gaps(Lane::Copy);
+    let names: Vec<&str> = gaps.iter().map(|(_, gap)| gap.dataset.as_str()).collect();
+    assert_eq!(names, ["elsewhere", "old"]);
+    assert_eq!(gaps[1].1.to_us, 77);
+    let spool = Spool::open(&dir.0, Options::default()).unwrap();
+    assert_eq!(
+        spool.gaps(Lane::Copy),
+        gaps,
+        "a kill does not make it whole"
+    );
+    assert_eq!(numbers(&spool.heads(Lane::Copy, 1 << 20).unwrap()), [2]);
+    spool.gaps_told(Lane::Copy, &gaps).unwrap();
+    assert!(spool.gaps(Lane::Copy).is_empty());
+}
+
+#[test]
+fn a_keeper_that_is_away_for_too_long_does_not_stop_what_the_other_takes() {
+    let dir = Dir::new();
+    let spool = Spool::open(&dir.0, limited(Policy::Block, 30 << 20)).unwrap();
+    spool.set_keeper("p").unwrap();
+    spool.set_copy(Some("q"), &[], 0).unwrap();
+    for number in 1..=100 {
+        spool.push("a", event(number, 1 << 20), None).unwrap();
+        spool.arrived(Lane::Copy, "a", number as u64).unwrap();
+    }
+    let report = spool.report().remove(0);
+    assert_eq!(report.dropped.values().sum::<u64>(), 0, "nothing is lost");
+    assert_eq!(report.kept_once + report.events, 100, "{report:?}");
+    assert!(
+        report.kept_once > 60 && report.bytes <= 30 << 20,
+        "{report:?}"
+    );
+    let gaps = spool.gaps(Lane::Main);
+    assert_eq!((gaps[0].1.from_us, gaps[0].1.events), (1, report.kept_once));
+    let first = numbers(&spool.heads(Lane::Main, 1).unwrap())[0];
+    assert_eq!(first as u64, report.kept_once + 1);
+    assert_eq!(gaps[0].1.to_us, first - 1);
+    // It is gone for good: what the other has stays where it is.
+    spool.set_keeper("r").unwrap();
+    assert!(spool.is_empty());
 }

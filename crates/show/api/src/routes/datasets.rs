@@ -4,14 +4,15 @@
 use super::query::turn;
 use crate::access::{self, Role};
 use crate::error::{ApiError, ErrorDocument};
-use crate::events::{EventSources, others_with_events};
+use crate::events::{EventSources, clickhouse_nodes, others_with_events};
+use crate::far::is_away;
 use crate::gate::Caller;
 use crate::peer::{ANSWER_MAX, Question};
 use crate::relay;
 use crate::shared::Shared;
 use crate::wire::{self, PART_BYTES_MAX};
 use andon_model::event::{Value, is_dataset_name};
-use andon_model::{NodeState, NodeView, Timestamp};
+use andon_model::{NodeView, Timestamp};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a node tells another what its store knows.
@@ -74,6 +75,16 @@ pub(crate) enum Asked {
         prefix: String,
         limit: usize,
     },
+}
+
+/// What is to be told of whose events.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Request {
+    asked: Asked,
+    /// Of what the node has itself.
+    own: bool,
+    /// Of what it has copies, of keepers that cannot be asked.
+    copies_of: BTreeSet<String>,
 }
 
 /// What is known.
@@ -199,32 +210,75 @@ fn check_name(dataset: &str) -> Result<(), ApiError> {
     ))
 }
 
-/// What this node's store knows, then what others' do.
+/// What this node's store knows, then what others' do; of keepers that cannot be asked what
+/// the copies of theirs tell.
 pub(crate) async fn ask_all(shared: &Arc<Shared>, asked: Asked) -> Result<Vec<Known>, ApiError> {
     let events = shared.events.clone().ok_or_else(super::events::nobody)?;
-    let mut all = vec![own(shared, &events, asked.clone()).await?];
+    let view = shared.view.borrow().clone();
+    let mut others = match events.clickhouse {
+        Some(_) => Vec::new(),
+        None => others_with_events(&view),
+    };
+    others.truncate(STORES_MAX);
+    let (mut away, mut there) = (BTreeSet::new(), Vec::new());
+    for node in others {
+        match is_away(node) {
+            true => drop(away.insert(node.id.clone())),
+            false => there.push(node.clone()),
+        }
+    }
+    let first = Request {
+        asked: asked.clone(),
+        own: true,
+        copies_of: BTreeSet::new(),
+    };
+    let mut all = own(shared, &events, first.clone()).await?;
+    let answers = ask_others(shared, &there, &first).await;
+    for (node, answer) in there.iter().zip(answers) {
+        match answer {
+            Some(known) => all.extend(known),
+            None => drop(away.insert(node.id.clone())),
+        }
+    }
+    if !away.is_empty() {
+        there.retain(|node| !away.contains(&node.id));
+        let copies = Request {
+            asked,
+            own: false,
+            copies_of: away,
+        };
+        if events.clickhouse.is_none() {
+            all.extend(own(shared, &events, copies.clone()).await?);
+        }
+        let answers = ask_others(shared, &there, &copies).await;
+        all.extend(answers.into_iter().flatten().flatten());
+    }
     if events.clickhouse.is_none() {
-        let view = shared.view.borrow().clone();
-        let mut asking = tokio::task::JoinSet::new();
-        for node in others_with_events(&view) {
-            if node.state != NodeState::Down && asking.len() < STORES_MAX {
-                let (shared, node, asked) = (Arc::clone(shared), node.clone(), asked.clone());
-                asking.spawn(async move { far(&shared, &node, &asked).await });
-            }
-        }
-        while let Some(found) = asking.join_next().await {
-            all.extend(found.ok().flatten());
-        }
+        // They know the same: one is enough.
+        let nodes = clickhouse_nodes(&view).into_iter().take(1).cloned();
+        let nodes: Vec<NodeView> = nodes.collect();
+        let answers = ask_others(shared, &nodes, &first).await;
+        all.extend(answers.into_iter().flatten().flatten());
     }
     Ok(all)
 }
 
+/// The same of several nodes at once; in their order.
+async fn ask_others(
+    shared: &Shared,
+    nodes: &[NodeView],
+    request: &Request,
+) -> Vec<Option<Vec<Known>>> {
+    let asked = nodes.iter().map(|node| far(shared, node, request));
+    futures_util::future::join_all(asked).await
+}
+
 /// What another node's store knows; nothing where it does not answer, completion is no count.
-async fn far(shared: &Shared, node: &NodeView, asked: &Asked) -> Option<Known> {
+async fn far(shared: &Shared, node: &NodeView, request: &Request) -> Option<Vec<Known>> {
     let question = Question {
         method: Method::POST,
         path: PART_PATH,
-        body: serde_json::to_vec(asked).ok()?.into(),
+        body: serde_json::to_vec(request).ok()?.into(),
         asked_by: None,
         limit: ANSWER_MAX,
         bytes_max: PART_BYTES_MAX,
@@ -248,29 +302,38 @@ pub(crate) async fn part(
     let odd = |error: &dyn std::fmt::Display| {
         ApiError::bad_request(error.to_string(), "are both nodes of this version?")
     };
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| odd(&error))?;
-    let known = own(&shared, &events, asked).await?;
+    let request: Request = serde_json::from_slice(&body).map_err(|error| odd(&error))?;
+    let known = own(&shared, &events, request).await?;
     let packed = wire::pack(&known).map_err(|error| odd(&error))?;
     Ok(Response::new(Body::new(Full::new(Bytes::from(packed)))))
 }
 
-async fn own(shared: &Shared, events: &EventSources, asked: Asked) -> Result<Known, ApiError> {
+async fn own(
+    shared: &Shared,
+    events: &EventSources,
+    request: Request,
+) -> Result<Vec<Known>, ApiError> {
+    let Request {
+        asked,
+        own,
+        copies_of,
+    } = request;
     if let Some(clickhouse) = &events.clickhouse {
         let failed = |error: andon_clickhouse::ClickHouseError| {
             ApiError::unavailable(error.to_string(), "see the node's log")
         };
         let now = access::now();
-        return Ok(match asked {
+        return Ok(vec![match asked {
             Asked::Datasets => {
-                let names = clickhouse.datasets().await.map_err(failed)?;
-                let unknown = |name| DatasetDocument {
+                let all = clickhouse.extents().await.map_err(failed)?;
+                let told = |(name, extent): (String, andon_clickhouse::Extent)| DatasetDocument {
                     name,
-                    rows: 0,
-                    bytes: 0,
-                    from: None,
-                    to: None,
+                    rows: extent.rows,
+                    bytes: extent.bytes,
+                    from: extent.from,
+                    to: extent.to,
                 };
-                Known::Datasets(names.into_iter().map(unknown).collect())
+                Known::Datasets(all.into_iter().map(told).collect())
             }
             Asked::Keys(dataset) => {
                 let names = clickhouse.keys(&dataset, now).await.map_err(failed)?;
@@ -292,49 +355,56 @@ async fn own(shared: &Shared, events: &EventSources, asked: Asked) -> Result<Kno
                     .await
                     .map_err(failed)?,
             ),
-        });
+        }]);
     }
     let Some(store) = events.store.clone() else {
-        return Ok(match asked {
-            Asked::Datasets => Known::Datasets(Vec::new()),
-            Asked::Keys(_) => Known::Keys(Vec::new()),
-            Asked::Values { .. } => Known::Values(Vec::new()),
-        });
+        return Ok(Vec::new());
     };
+    let copies = copies_of.iter().filter_map(|name| {
+        let copied = events.copied.as_ref()?;
+        copied.copies.get(name)
+    });
+    let own = Some(store).filter(|_| own).into_iter();
+    let stores: Vec<_> = own.chain(copies).collect();
     let turn = turn(shared).await?;
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        match asked {
-            Asked::Datasets => {
-                let told = |info: andon_store::DatasetInfo| DatasetDocument {
-                    name: info.name,
-                    rows: info.rows,
-                    bytes: info.bytes,
-                    from: Some(info.from),
-                    to: Some(info.to),
-                };
-                Known::Datasets(store.datasets().into_iter().map(told).collect())
-            }
-            Asked::Keys(dataset) => {
-                let word = |kind: andon_store::KeyType| {
-                    let word = serde_json::to_value(kind).unwrap_or_default();
-                    word.as_str().unwrap_or_default().to_owned()
-                };
-                let told = |info: andon_store::KeyInfo| KeyDocument {
-                    name: info.name,
-                    types: info.types.into_iter().map(word).collect(),
-                    rows: info.rows,
-                };
-                Known::Keys(store.keys(&dataset).into_iter().map(told).collect())
-            }
-            Asked::Values {
-                dataset,
-                key,
-                prefix,
-                limit,
-            } => Known::Values(store.values(&dataset, &key, &prefix, limit.min(VALUES_MAX))),
-        }
+        let told = |store| known(store, &asked);
+        stores.iter().map(|store| told(store)).collect()
     });
     done.await
         .map_err(|error| ApiError::unavailable(error.to_string(), "see the node's log"))
+}
+
+fn known(store: &andon_store::Store, asked: &Asked) -> Known {
+    match asked {
+        Asked::Datasets => {
+            let told = |info: andon_store::DatasetInfo| DatasetDocument {
+                name: info.name,
+                rows: info.rows,
+                bytes: info.bytes,
+                from: Some(info.from),
+                to: Some(info.to),
+            };
+            Known::Datasets(store.datasets().into_iter().map(told).collect())
+        }
+        Asked::Keys(dataset) => {
+            let word = |kind: andon_store::KeyType| {
+                let word = serde_json::to_value(kind).unwrap_or_default();
+                word.as_str().unwrap_or_default().to_owned()
+            };
+            let told = |info: andon_store::KeyInfo| KeyDocument {
+                name: info.name,
+                types: info.types.into_iter().map(word).collect(),
+                rows: info.rows,
+            };
+            Known::Keys(store.keys(dataset).into_iter().map(told).collect())
+        }
+        Asked::Values {
+            dataset,
+            key,
+            prefix,
+            limit,
+        } => Known::Values(store.values(dataset, key, prefix, (*limit).min(VALUES_MAX))),
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) mod trace;
 pub(crate) mod traces;
 
 use crate::connection::PICTURE;
-use crate::events::PARCELS_PATH;
+use crate::events::{GAPS_PATH, PARCELS_PATH};
 use crate::far::PART_PATH;
 use crate::gate::GRIDBUG_PATHS;
 use crate::metrics;
@@ -115,6 +115,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route(PART_PATH, post(query::part))
         .route("/api/v1/spool", get(spool::report))
         .route(PARCELS_PATH, post(spool::parcels))
+        .route(GAPS_PATH, post(spool::gaps))
         .route("/api/v1/tail", get(tail::tail))
         .route(tail::PART_PATH, get(tail::part))
         .route("/api/v1/traces/{trace_id}", get(traces::trace))

@@ -3,18 +3,19 @@
 
 use crate::access::{self, Role};
 use crate::body;
+use crate::copied::OWN;
 use crate::error::{ApiError, ErrorDocument};
-use crate::events::{EventSources, others_with_events};
-use crate::far::{Far, Keeper};
+use crate::events::{EventSources, Keeping, clickhouse_nodes, others_with_events};
+use crate::far::{AskedThere, Far, Keeper, NO_COPY, Place, is_away, noted};
 use crate::gate::Caller;
 use crate::shared::Shared;
-use crate::wire::{self, PART_BYTES_MAX, Part};
+use crate::wire::{self, Of, PART_BYTES_MAX, Part};
 use andon_model::NodeState;
 use andon_model::query::{Answer, Query};
 use andon_query::resolve::Plan;
 use andon_query::run::asking::Early;
 use andon_query::run::embedded::Embedded;
-use andon_query::run::{ClickHouseSource, Dataset as _, DatasetError, RunError, run};
+use andon_query::run::{ClickHouseSource, Dataset as _, DatasetError, RunError, Source as _, run};
 use andon_query::{Asking, Limits, Problem, Stores, TextError, json};
 use andon_store::Cancel;
 use axum::Json;
@@ -27,6 +28,7 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
@@ -220,7 +222,12 @@ pub(crate) async fn answered(
     let turn = turn(shared).await?;
     let cancel = Cancel::new();
     let _guard = CancelOnDrop(cancel.clone());
-    let (far, mut missing) = far(shared, &events);
+    let (others, mut missing) = others(shared, &events);
+    missing.extend(on_their_way(
+        &events,
+        &plan.query.dataset,
+        &shared.config.id,
+    ));
     let me = shared.config.id.clone();
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
@@ -232,15 +239,22 @@ pub(crate) async fn answered(
             cancel: &cancel,
             tell,
         };
-        if let Some(clickhouse) = &events.clickhouse {
-            let source = ClickHouseSource {
-                clickhouse,
-                runtime: Handle::current(),
-            };
-            return run(&plan, &source, &asking);
+        match others {
+            Others::ClickHouse(there) => run(&plan, &there, &asking),
+            Others::Stores(others) => match &events.clickhouse {
+                Some(clickhouse) => {
+                    let source = ClickHouseSource {
+                        clickhouse,
+                        runtime: Handle::current(),
+                    };
+                    run(&plan, &source, &asking)
+                }
+                None => {
+                    let keepers = keepers(&events, me, others);
+                    run(&plan, &Stores::new(keepers.iter().collect()), &asking)
+                }
+            },
         }
-        let keepers = keepers(&events, me, far);
-        run(&plan, &Stores::new(keepers.iter().collect()), &asking)
     });
     let mut answer = match done.await {
         Ok(Ok(answer)) => answer,
@@ -271,40 +285,105 @@ pub(crate) async fn turn(shared: &Shared) -> Result<tokio::sync::OwnedSemaphoreP
     }
 }
 
+/// Whom a question goes to besides this node.
+enum Others {
+    /// Stores, and the way to them.
+    Stores(OtherStores),
+    /// Nodes that ask ClickHouse.
+    ClickHouse(AskedThere),
+}
+
+struct OtherStores {
+    /// Stores of other nodes that are to be asked.
+    nodes: Vec<andon_model::NodeView>,
+    /// Keepers that can be asked for copies.
+    holders: Vec<andon_model::NodeView>,
+    far: Far,
+}
+
 /// This node's store and those of others.
-pub(crate) fn keepers(events: &EventSources, me: String, far: Vec<Far>) -> Vec<Keeper<'_>> {
-    let here = events
-        .store
-        .as_deref()
-        .map(|store| Keeper::Here(Embedded { label: me, store }));
-    here.into_iter()
-        .chain(far.into_iter().map(|far| Keeper::There(Box::new(far))))
+fn keepers(events: &EventSources, me: String, others: OtherStores) -> Vec<Keeper<'_>> {
+    let OtherStores {
+        nodes,
+        holders,
+        far,
+    } = others;
+    let keeper = |place| Keeper {
+        place,
+        holders: holders.clone(),
+        copied: events.copied.clone(),
+        far: far.clone(),
+    };
+    let own = events.store.as_deref();
+    let own = own.map(|store| Place::Here(Embedded { label: me, store }));
+    let copies = events.copied.iter().flat_map(|copied| copied.copies.all());
+    let left = copies.filter(|(name, _)| !far.known.contains(name));
+    let left = left.map(|(name, store)| Place::Left(name, store));
+    let there = nodes.into_iter().map(|node| Place::There(Box::new(node)));
+    own.into_iter()
+        .chain(there)
+        .chain(left)
+        .map(keeper)
         .collect()
 }
 
+/// Events of this node that should be where they are kept already.
+fn on_their_way(events: &EventSources, dataset: &str, me: &str) -> Option<String> {
+    let late = events.spool.as_ref()?.late(dataset);
+    let to = match events.clickhouse {
+        Some(_) => "ClickHouse",
+        None => "a keeper",
+    };
+    (late > 0).then(|| format!("{late} events of {me} are on their way to {to}"))
+}
+
 /// Other nodes to ask, and which of those that hold events cannot be.
-pub(crate) fn far(shared: &Arc<Shared>, events: &EventSources) -> (Vec<Far>, Vec<String>) {
-    let mut missing = Vec::new();
-    if events.clickhouse.is_some() {
-        return (Vec::new(), missing);
-    }
+fn others(shared: &Arc<Shared>, events: &EventSources) -> (Others, Vec<String>) {
     let view = shared.view.borrow().clone();
-    let (mut far, mut beyond) = (Vec::new(), 0);
-    for node in others_with_events(&view) {
-        if node.state == NodeState::Down {
+    let mut missing = Vec::new();
+    let mut known = BTreeSet::from([view.me.clone()]);
+    let (mut nodes, mut beyond) = (Vec::new(), 0);
+    let all: Vec<_> = match events.clickhouse {
+        Some(_) => Vec::new(),
+        None => others_with_events(&view),
+    };
+    let is_keeper = |node: &andon_model::NodeView| Keeping::of(node) == Some(Keeping::Keeper);
+    let holders = all.iter().filter(|node| is_keeper(node) && !is_away(node));
+    let holders: Vec<_> = holders.map(|node| (*node).clone()).collect();
+    let may_have_copies = !holders.is_empty() || events.copied.is_some();
+    for node in all {
+        let has_copies = is_keeper(node) && may_have_copies;
+        if node.state == NodeState::Left && !has_copies {
+            continue;
+        }
+        if node.state == NodeState::Down && !has_copies {
             missing.push(format!("{} is away, and its events are missing", node.id));
-        } else if far.len() >= STORES_MAX {
+        } else if nodes.len() >= STORES_MAX {
             beyond += 1;
+        } else if node.state == NodeState::Left {
+            // Whoever has a copy of it adds that to its own.
         } else {
-            far.push(Far {
-                shared: Arc::clone(shared),
-                node: node.clone(),
-                runtime: Handle::current(),
-            });
+            known.insert(node.id.clone());
+            nodes.push(node.clone());
+        }
+    }
+    let far = Far {
+        shared: Arc::clone(shared),
+        runtime: Handle::current(),
+        known: Arc::new(known),
+    };
+    if events.clickhouse.is_none() {
+        let there: Vec<_> = clickhouse_nodes(&view).into_iter().cloned().collect();
+        if !there.is_empty() {
+            let there = AskedThere { nodes: there, far };
+            return (Others::ClickHouse(there), Vec::new());
         }
     }
     // The picture of a node that was just started may not have it yet.
-    if let Some(keeper) = events.spool.as_ref().and_then(|spool| spool.keeper())
+    let keeper = events.spool.as_ref();
+    let keeper = keeper.and_then(|spool| spool.keeper(andon_spool::Lane::Main));
+    if let Some(keeper) = keeper
+        && events.clickhouse.is_none()
         && !view.nodes.iter().any(|node| node.id == keeper)
     {
         missing.push(format!(
@@ -316,7 +395,12 @@ pub(crate) fn far(shared: &Arc<Shared>, events: &EventSources) -> (Vec<Far>, Vec
             "{beyond} more nodes keep events of their own and were not asked; name a few keepers with keep = true in [store]"
         ));
     }
-    (far, missing)
+    let stores = OtherStores {
+        nodes,
+        holders,
+        far,
+    };
+    (Others::Stores(stores), missing)
 }
 
 fn told(error: RunError, missing: &[String]) -> ApiError {
@@ -400,20 +484,15 @@ pub(crate) fn event(name: &str, document: &impl Serialize) -> Bytes {
     format!("event: {name}\ndata: {json}\n\n").into()
 }
 
-/// A part of another node's question: what this node's own store finds. For nodes alone.
+/// A part of another node's question: what this node's own store finds, or a copy that it
+/// holds, or ClickHouse. For nodes alone.
 pub(crate) async fn part(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
     caller.need_node("ask at /api/v1/query")?;
-    let store = shared
-        .events
-        .as_ref()
-        .and_then(|events| events.store.clone());
-    let store = store.ok_or_else(|| {
-        ApiError::not_found("this node keeps no events", "is its configuration new?")
-    })?;
+    let events = shared.events.clone().ok_or_else(super::events::nobody)?;
     let body = body::read_up_to(&shared, body, PART_BYTES_MAX).await?;
     let turn = turn(&shared).await?;
     shared.counters.query_parts.count();
@@ -422,28 +501,14 @@ pub(crate) async fn part(
     let me = shared.config.id.clone();
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let bad = |error: wire::WireError| {
-            ApiError::bad_request(error.to_string(), "are both nodes of this version?")
-        };
-        let part: Part = wire::unpack(&body).map_err(bad)?;
+        let part: Part = wire::unpack(&body).map_err(|error| bad(&error))?;
         let limits = Limits {
             time_max: Duration::from_millis(part.time_ms).min(PART_MAX),
             bytes_max: usize::try_from(part.bytes_max.min(PART_MEMORY_MAX)).unwrap_or(0),
             ..Limits::default()
         };
-        let embedded = Embedded {
-            label: me,
-            store: &store,
-        };
-        let found = embedded
-            .scan(&part.query(), &limits, &cancel, None)
-            .map_err(|error| match error {
-                DatasetError::Cancelled => ApiError::unavailable("called off", "ask again"),
-                DatasetError::Failed { reason, help } => {
-                    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "store", reason, help)
-                }
-            })?;
-        wire::pack_answer(found).map_err(bad)
+        let of = part.of.clone();
+        find(&events, &of, &me, &part.query(), &limits, &cancel)
     });
     let packed = done.await.unwrap_or_else(|error| {
         Err(ApiError::unavailable(
@@ -452,4 +517,75 @@ pub(crate) async fn part(
         ))
     })?;
     Ok(Response::new(Body::new(Full::new(Bytes::from(packed)))))
+}
+
+fn bad(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::bad_request(error.to_string(), "are both nodes of this version?")
+}
+
+fn find(
+    events: &EventSources,
+    of: &Of,
+    me: &str,
+    query: &andon_store::ResolvedQuery,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Vec<u8>, ApiError> {
+    let none = || ApiError::not_found("this node keeps no events", "is its configuration new?");
+    let failed = |error: DatasetError| match error {
+        DatasetError::Cancelled => ApiError::unavailable("called off", "ask again"),
+        DatasetError::Failed { reason, help } => {
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "store", reason, help)
+        }
+    };
+    let scan = |label: &str, store: &andon_store::Store| {
+        let embedded = Embedded {
+            label: label.to_owned(),
+            store,
+        };
+        embedded.scan(query, limits, cancel, None).map_err(failed)
+    };
+    let copied = events.copied.as_ref();
+    let lacks = |of: &str| copied?.lacks(of, &query.dataset, query.from.0, query.to.0);
+    match of {
+        Of::ClickHouse => {
+            let clickhouse = events.clickhouse.as_ref().ok_or_else(none)?;
+            let source = ClickHouseSource {
+                clickhouse,
+                runtime: Handle::current(),
+            };
+            let asking = Asking {
+                limits: *limits,
+                cancel,
+                tell: None,
+            };
+            let answer = source.answer(query, &asking);
+            let mut answer = answer.map_err(|error| told(error, &[]))?;
+            if let Some(late) = on_their_way(events, &query.dataset, me) {
+                answer.partial = true;
+                answer.notes.push(late);
+            }
+            wire::pack(&answer).map_err(|error| bad(&error))
+        }
+        Of::Copy(name) => {
+            let store = copied.and_then(|copied| copied.copies.get(name));
+            let store =
+                store.ok_or_else(|| ApiError::not_found("it has no copy of that", NO_COPY))?;
+            let found = scan(name, &store)?;
+            wire::pack_answer(found, lacks(name)).map_err(|error| bad(&error))
+        }
+        Of::Own { known } => {
+            let store = events.store.as_deref().ok_or_else(none)?;
+            let mut found = scan(me, store)?;
+            // A node of an earlier version knows of no copies, and asks for none.
+            let copies = copied.map(|copied| copied.copies.all()).unwrap_or_default();
+            for (name, store) in copies {
+                if !known.is_empty() && !known.contains(&name) && name != me {
+                    let copy = scan(&name, &store)?;
+                    found.merge(noted(copy, lacks(&name), &name));
+                }
+            }
+            wire::pack_answer(found, lacks(OWN)).map_err(|error| bad(&error))
+        }
+    }
 }

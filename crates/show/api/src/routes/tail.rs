@@ -76,7 +76,7 @@ pub(crate) async fn tail(
     let nobody = || {
         ApiError::not_found(
             "no node keeps events that could be watched",
-            "set keep = true in [store] of one node's configuration; ClickHouse is asked, not watched",
+            "set keep = true in [store] of one node's configuration",
         )
     };
     let events = shared.events.clone().ok_or_else(nobody)?;
@@ -84,13 +84,13 @@ pub(crate) async fn tail(
         Some(_) => Vec::new(),
         None => others(&shared),
     };
-    if events.store.is_none() && others.is_empty() {
+    if events.store.is_none() && events.tails.is_none() && others.is_empty() {
         return Err(nobody().into());
     }
     let place = place(&shared)?;
     let (events_tx, events_rx) = mpsc::channel(WAITING_MAX);
     let mut nodes: Vec<&str> = others.iter().map(|node| node.id.as_str()).collect();
-    if events.store.is_some() {
+    if events.store.is_some() || events.tails.is_some() {
         nodes.insert(0, &shared.config.id);
     }
     let watching = event("watching", &serde_json::json!({"nodes": nodes}));
@@ -105,8 +105,13 @@ pub(crate) async fn tail(
             }
         });
     }
-    if let Some(store) = &events.store {
-        let tail = store.tail(&dataset).ok_or_else(|| full(&shared))?;
+    // Of what goes on to ClickHouse, what this node takes in itself.
+    let own = match (&events.store, &events.tails) {
+        (Some(store), _) => Some(store.tail(&dataset)),
+        (None, tails) => tails.as_ref().map(|tails| tails.watch(&dataset)),
+    };
+    if let Some(tail) = own {
+        let tail = tail.ok_or_else(|| full(&shared))?;
         tokio::task::spawn_blocking(move || follow(&tail, &predicate, &events_tx, place));
         return Ok(told(events_rx, None));
     }

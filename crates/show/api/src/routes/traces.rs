@@ -94,7 +94,7 @@ pub(crate) async fn trace(
 }
 
 /// The raw events that an answer's rows are.
-fn events_of(answer: &Answer) -> Vec<Event> {
+pub(crate) fn events_of(answer: &Answer) -> Vec<Event> {
     let event = |row: &Vec<Cell>| {
         let mut event = Event::default();
         for (cell, column) in row.iter().zip(&answer.columns) {

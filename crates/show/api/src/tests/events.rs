@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::access::Role;
-use crate::events::{EventSources, PARCELS_PATH};
+use crate::events::{EventSources, GAPS_PATH, PARCELS_PATH};
 use crate::far::PART_PATH;
 use andon_ingest::sink::{Accepting, Sink};
 use andon_ingest::{Batch, Gate, HttpIntake};
@@ -36,6 +36,9 @@ fn world(loopback_may_send: bool) -> World {
             gate,
             store: Some(store),
             spool: None,
+            news: Arc::default(),
+            copied: None,
+            tails: None,
             clickhouse: None,
             loopback_may_send,
         });
@@ -74,7 +77,7 @@ async fn who_sends_and_who_asks_is_let_in_by_role_and_nodes_alone_ask_parts() {
         assert_eq!(picture.status == StatusCode::OK, may_ask, "{role}");
     }
     let token = format!("Bearer {}", world.token("adm", Role::Admin));
-    for path in [PART_PATH, PARCELS_PATH, "/api/v1/datasets/part"] {
+    for path in [PART_PATH, PARCELS_PATH, GAPS_PATH, "/api/v1/datasets/part"] {
         let with = [("authorization", token.as_str())];
         let refused = world.ask("POST", path, &with, "").await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");

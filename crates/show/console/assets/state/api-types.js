@@ -493,8 +493,10 @@
  * @property {number} arrived - Events that a keeper has.
  * @property {number} bytes - Bytes on disk.
  * @property {number} bytes_max - Bytes on disk at most.
+ * @property {number} copies - Events that wait for the keeper of the copies, where there is one.
  * @property {Record<string, number>} dropped - Events that are lost, by reason: `oldest`, `newest`, `damaged`.
  * @property {number} events - Events that wait.
+ * @property {number} kept_once - Events that one of two keepers has and the other will never get.
  * @property {string} policy - When it is full: `block`, `drop_oldest`, `drop_newest`.
  * @property {string} priority - `high`, `normal`, `low`.
  * @property {number} pushed - Events that were queued since the node started.
