@@ -244,7 +244,7 @@ fn a_second_keeper_that_came_later_or_was_away_for_too_long_says_what_it_lacks()
     // More than the queue holds: it is not lost, as one of the two has it.
     let mut sent = 0;
     wait_within(3 * LIMIT, Duration::ZERO, "the queue to be full", || {
-        let answer = send(web.address, "load", &[], &noise(sent, 20_000))?;
+        let answer = send(web.address, "load", &[], &noise(sent, 100_000))?;
         sent += answer["accepted"].as_u64().unwrap_or(0);
         let queue = queue(web.address, "load")?;
         hold(queue["kept_once"].as_u64() > Some(0), || queue.to_string())
@@ -319,11 +319,11 @@ fn full_queues_do_what_their_policies_say_count_it_and_send_the_rest() {
         .start();
     let at = web.address;
     wait_for("the node", || web.picture());
-    let lines = |batch: u64| noise(batch, 20_000);
+    let lines = |batch: u64| noise(batch, 100_000);
     // A queue that blocks asks to wait; the request is refused once it has waited.
     let mut kept = 0;
     for stream in ["old", "new"] {
-        for batch in 0..120 {
+        for batch in 0..30 {
             let sent = send(at, stream, &[], &lines(batch)).unwrap();
             assert_eq!(sent["accepted"], 1, "{sent}");
         }
@@ -335,7 +335,7 @@ fn full_queues_do_what_their_policies_say_count_it_and_send_the_rest() {
         };
         let waits = queue["events"].as_u64().unwrap();
         assert!(dropped(reason) > 0 && dropped(other) == 0, "{queue}");
-        assert_eq!(waits + dropped(reason), 120, "{queue}");
+        assert_eq!(waits + dropped(reason), 30, "{queue}");
         assert!(
             queue["bytes"].as_u64() <= queue["bytes_max"].as_u64(),
             "{queue}"
@@ -382,7 +382,7 @@ fn full_queues_do_what_their_policies_say_count_it_and_send_the_rest() {
         |question| text(keeper.address, question).map(|answer| answer["rows"][0][0].as_f64());
     let newest = wait_for("the newest", || only("old | max(n) | last 1h"));
     let oldest = wait_for("the oldest", || only("new | min(n) | last 1h"));
-    assert_eq!((newest, oldest), (Some(119.0), Some(0.0)));
+    assert_eq!((newest, oldest), (Some(29.0), Some(0.0)));
     wait_for("room again", || {
         let sent = send(at, "urgent", &[], "{\"n\":-1}\n")?;
         hold(sent["accepted"] == 1, || sent.to_string())
