@@ -283,7 +283,9 @@ fn what_is_sent_to_any_input_is_found_by_a_question() {
 fn missing(node: &Node) -> Result<Vec<String>, String> {
     let verdicts = node.picture()?.verdicts.into_iter();
     let missing = verdicts.filter(|verdict| verdict.kind == VerdictKind::HeartbeatMissing);
-    Ok(missing.map(|verdict| verdict.subject).collect())
+    let mut names: Vec<String> = missing.map(|verdict| verdict.subject).collect();
+    names.sort();
+    Ok(names)
 }
 
 #[track_caller]
