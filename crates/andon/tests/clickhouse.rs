@@ -54,10 +54,10 @@ fn within(question: &str, begin: u64) -> String {
 /// Two hundred requests over ten minutes of an hour, and the hosts they ran on.
 fn requests(begin: u64) -> (String, String) {
     let line = |n: u64| {
-        let region = if n % 2 == 0 { "eu" } else { "us" };
+        let region = if n.is_multiple_of(2) { "eu" } else { "us" };
         json!({
             "ts": begin + n * 3_000, "region": region,
-            "status": if n % 10 == 0 { 503 } else { 200 }, "duration_ms": 10 + n,
+            "status": if n.is_multiple_of(10) { 503 } else { 200 }, "duration_ms": 10 + n,
             "host": format!("web-{}", n % 4), "trace_id": format!("{:032x}", n / 5),
             "span_id": format!("{n:016x}"), "name": "GET /", "body": format!("request {n}"),
         })
@@ -65,7 +65,7 @@ fn requests(begin: u64) -> (String, String) {
     };
     let requests: Vec<String> = (0..200).map(line).collect();
     let host = |n: u64| {
-        let kernel = if n % 2 == 0 { "6.1" } else { "6.2" };
+        let kernel = if n.is_multiple_of(2) { "6.1" } else { "6.2" };
         json!({"ts": begin - 3_600_000, "host": format!("web-{n}"), "kernel": kernel}).to_string()
     };
     let hosts: Vec<String> = (0..4).map(host).collect();
