@@ -4,7 +4,7 @@
 
 mod oracle;
 #[path = "../../../keep/clickhouse/tests/real/mod.rs"]
-#[allow(dead_code, clippy::disallowed_methods)] // Waits for processes, and is shared.
+#[allow(clippy::disallowed_methods)] // Waits for processes, and is shared.
 mod real;
 
 use andon_clickhouse::answer::{self, Rows, Totals};
