@@ -241,6 +241,8 @@ fn a_node_on_clickhouse_answers_as_one_with_its_own_store() {
     let here = without_node(get(embedded.address, trace).unwrap());
     assert_eq!(here, without_node(get(node.address, trace).unwrap()));
     assert_eq!(here.matches("\"span_id\"").count(), 5, "{here}");
+    let watching = tail.recv_timeout(support::LIMIT).unwrap();
+    assert_eq!(watching.0, "watching");
     let seen = tail.recv_timeout(support::LIMIT).unwrap();
     assert_eq!((seen.0.as_str(), &seen.1["status"]), ("event", &json!(503)));
     let url = format!("http://{}", node.address);

@@ -27,7 +27,8 @@ fn what_was_shown_is_told_after_the_teller_was_killed() {
     wait_for("a killed node in both pictures", || {
         all_show(&refs(&nodes), |view| node_is(view, "c", NodeState::Down))
     });
-    let ill = now();
+    // What is shown now may be written down a moment later.
+    let ill = now() + Duration::from_secs(2);
     wait_for("both moments on disk", || {
         node_is(&at(&nodes[0], ill)?, "c", NodeState::Down)?;
         let span: serde_json::Value =

@@ -346,7 +346,7 @@ mod tests {
         check(
             r#"{"dataset":"a","differ":{"when":1}}"#,
             "differ.when",
-            "`where`",
+            "there are where",
         );
         check(r#"{"dataset":"a","differ":{}}"#, "differ", "which events");
         check("{", ".", "no JSON");

@@ -208,7 +208,7 @@ fn a_trace_is_found_and_drawn_whole() {
 #[test]
 fn every_question_of_the_cookbook_can_be_asked() {
     let book = include_str!("../../../../docs/query.md");
-    let (_, book) = book.split_once("## Twenty questions").unwrap();
+    let (_, book) = book.split_once("## Questions").unwrap();
     let (book, _) = book.split_once("## As JSON").unwrap();
     let questions: Vec<&str> = book
         .lines()
@@ -219,7 +219,7 @@ fn every_question_of_the_cookbook_can_be_asked() {
                 .strip_suffix('`')
         })
         .collect();
-    assert_eq!(questions.len(), 20, "{questions:?}");
+    assert!(questions.len() >= 20, "{questions:?}");
     for text in questions {
         let (query, _) = andon_query::plan(text, now())
             .unwrap_or_else(|error| panic!("{}", error.pointed(text)));

@@ -128,7 +128,9 @@ impl Stream {
         // Since when they wait is not known; they came before the node was started.
         let now = Instant::now();
         let before = now.checked_sub(LATE).unwrap_or(now);
-        stream.stamps.push_back((before, 0));
+        if stream.waiting != [0; 2] {
+            stream.stamps.push_back((before, 0));
+        }
         Ok(stream)
     }
 

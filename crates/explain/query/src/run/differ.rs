@@ -19,7 +19,7 @@ const VALUES_MAX: usize = 2_000;
 /// Values of a key that are told.
 const VALUES_TOLD: usize = 3;
 /// Different values from which on a key may be a name of single events.
-const NAMES_MIN: usize = 50;
+const NAMES_MIN: usize = 20;
 /// Percent points below which a difference is noise.
 const POINTS_MIN: f64 = 1.0;
 

@@ -189,6 +189,7 @@ async fn a_tail_shows_what_is_kept_from_now_on_and_fits_its_conditions() {
         .ask("POST", "/api/v1/events?dataset=web", &[], LINES)
         .await;
     assert_eq!(sent.status, StatusCode::OK);
+    next("event: event").await;
     let told = next("data: {").await;
     assert!(told.contains("\"zone\":\"b\""), "{told}");
     let wrong = world.get("/api/v1/tail?dataset=web&q=zone%20%3D").await;
