@@ -22,6 +22,8 @@ pub const BLOCK_ROWS_MAX: usize = 200_000;
 pub const BLOCK_BYTES_MAX: usize = 64 << 20;
 /// For one block.
 const BLOCK_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether a server still writes a block.
+const WRITES_STILL: Duration = Duration::from_millis(50);
 /// Blocks of unknown fate that are remembered; more would mean that nothing gets through.
 const UNCERTAIN_MAX: usize = 10_000;
 
@@ -92,6 +94,7 @@ impl ClickHouse {
             (None, Attempt::Again | Attempt::AgainWithout) => (0..self.servers.len()).collect(),
         };
         for index in candidates {
+            self.wait_for_block(&self.servers[index], block).await;
             match self.has_block(&self.servers[index], block).await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -113,7 +116,7 @@ impl ClickHouse {
         let body = block.bytes();
         for turn in 0..self.servers.len() {
             let index = (block.number as usize).wrapping_add(turn) % self.servers.len();
-            match self.post(&self.servers[index], body.clone()).await {
+            match self.post(&self.servers[index], block, body.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error @ ClickHouseError::Unreachable { .. }) => last = error,
                 Err(error) if error.is_uncertain() => {
@@ -126,7 +129,32 @@ impl ClickHouse {
         Err(last)
     }
 
-    async fn post(&self, server: &Server, body: Bytes) -> Result<(), ClickHouseError> {
+    /// Waits while a server still writes the block for one who was killed meanwhile: until it
+    /// is done, nobody can tell whether it will be there.
+    async fn wait_for_block(&self, server: &Server, block: &Block<'_>) {
+        let sql = format!(
+            "SELECT count() FROM system.processes WHERE query_id = {}",
+            literal::text(&block.name())
+        );
+        for _ in 0..BLOCK_TIME_MAX.as_millis() / WRITES_STILL.as_millis() {
+            let running = self.select_on(server, &sql, &self.statement_name()).await;
+            let cell = running.ok().and_then(|rows| {
+                let row = rows.data.into_iter().next()?;
+                row.into_iter().next()
+            });
+            if cell.as_ref().map_or(0, integer) == 0 {
+                return;
+            }
+            tokio::time::sleep(WRITES_STILL).await;
+        }
+    }
+
+    async fn post(
+        &self,
+        server: &Server,
+        block: &Block<'_>,
+        body: Bytes,
+    ) -> Result<(), ClickHouseError> {
         let names = columns();
         let names = names.iter().map(|(name, _)| literal::name(name));
         let sql = format!(
@@ -137,7 +165,12 @@ impl ClickHouse {
         );
         // One block, and so one part of the table: it is there or it is not.
         let rows = (BLOCK_ROWS_MAX + 1).to_string();
-        let parameters = [("query", sql.as_str()), ("max_insert_block_size", &rows)];
+        let name = block.name();
+        let parameters = [
+            ("query", sql.as_str()),
+            ("query_id", &name),
+            ("max_insert_block_size", &rows),
+        ];
         server.send(&parameters, body, BLOCK_TIME_MAX).await?;
         Ok(())
     }
@@ -190,6 +223,11 @@ enum Fate {
 }
 
 impl Block<'_> {
+    /// What the server calls the statement that writes it.
+    fn name(&self) -> String {
+        format!("andon-block-{}", self.number)
+    }
+
     fn bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.events.len() * 200);
         for event in &self.events {

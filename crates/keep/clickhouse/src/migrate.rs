@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// What a move that was killed had sent may begin to be written so long after.
+const SENT_BEFORE: Duration = Duration::from_secs(1);
 /// Attempts at one batch before the move stops; it can be begun again at any time.
 const ATTEMPTS_MAX: u32 = 8;
 /// The longest pause between two attempts.
@@ -85,6 +87,7 @@ pub async fn migrate(
         slices: slices.len(),
         ..Progress::default()
     };
+    tokio::time::sleep(SENT_BEFORE).await;
     for slice in slices {
         if notes.done.contains(&slice) {
             progress.slices_done += 1;
