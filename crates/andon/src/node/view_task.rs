@@ -2,7 +2,8 @@
 
 use super::clock::Clock;
 use andon_model::{
-    Instant, LinkState, LinkView, NodeKey, Picture, PictureView, Timestamp, Verdict, VerdictKind,
+    Heard, Instant, LinkState, LinkView, NodeKey, Picture, PictureView, Timestamp, Verdict,
+    VerdictKind,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,26 +84,33 @@ impl Patience {
     }
 }
 
-/// A link down that answers its other end has to stand longer than a link takes to be called up
-/// again: its two ends do not notice at the same moment that it was mended.
+/// Where probes arrive both ways and one end gets its answers, the other has to be without for
+/// longer than a link takes to be called up again: two ends that are mended do not notice at the
+/// same moment.
 const CONTRADICTED: Duration = Duration::from_secs(5);
 
-/// Whether one end of a link that is said to be down gets answers.
+/// Whether a link that is said to be down is heard at both ends, and answers one of them.
 fn is_contradicted(verdict: &Verdict, links: &[LinkView]) -> bool {
     let ends = (verdict.from.as_deref(), verdict.to.as_deref());
     let (Some(from), Some(to)) = ends else {
         return false;
     };
+    let of_it = |link: &&LinkView| {
+        let ends = (&*link.from, &*link.to);
+        ends == (from, to) || ends == (to, from)
+    };
+    let answers = |link: &LinkView| {
+        matches!(
+            link.state,
+            LinkState::Up | LinkState::Partial | LinkState::Degraded
+        )
+    };
     verdict.kind == VerdictKind::LinkDown
-        && links.iter().any(|link| {
-            let ends = (&*link.from, &*link.to);
-            let is_it = ends == (from, to) || ends == (to, from);
-            let answers = matches!(
-                link.state,
-                LinkState::Up | LinkState::Partial | LinkState::Degraded
-            );
-            is_it && answers
-        })
+        && links.iter().filter(of_it).any(answers)
+        && links
+            .iter()
+            .filter(of_it)
+            .all(|link| link.heard == Heard::Arriving)
 }
 
 /// How long a verdict of this kind has to stand: longer where a larger cause may follow.
