@@ -143,6 +143,7 @@ pub async fn wait_until(at: Option<Instant>, clock: Clock) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use andon_model::{FlowCount, LossPair, RttUs};
 
     fn view(kinds: &[VerdictKind]) -> PictureView {
         let mut view = derive(&Picture::default(), NodeKey(1), Timestamp(0));
@@ -202,5 +203,53 @@ mod tests {
             spoken(&mut patience, 1_400, &[LinkDown]),
             (vec![LinkDown], None)
         );
+    }
+
+    fn link(from: &str, to: &str, state: LinkState, heard: Heard) -> LinkView {
+        LinkView {
+            from: from.into(),
+            to: to.into(),
+            state,
+            reason: None,
+            round_trip: None,
+            transport: None,
+            flows: FlowCount { ok: 0, total: 8 },
+            loss: LossPair::default(),
+            rtt_us: RttUs::default(),
+            rtt_baseline_us: None,
+            heard,
+            since: None,
+            via: false,
+            detail: None,
+        }
+    }
+
+    /// After how many milliseconds a link a-b is called down, given what its two ends say.
+    fn called_down_after(ends: [(LinkState, Heard); 2]) -> u64 {
+        let mut view = view(&[VerdictKind::LinkDown]);
+        view.verdicts[0].from = Some("a".into());
+        view.verdicts[0].to = Some("b".into());
+        let [(there, hears), (back, is_heard)] = ends;
+        view.links = vec![
+            link("a", "b", there, hears),
+            link("b", "a", back, is_heard),
+            // Another link has no say.
+            link("a", "c", LinkState::Up, Heard::Arriving),
+        ];
+        let again = Patience::default().hold_back(Instant(0), &mut view);
+        again.expect("held back").0 / 1_000
+    }
+
+    #[test]
+    fn only_a_link_that_is_heard_at_both_ends_and_answers_one_of_them_waits_to_be_called_down() {
+        use Heard::{Arriving, Silent};
+        use LinkState::{Down, Up};
+        let check = |ends, expected: u64| assert_eq!(called_down_after(ends), expected, "{ends:?}");
+        check([(Down, Arriving), (Up, Arriving)], 5_000);
+        check([(Up, Arriving), (Down, Arriving)], 5_000);
+        check([(Down, Arriving), (Down, Arriving)], 700);
+        check([(Down, Arriving), (Up, Silent)], 700);
+        check([(Down, Silent), (Up, Arriving)], 700);
+        check([(Down, Silent), (Down, Silent)], 700);
     }
 }

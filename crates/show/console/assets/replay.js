@@ -122,6 +122,13 @@ export function createReplay(store, api, act) {
     return { stretch, oldest: Number.isFinite(kept) ? kept : stretch.from };
   };
 
+  /** Asks since when there is a past, if that is not known: a young node had none a moment ago. */
+  const findOldest = async () => {
+    if (unkept || Number.isFinite(store.get().history.span?.from)) return;
+    const span = await api.historySpan().then(readSpan, () => null);
+    if (span) store.set({ history: { ...store.get().history, span } });
+  };
+
   /** @param {number} at */
   const goTo = (at) => {
     if (at >= now()) act.go({ at: null, play: 0, time: true });
@@ -146,7 +153,8 @@ export function createReplay(store, api, act) {
       }
     },
     /** A little way; 0: to the start of the stretch. @param {1|-1|0} by */
-    stride(by) {
+    async stride(by) {
+      await findOldest();
       const { stretch, oldest } = sight();
       // A young history begins within the stretch.
       goTo(by === 0 ? Math.max(stretch.from, oldest) : (store.get().route.at ?? now()) + by * (stretch.until - stretch.from) * STRIDE);
