@@ -64,7 +64,7 @@ fn what_was_shown_is_told_after_the_teller_was_killed() {
     );
     let (code, text) = told(ill);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("c in default is down"), "{text}");
+    assert!(text.contains("✗ node down c"), "{text}");
     let (code, _) = told(well - Duration::from_secs(3600));
     assert_eq!(code, Some(2));
     drop(lost);
