@@ -28,6 +28,7 @@ mod store;
 mod texts;
 mod token;
 mod trace;
+mod unknown;
 pub mod url;
 
 pub use failure::Failure;
