@@ -48,6 +48,7 @@ pub use check::{CheckReport, Damage, ExportReport, RepairReport};
 pub use column::ColumnType;
 pub use copies::{COPIES_MAX, Copies};
 pub use error::{ScanError, StoreError};
+pub use open::Identity;
 pub use options::{Background, DATASETS_MAX, Options, Retention};
 pub use plan::{Condition, Direction, Lookup, LookupRow, Order, ResolvedQuery, Test, calc_name};
 pub use scan::keys::KeyValue;

@@ -37,6 +37,9 @@ struct Known {
     gaps: BTreeMap<String, BTreeMap<String, Gap>>,
     /// Who sent.
     senders: BTreeSet<String>,
+    /// Which store that keeper had when the copy was begun.
+    #[serde(default)]
+    store: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +102,20 @@ impl Copied {
         }
     }
 
+    /// A keeper says which store it has. Whether it had another one when its copy here was begun:
+    /// then it lacks what that had. The first one is noted for good, so that the answer is the same
+    /// however often it is given.
+    pub fn has_another(&self, of: &str, store: &str) -> io::Result<bool> {
+        let mut lacking = self.lacking();
+        let known = lacking.known.entry(of.to_owned()).or_default();
+        if let Some(first) = &known.store {
+            return Ok(first != store);
+        }
+        known.store = Some(store.to_owned());
+        self.save(&lacking)?;
+        Ok(false)
+    }
+
     /// Why events of a keeper are not all here, for a dataset and a time from and up to; `None`
     /// if they are.
     pub fn lacks(&self, of: &str, dataset: &str, from_us: i64, to_us: i64) -> Option<String> {
@@ -108,6 +125,9 @@ impl Copied {
             if let Some(gap) = gaps.get(dataset).filter(|gap| gap.touches(from_us, to_us)) {
                 let until = andon_model::Timestamp(gap.to_us);
                 return Some(match gap.events {
+                    _ if gap.is_lost => {
+                        format!("what {who} sent before {until} is lost with the store that it had")
+                    }
                     0 => format!("what {who} sent before {until} went elsewhere"),
                     events => format!(
                         "{events} events of {who} up to {until} went elsewhere while it was away"
@@ -172,6 +192,7 @@ mod tests {
             from_us: 10,
             to_us: 20,
             events: 3,
+            is_lost: false,
         };
         copied.add_gaps("p", "web", &[gap]).unwrap();
         drop(copied);
@@ -183,6 +204,14 @@ mod tests {
         assert!(!lacks(OWN, "logs", 0, 100));
         assert!(lacks("p", "logs", 0, 100) && lacks("p", "logs", 20, 21));
         assert!(!lacks("p", "logs", 21, 100) && !lacks("p", "other", 0, 100));
+        let lost = Gap::lost("old", andon_model::Timestamp(50));
+        copied.add_gaps(OWN, "web", &[lost]).unwrap();
+        assert!(lacks(OWN, "old", 0, 1) && !lacks(OWN, "old", 51, 100));
+        assert!(!copied.has_another("p", "one").unwrap());
+        for _ in 0..2 {
+            assert!(copied.has_another("p", "two").unwrap());
+        }
+        assert!(!copied.has_another("p", "one").unwrap());
         drop(copied);
         let _ = std::fs::remove_dir_all(&dir);
     }
