@@ -361,9 +361,9 @@ fn a_keeper_that_comes_back_without_its_disk_says_what_it_lacks_and_copies_answe
     });
     let b = b.start();
     whole(web.address, 140, "all of it again");
-    // A sender that begins anew under its old name does not repeat what it once sent.
+    // A sender whose queue is lost begins anew, and that is not taken for what it once sent.
     let plan = web.kill();
-    std::fs::remove_dir_all(&plan.data_dir).unwrap();
+    std::fs::remove_dir_all(plan.data_dir.join("spool")).unwrap();
     let web = plan.start();
     send_some(&web, "anew");
     whole(b.address, 160, "what a new sender of that name sent");

@@ -67,9 +67,11 @@ impl Copied {
         }
     }
 
-    /// A sender says what will never come. It is on disk when this returns.
-    pub fn add_gaps(&self, of: &str, who: &str, gaps: &[Gap]) -> io::Result<()> {
+    /// A sender says what will never come. It is on disk when this returns. Whether any of it is
+    /// news.
+    pub fn add_gaps(&self, of: &str, who: &str, gaps: &[Gap]) -> io::Result<bool> {
         let mut lacking = self.lacking();
+        let mut is_news = false;
         let known = lacking.known.entry(of.to_owned()).or_default();
         for gap in gaps {
             let of_sender = known.gaps.entry(who.to_owned()).or_default();
@@ -77,11 +79,15 @@ impl Copied {
                 None => gap.clone(),
                 Some(known) => known.with(gap),
             };
-            if of_sender.len() < NAMES_MAX {
-                of_sender.insert(gap.dataset.clone(), sum);
+            if of_sender.len() < NAMES_MAX || of_sender.contains_key(&gap.dataset) {
+                let before = of_sender.insert(gap.dataset.clone(), sum);
+                is_news |= before.as_ref() != of_sender.get(&gap.dataset);
             }
         }
-        self.save(&lacking)
+        if is_news {
+            self.save(&lacking)?;
+        }
+        Ok(is_news)
     }
 
     /// A sender was heard; so many events of its wait after what it sent, and what it sent was
@@ -205,7 +211,8 @@ mod tests {
         assert!(lacks("p", "logs", 0, 100) && lacks("p", "logs", 20, 21));
         assert!(!lacks("p", "logs", 21, 100) && !lacks("p", "other", 0, 100));
         let lost = Gap::lost("old", andon_model::Timestamp(50));
-        copied.add_gaps(OWN, "web", &[lost]).unwrap();
+        assert!(copied.add_gaps(OWN, "web", &[lost.clone()]).unwrap());
+        assert!(!copied.add_gaps(OWN, "web", &[lost]).unwrap());
         assert!(lacks(OWN, "old", 0, 1) && !lacks(OWN, "old", 51, 100));
         assert!(!copied.has_another("p", "one").unwrap());
         for _ in 0..2 {

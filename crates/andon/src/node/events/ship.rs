@@ -95,6 +95,8 @@ struct Course {
     /// The keeper that has heard of this node since it was started: that it has a copy of
     /// nothing, and that nothing is on its way, is knowledge too.
     introduced_to: Option<(String, Option<Timestamp>)>,
+    /// It is known whether this keeper's own store is the one that it had.
+    own_is_met: bool,
 }
 
 impl Course {
@@ -121,6 +123,7 @@ impl Shipper {
             in_doubt: self.spool.keeper(self.lane).is_some(),
             lost_since: None,
             introduced_to: None,
+            own_is_met: false,
         };
         loop {
             let went_well = tokio::select! {
@@ -196,6 +199,9 @@ impl Shipper {
         if self.is_keeper {
             if bound.as_deref() != Some(self.me.as_str()) {
                 self.spool.set_keeper(&self.me)?;
+            }
+            if !course.own_is_met {
+                course.own_is_met = self.met_own()?;
             }
             return Ok(Target::OwnStore);
         }
@@ -389,6 +395,28 @@ impl Shipper {
         }
     }
 
+    /// Looks whether this keeper has the store that it had, and notes what it lacks. Whether that
+    /// is done.
+    fn met_own(&self) -> Result<bool, andon_spool::SpoolError> {
+        let (Some(store), Some(copied)) = (&self.store, &self.copied) else {
+            return Ok(true);
+        };
+        let identity = store.identity();
+        let (id, made_at) = (&identity.id, identity.made_at);
+        if self.spool.met_store(self.lane, id, made_at)? {
+            tracing::warn!(%made_at, "this keeper has lost its store");
+        }
+        let gaps = self.spool.gaps(self.lane);
+        let told: Vec<Gap> = gaps.iter().map(|(_, gap)| gap.clone()).collect();
+        match copied.add_gaps(OWN, &self.me, &told) {
+            Ok(_) => self.spool.gaps_told(self.lane, &gaps).map(|()| true),
+            Err(error) => {
+                tracing::error!(%error, "what is lost cannot be noted");
+                Ok(false)
+            }
+        }
+    }
+
     /// This keeper's own store is not the one that it had: what that had is missing here.
     fn lost_own(&self, datasets: Vec<String>) -> bool {
         let (Some(store), Some(copied)) = (&self.store, &self.copied) else {
@@ -398,8 +426,10 @@ impl Shipper {
         let lost = datasets.iter().map(|name| Gap::lost(name, made_at));
         let lost: Vec<Gap> = lost.collect();
         match copied.add_gaps(OWN, &self.me, &lost) {
-            Ok(()) => {
-                tracing::warn!(datasets = lost.len(), %made_at, "this keeper has lost its store: copies at other keepers answer for what happened before that time");
+            Ok(is_news) => {
+                if is_news {
+                    tracing::warn!(datasets = lost.len(), %made_at, "this keeper has lost its store: copies at other keepers answer for what happened before that time");
+                }
                 true
             }
             Err(error) => {
