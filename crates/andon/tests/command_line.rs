@@ -569,6 +569,34 @@ fn a_first_node_makes_its_key_invites_a_second_and_both_leave_on_sigterm() {
 }
 
 #[test]
+fn bash_completes_questions_by_asking_and_all_else_by_itself() {
+    let folder = Folder::new("bash");
+    let script = run(&folder, &["completions", "bash"]);
+    let script = folder.write("andon.bash", &String::from_utf8_lossy(&script.stdout));
+    // A node's answers stand in for the node; `$1` is what is typed after `andon`.
+    let shell = r#"
+source "$0"
+andon() { case $3 in *zo) echo "zone	text" ;; *) printf '"region-1-a"\n"region-1-b"\n' ;; esac }
+COMP_WORDS=(andon "$@"); COMP_CWORD=$#; COMP_LINE="andon $*"; COMP_POINT=${#COMP_LINE}
+_andon_with_questions andon "${!#}" "${COMP_WORDS[COMP_CWORD-1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+    let check = |typed: &[&str], expected: &str| {
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["-c", shell]).arg(&script).args(typed);
+        let out = bash.output().unwrap();
+        let told = String::from_utf8_lossy(&out.stdout);
+        assert_eq!(told.trim_end(), expected, "{typed:?} {out:?}");
+    };
+    check(&["query", "requests | where zo"], "requests | where zone");
+    let values = "a | where b = \"region-1-a\"\na | where b = \"region-1-b\"";
+    check(&["query", "a | where b = reg"], values);
+    check(&["query", "a | where b = \"region-1-"], values);
+    check(&["query", "--expl"], "--explain");
+    check(&["keyg"], "keygen");
+}
+
+#[test]
 fn completions_and_the_manual_page_are_printed() {
     let folder = Folder::new("texts");
     check(

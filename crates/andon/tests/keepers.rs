@@ -6,13 +6,15 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use support::events::{ask, count, queue, send, text};
 use support::fleet::{Fleet, Node};
-use support::{LIMIT, hold, http, wait_for, wait_within};
+use support::{LIMIT, hold, http, text as text_of, wait_for, wait_within};
 
 /// Without the machine's own metrics, so that queues hold what the test sends.
 const QUIET: &str = "[ingest.system]\nenabled = false\n";
@@ -274,6 +276,97 @@ fn a_second_keeper_that_came_later_or_was_away_for_too_long_says_what_it_lacks()
         let answer = text(a.address, "load | count")?;
         hold(answer["partial"] == true, || answer.to_string())
     });
+}
+
+/// Sends twenty events, each with an id.
+fn send_some(node: &Node, name: &str) {
+    let body: String = (0..20)
+        .map(|line| format!("{{\"id\":\"{name}-{line}\"}}\n"))
+        .collect();
+    let sent = wait_for("events to be taken", || {
+        send(node.address, "load", &[], &body)
+    });
+    assert_eq!(sent["accepted"], 20, "{sent}");
+}
+
+/// Reads a tail until so many different events were seen; none may come twice.
+#[track_caller]
+fn seen_once(tail: &Receiver<http::Event>, seen: &mut BTreeSet<String>, count: usize) {
+    while seen.len() < count {
+        let (name, event) = tail.recv_timeout(3 * LIMIT).unwrap();
+        if name == "event" {
+            let id = text_of(&event["id"]);
+            assert!(seen.insert(id), "twice: {event}");
+        }
+    }
+}
+
+#[test]
+fn a_keeper_that_comes_back_without_its_disk_says_what_it_lacks_and_copies_answer_for_it() {
+    let fleet = Fleet::new("keepers-lost");
+    let keep = ["--keep", "true"];
+    let a = fleet.node("a").args(&keep).config(QUIET).start();
+    let seed = a.address;
+    let b = fleet.node("b").args(&keep).config(QUIET).join(seed).start();
+    let other = b.address;
+    let web = fleet.node("web").args(&["--keep", "false"]).config(QUIET);
+    let web = web.join(seed).join(other).start();
+    for node in [&a, &b, &web] {
+        has_lanes(node, &["main", "copy"]);
+    }
+    // Both keepers tell of each event; whoever watches sees it once.
+    let tail = http::subscribe(web.address, "/api/v1/tail?dataset=load");
+    let (name, watching) = tail.recv_timeout(LIMIT).unwrap();
+    assert_eq!(
+        (name.as_str(), &watching["nodes"]),
+        ("watching", &json!(["a", "b"]))
+    );
+    let mut seen = BTreeSet::new();
+    for (round, node) in [&web, &a, &b, &web, &a, &b].into_iter().enumerate() {
+        send_some(node, &format!("{}-{round}", node.id));
+        seen_once(&tail, &mut seen, 20 * (round + 1));
+    }
+    drop(tail);
+    for node in [&a, &b, &web] {
+        nothing_waits(node.address);
+    }
+    whole(web.address, 120, "all of it");
+    // One loses the disk that its events and copies were on, and nobody calls it otherwise.
+    let plan = a.kill();
+    for folder in ["events", "events-copies"] {
+        std::fs::remove_dir_all(plan.data_dir.join(folder)).unwrap();
+    }
+    let a = plan.start();
+    whole(web.address, 120, "all of it, from the one that has it");
+    whole(a.address, 120, "the same where it was lost");
+    send_some(&web, "after");
+    for node in [&a, &b, &web] {
+        nothing_waits(node.address);
+    }
+    whole(web.address, 140, "what came since, too");
+    wait_for("the loss to be counted", || {
+        let metrics = http::get(web.address, "/metrics")?.body;
+        let lines = metrics.lines();
+        let mut lost = lines.filter(|line| line.starts_with("andon_spool_stores_lost_total"));
+        hold(lost.any(|line| !line.ends_with(" 0")), || {
+            "no loss".to_owned()
+        })
+    });
+    // Alone it says what it has not.
+    let b = b.kill();
+    wait_for("an answer that says what is lost", || {
+        let answer = text(web.address, "load | count | last 1h")?;
+        let says = answer["notes"].to_string().contains("lost");
+        hold(answer["partial"] == true && says, || answer.to_string())
+    });
+    let b = b.start();
+    whole(web.address, 140, "all of it again");
+    // A sender whose queue is lost begins anew, and that is not taken for what it once sent.
+    let plan = web.kill();
+    std::fs::remove_dir_all(plan.data_dir.join("spool")).unwrap();
+    let web = plan.start();
+    send_some(&web, "anew");
+    whole(b.address, 160, "what a new sender of that name sent");
 }
 
 #[test]

@@ -125,6 +125,22 @@ impl Client {
         self.send(Method::POST, path, Some(document)).await
     }
 
+    /// Sends a JSON document to a path, and hears what is told before the answer: events and their
+    /// data. Those called `answer` and `error` are the answer, as without a stream.
+    pub async fn post_and_hear(
+        &self,
+        path: &str,
+        document: &serde_json::Value,
+        hear: &mut (dyn FnMut(&str, &[u8]) + Send),
+    ) -> Result<Answer, HttpError> {
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream, application/json");
+        let body = Bytes::from(document.to_string());
+        self.send_within(request.body(Full::new(body)), hear).await
+    }
+
     /// Sends events under a name: sent again under the same one, they are kept once.
     pub async fn send_bytes(
         &self,
@@ -136,7 +152,8 @@ impl Client {
             .request(Method::POST, path)
             .header("content-type", "application/x-ndjson")
             .header("idempotency-key", name);
-        self.send_within(request.body(Full::new(body))).await
+        self.send_within(request.body(Full::new(body)), &mut unheard)
+            .await
     }
 
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
@@ -162,15 +179,17 @@ impl Client {
             request = request.header("content-type", "application/json");
         }
         let body = document.map_or_else(Bytes::new, |document| document.to_string().into());
-        self.send_within(request.body(Full::new(body))).await
+        self.send_within(request.body(Full::new(body)), &mut unheard)
+            .await
     }
 
     async fn send_within(
         &self,
         request: Result<hyper::Request<Full<Bytes>>, hyper::http::Error>,
+        hear: &mut (dyn FnMut(&str, &[u8]) + Send),
     ) -> Result<Answer, HttpError> {
         let request = request.map_err(|error| self.odd(error.to_string()))?;
-        match tokio::time::timeout(self.timeout, self.send_unbounded(request)).await {
+        match tokio::time::timeout(self.timeout, self.send_unbounded(request, hear)).await {
             Ok(answer) => answer,
             Err(_) => Err(HttpError::Silent {
                 node: self.url.to_string(),
@@ -182,6 +201,7 @@ impl Client {
     async fn send_unbounded(
         &self,
         request: hyper::Request<Full<Bytes>>,
+        hear: &mut (dyn FnMut(&str, &[u8]) + Send),
     ) -> Result<Answer, HttpError> {
         let node = self.url.to_string();
         let unreachable = |error: std::io::Error| HttpError::Unreachable {
@@ -192,7 +212,7 @@ impl Client {
             .await
             .map_err(unreachable)?;
         if !self.url.tls {
-            return self.ask(stream, request).await;
+            return self.ask(stream, request, hear).await;
         }
         let seen = Arc::new(Mutex::new(None));
         let config = self.tls(Arc::clone(&seen))?;
@@ -207,7 +227,7 @@ impl Client {
                 node,
                 fingerprint: hex(&fingerprint),
             }),
-            (Ok(stream), None) => self.ask(stream, request).await,
+            (Ok(stream), None) => self.ask(stream, request, hear).await,
             (Err(error), None) => Err(self.odd(error.to_string())),
         }
     }
@@ -242,6 +262,7 @@ impl Client {
         &self,
         stream: S,
         request: hyper::Request<Full<Bytes>>,
+        hear: &mut (dyn FnMut(&str, &[u8]) + Send),
     ) -> Result<Answer, HttpError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -254,6 +275,7 @@ impl Client {
             .await
             .map_err(|error| self.odd(error.to_string()));
         let result = match answer {
+            Ok(answer) if is_stream(&answer) => self.heard(answer.into_body(), hear).await,
             Ok(answer) => {
                 let status = answer.status().as_u16();
                 let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
@@ -270,6 +292,66 @@ impl Client {
         driver.abort();
         result
     }
+
+    /// Reads a stream up to its answer.
+    async fn heard(
+        &self,
+        mut body: hyper::body::Incoming,
+        hear: &mut (dyn FnMut(&str, &[u8]) + Send),
+    ) -> Result<Answer, HttpError> {
+        let mut held = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.odd(error.to_string()))?;
+            let mut look = held.len().saturating_sub(1);
+            held.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            while let Some(end) = held[look..].windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<u8> = held.drain(..look + end + 2).collect();
+                look = 0;
+                let (name, data) = event(&block);
+                match name {
+                    "answer" => {
+                        return Ok(Answer {
+                            status: 200,
+                            body: Bytes::copy_from_slice(data),
+                        });
+                    }
+                    "error" => {
+                        let error = String::from_utf8_lossy(data);
+                        return Ok(Answer {
+                            status: 422,
+                            body: format!("{{\"error\":{error}}}").into(),
+                        });
+                    }
+                    name => hear(name, data),
+                }
+            }
+            if held.len() > ANSWER_BYTES_MAX {
+                return Err(self.odd("it says too much at once".to_owned()));
+            }
+        }
+        Err(self.odd("it broke off before its answer".to_owned()))
+    }
+}
+
+/// Nobody waits for anything but the answer.
+fn unheard(_: &str, _: &[u8]) {}
+
+fn is_stream(answer: &hyper::Response<hyper::body::Incoming>) -> bool {
+    let kind = answer.headers().get("content-type");
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// Name and data of a stream's event.
+fn event(block: &[u8]) -> (&str, &[u8]) {
+    let mut found = ("", &[][..]);
+    for line in block.split(|byte| *byte == b'\n') {
+        if let Some(name) = line.strip_prefix(b"event: ") {
+            found.0 = std::str::from_utf8(name).unwrap_or_default();
+        } else if let Some(data) = line.strip_prefix(b"data: ") {
+            found.1 = data;
+        }
+    }
+    found
 }
 
 fn reason(error: &std::io::Error) -> String {

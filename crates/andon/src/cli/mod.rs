@@ -28,6 +28,7 @@ mod store;
 mod texts;
 mod token;
 mod trace;
+mod unknown;
 pub mod url;
 
 pub use failure::Failure;
@@ -145,11 +146,17 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "andon", &mut text);
+            if shell == clap_complete::Shell::Bash {
+                text.extend_from_slice(QUESTIONS_BASH);
+            }
             screen::print_bytes(&text)
         }
         Command::Man => manual(),
     }
 }
+
+/// What bash completes within a question.
+const QUESTIONS_BASH: &[u8] = include_bytes!("questions.bash");
 
 /// One page: the program, then each command.
 fn manual() -> Result<ExitCode, Failure> {

@@ -4,9 +4,10 @@
 
 use super::asked::{self, AskedNode};
 use super::http::{self, HttpError};
-use super::{Failure, screen};
+use super::{Failure, screen, unknown};
 use andon_model::query::{Answer, Query};
 use andon_query::{Waterfall, render};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,12 +59,20 @@ pub fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         return screen::print(&format!("{document:#}\n"));
     }
     let client = args.asked.client(TIMEOUT);
-    let answered = good(runtime()?.block_on(client.post("/api/v1/query", &document)))?;
+    let mut progress = Progress::new();
+    let mut hear = |name: &str, data: &[u8]| progress.hear(name, data);
+    let runtime = runtime()?;
+    let asked = client.post_and_hear("/api/v1/query", &document, &mut hear);
+    let answered = runtime.block_on(asked);
+    progress.end();
+    let answered = good(answered)?;
     if args.json {
         let text = String::from_utf8_lossy(&answered.body);
         return screen::print(&format!("{}\n", text.trim_end()));
     }
-    let answer: Answer = serde_json::from_slice(&answered.body).map_err(|error| odd(&error))?;
+    let mut answer: Answer = serde_json::from_slice(&answered.body).map_err(|error| odd(&error))?;
+    let unknown = unknown::names(&args.asked, &query, &answer);
+    answer.notes.extend(runtime.block_on(unknown));
     if args.csv {
         for note in &answer.notes {
             screen::remark(note);
@@ -71,6 +80,47 @@ pub fn run(args: &QueryArgs) -> Result<ExitCode, Failure> {
         return screen::print(&render::csv(&answer));
     }
     screen::print(&render::answer(&answer, width()))
+}
+
+/// How far a long question is, on a terminal: standard error, so that it never gets into what is
+/// redirected.
+struct Progress {
+    is_terminal: bool,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            is_terminal: io::stderr().is_terminal(),
+            is_shown: false,
+        }
+    }
+
+    fn hear(&mut self, name: &str, data: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Early {
+            share: f64,
+            answer: Answer,
+        }
+        if name != "early" || !self.is_terminal {
+            return;
+        }
+        if let Ok(early) = serde_json::from_slice::<Early>(data) {
+            self.is_shown = true;
+            let rows = render::plain::grouped(early.answer.stats.rows_scanned);
+            let share = (early.share * 100.0).clamp(0.0, 100.0);
+            screen::progress(&format!(
+                "{share:.0} %, {rows} events looked at; Ctrl-C calls it off"
+            ));
+        }
+    }
+
+    fn end(&self) {
+        if self.is_shown {
+            screen::progress("");
+        }
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

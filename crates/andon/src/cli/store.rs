@@ -8,7 +8,7 @@ use crate::config::settings::NodeSettings;
 use andon_clickhouse::{ClickHouse, Progress, Slice, Source, migrate};
 use andon_model::event::{Event, Value};
 use andon_model::time::Timestamp;
-use andon_store::{Background, Copies, Options, Store, StoreError};
+use andon_store::{Background, Copies, ExportReport, Options, Store, StoreError};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ const DAMAGED: u8 = 1;
 const BATCH_EVENTS: usize = 50_000;
 /// What is moved at a time: after a stop it goes on here.
 const SLICE_US: i64 = 3_600_000_000;
+/// How often the size of an export is told while it grows.
+const TOLD_EVERY_BYTES: u64 = 4_000_000;
 /// Batches that wait for ClickHouse.
 const WAITING_MAX: usize = 2;
 
@@ -34,7 +36,7 @@ pub enum StoreCommand {
     /// Save what can be read of damaged files, and set them aside
     #[command(after_help = super::texts::STORE_REPAIR)]
     Repair(PlaceArgs),
-    /// Write a dataset's events as NDJSON to standard output
+    /// Write a dataset's events to standard output, as NDJSON or Parquet
     #[command(after_help = super::texts::STORE_EXPORT)]
     Export(ExportArgs),
     /// Move everything to the ClickHouse of [store] clickhouse; goes on where it was stopped
@@ -63,8 +65,20 @@ pub struct ExportArgs {
     /// The first moment that is left out
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
+    /// As what
+    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+    format: Format,
     #[command(flatten)]
     place: PlaceFlags,
+}
+
+/// What an export is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One JSON object a line; `andon import` reads it back
+    Ndjson,
+    /// A table with a column for each key; needs an andon built with the feature `parquet`
+    Parquet,
 }
 
 pub fn run(command: StoreCommand) -> Result<ExitCode, Failure> {
@@ -197,6 +211,9 @@ fn repair(args: &PlaceArgs) -> Result<ExitCode, Failure> {
 }
 
 fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
+    if args.format == Format::Parquet && args.dataset.is_some() {
+        may_be_parquet()?;
+    }
     let (store, _) = open(&args.place)?;
     let Some(dataset) = &args.dataset else {
         for info in store.datasets() {
@@ -224,7 +241,15 @@ fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
             "there is no dataset {dataset:?}\n  `andon store export` lists those that there are"
         )));
     }
-    let report = store.export(dataset, span, io::stdout().lock());
+    let out = Shown::new(io::stdout());
+    let is_shown = out.is_shown;
+    let report = match args.format {
+        Format::Ndjson => store.export(dataset, span, out),
+        Format::Parquet => parquet(&store, dataset, span, out),
+    };
+    if is_shown {
+        screen::progress("");
+    }
     let report = match report {
         Err(StoreError::Export(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             return Ok(ExitCode::SUCCESS);
@@ -236,6 +261,78 @@ fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     }
     screen::remark(&format!("{} events", report.rows));
     Ok(ExitCode::from(u8::from(!report.notes.is_empty())))
+}
+
+/// Whether Parquet can be written, and to where it would go.
+fn may_be_parquet() -> Result<(), Failure> {
+    if !cfg!(feature = "parquet") {
+        return Err(Failure::usage(
+            "this andon is built without Parquet\n  build one with it: cargo build --release --features parquet; or leave out --format: DuckDB, ClickHouse and pandas read NDJSON too",
+        ));
+    }
+    if io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "Parquet is not for terminals\n  send it to a file: andon store export DATASET --format parquet > events.parquet",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(
+    store: &Store,
+    dataset: &str,
+    span: (Timestamp, Timestamp),
+    out: Shown,
+) -> Result<ExportReport, StoreError> {
+    store.export_parquet(dataset, span, out)
+}
+
+/// Never called: [`may_be_parquet`] stands before it.
+#[cfg(not(feature = "parquet"))]
+fn parquet(
+    _: &Store,
+    _: &str,
+    _: (Timestamp, Timestamp),
+    _: Shown,
+) -> Result<ExportReport, StoreError> {
+    Err(StoreError::Export(io::ErrorKind::Unsupported.into()))
+}
+
+/// Standard output; standard error tells how much went there, if a person reads that and not the
+/// other.
+struct Shown {
+    out: io::Stdout,
+    is_shown: bool,
+    bytes: u64,
+    told: u64,
+}
+
+impl Shown {
+    fn new(out: io::Stdout) -> Self {
+        Self {
+            is_shown: io::stderr().is_terminal() && !out.is_terminal(),
+            out,
+            bytes: 0,
+            told: 0,
+        }
+    }
+}
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        if self.is_shown && self.bytes >= self.told + TOLD_EVERY_BYTES {
+            self.told = self.bytes;
+            screen::progress(&format!("{} MB", self.bytes / 1_000_000));
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn move_out(args: &PlaceArgs) -> Result<ExitCode, Failure> {

@@ -156,6 +156,7 @@ pub const STORE_EXPORT: &str = "\
 Examples:
   andon store export                      # the datasets
   andon store export requests > requests.ndjson
+  andon store export requests --format parquet > requests.parquet
   andon store export requests --from 2026-11-20T00:00:00Z --to -1h";
 
 pub const STORE_MIGRATE: &str = "\
@@ -238,7 +239,9 @@ Examples:
 pub const COMPLETIONS: &str = "\
 Examples:
   andon completions bash > /etc/bash_completion.d/andon
-  andon completions zsh > ~/.zfunc/_andon";
+  andon completions zsh > ~/.zfunc/_andon
+
+In bash questions are completed too, by the node that they are asked of: the names of what was sent.";
 
 pub const MAN: &str = "\
 Examples:

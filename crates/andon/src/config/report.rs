@@ -101,6 +101,7 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
         }
         .to_owned(),
         "store.bytes_max" => write_bytes(settings.store.bytes_max),
+        "store.warm_bytes_max" => write_bytes(settings.store.warm_bytes_max),
         "spool.bytes_max" => write_bytes(settings.spool.usual.bytes_max),
         "spool.policy" => "block".to_owned(),
         "ingest.loopback" => settings.ingest.loopback_may_send.to_string(),

@@ -355,6 +355,19 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "store.warm_bytes_max",
+        flag: None,
+        env: "ANDON_STORE_WARM_BYTES_MAX",
+        value_name: "SIZE",
+        default: "96MiB",
+        help: "Most memory for columns that stay decoded between questions",
+        more: "Given back two minutes after the last question. A question reads two bytes an event \
+               of each key that it asks about; what does not fit is read from disk each time. Copies \
+               of other keepers' events have a quarter each. 1MB to 10TB.",
+        sample: r#""96MiB""#,
+        ..PLAIN
+    },
+    Setting {
         key: "store.retention",
         flag: None,
         env: "ANDON_STORE_RETENTION",

@@ -17,6 +17,8 @@ const AGE_LEAST: Duration = Duration::from_secs(3600);
 const AGE_MOST: Duration = Duration::from_secs(3650 * 86_400);
 /// Room for events unless said otherwise: a third of a small machine's disk.
 const BYTES_MAX_DEFAULT: u64 = 10_000_000_000;
+/// Memory for columns that stay decoded unless said otherwise: five columns of ten million events.
+const WARM_BYTES_MAX_DEFAULT: u64 = 96 << 20;
 /// Room of one queue unless said otherwise.
 const SPOOL_BYTES_MAX_DEFAULT: u64 = 1_000_000_000;
 
@@ -54,6 +56,8 @@ pub struct StoreSettings {
     pub retention: BTreeMap<String, Retention>,
     /// Room for all together.
     pub bytes_max: u64,
+    /// Memory for columns that stay decoded between questions.
+    pub warm_bytes_max: u64,
     /// Keepers that have each event, where the grid has so many.
     pub copies: Copies,
     /// ClickHouse instead.
@@ -98,6 +102,10 @@ impl StoreSettings {
         let all = [
             ("store.keep", self.keep != fresh.keep),
             ("store.path", self.path != fresh.path),
+            (
+                "store.warm_bytes_max",
+                self.warm_bytes_max != fresh.warm_bytes_max,
+            ),
             ("store.copies", self.copies != fresh.copies),
             ("store.clickhouse", self.clickhouse != fresh.clickhouse),
         ];
@@ -111,6 +119,7 @@ impl StoreSettings {
             retention_default: self.retention_default,
             retention: self.retention.clone(),
             bytes_max: self.bytes_max,
+            warm_bytes_max: usize::try_from(self.warm_bytes_max).unwrap_or(usize::MAX),
             ..Options::default()
         }
     }
@@ -129,6 +138,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
     let path = reader.one("store.path", |given| value::path(&given.text, base(given)));
     let age_max = reader.one("store.age_max", |given| age(&given.text));
     let bytes_max = reader.one("store.bytes_max", |given| bytes(&given.text));
+    let warm_bytes_max = reader.one("store.warm_bytes_max", |given| bytes(&given.text));
     let copies = reader.one("store.copies", |given| match given.text.as_str() {
         "1" => Ok(Copies::One),
         "2" => Ok(Copies::Two),
@@ -183,6 +193,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<StoreSettings> {
             })
             .collect(),
         bytes_max: bytes_max.or_default(|| BYTES_MAX_DEFAULT)?,
+        warm_bytes_max: warm_bytes_max.or_default(|| WARM_BYTES_MAX_DEFAULT)?,
         copies: copies.or_default(|| Copies::Two)?,
         clickhouse,
     })

@@ -1,6 +1,7 @@
 //! Each record goes to one keeper, or to two where the grid has two. Each keeper is a lane: it
 //! has its own mark in each queue, so that one that is away does not hold up the other.
 
+use andon_model::Timestamp;
 use andon_model::event::Event;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,14 @@ impl Lane {
         }
     }
 
+    /// The file that says which store of its keeper took the records.
+    pub(crate) fn store_file(self) -> &'static str {
+        match self {
+            Self::Main => "store",
+            Self::Copy => "store.copy",
+        }
+    }
+
     /// The file that names the keeper.
     pub(crate) fn keeper_file(self) -> &'static str {
         match self {
@@ -53,6 +62,9 @@ pub struct Gap {
     pub to_us: i64,
     /// How many they are; zero where that is not known.
     pub events: u64,
+    /// Whether some were there, and are lost with the store that had them.
+    #[serde(default)]
+    pub is_lost: bool,
 }
 
 impl Gap {
@@ -64,6 +76,18 @@ impl Gap {
             from_us: times().min().unwrap_or(i64::MAX),
             to_us: times().max().unwrap_or(i64::MIN),
             events: events.len() as u64,
+            is_lost: false,
+        }
+    }
+
+    /// All that happened before a store was made: what its keeper had is lost.
+    pub fn lost(dataset: &str, made_at: Timestamp) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            from_us: i64::MIN,
+            to_us: made_at.0,
+            events: 0,
+            is_lost: true,
         }
     }
 
@@ -75,6 +99,7 @@ impl Gap {
             from_us: self.from_us.min(other.from_us),
             to_us: self.to_us.max(other.to_us),
             events: self.events + other.events,
+            is_lost: self.is_lost || other.is_lost,
         }
     }
 

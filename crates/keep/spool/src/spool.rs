@@ -4,16 +4,21 @@ use crate::codec::{Codec, CodecError, Parcel};
 use crate::lane::{Gap, Lane};
 use crate::options::{Options, Policy, Priority, STREAMS_MAX};
 use crate::stream::{Outcome, Stream};
+use andon_model::Timestamp;
 use andon_model::event::Event;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The stream of datasets beyond [`STREAMS_MAX`].
 const REST: &str = "andon.rest";
+const NAME: &str = "spool";
+const NAME_FILE: &str = "name";
 
 /// What became of what was pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +103,11 @@ pub struct Spool {
     streams: Mutex<BTreeMap<String, Arc<Mutex<Stream>>>>,
     /// By lane.
     keepers: Mutex<[Option<String>; 2]>,
+    /// By lane.
+    stores_lost: [AtomicU64; 2],
+    /// What its own names begin with; other after the folder was lost, so that what is queued
+    /// then is not taken for what was sent before.
+    named: String,
 }
 
 impl Spool {
@@ -113,9 +123,14 @@ impl Spool {
             options: Mutex::new(options.clone()),
             streams: Mutex::default(),
             keepers: Mutex::new(keepers),
+            stores_lost: Default::default(),
+            named: named(dir).map_err(|source| SpoolError::Disk {
+                what: "open the queues",
+                dir: dir.to_owned(),
+                source,
+            })?,
         };
         let disk = |source| spool.disk("open the queues", source);
-        fs::create_dir_all(dir).map_err(disk)?;
         for entry in fs::read_dir(dir).map_err(disk)? {
             let path = entry.map_err(disk)?.path();
             let name = path.file_name().and_then(|name| name.to_str());
@@ -142,7 +157,8 @@ impl Spool {
         let (name, stream) = self.stream(dataset)?;
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let mut stream = lock(&stream);
-        let (source, sequence) = id.unwrap_or_else(|| (format!("spool/{name}"), stream.next()));
+        let (source, sequence) =
+            id.unwrap_or_else(|| (format!("{}/{name}", self.named), stream.next()));
         let parcel = Codec::pack(&Parcel {
             dataset: dataset.to_owned(),
             source,
@@ -357,6 +373,52 @@ impl Spool {
         self.note_keeper(Lane::Main, Some(name))
     }
 
+    /// A lane's keeper says which of its stores takes the records, and when that was made. If it
+    /// is not the one that took earlier ones, these are lost there, though the keeper is called as
+    /// before: they are gaps from here on. Whether that is so.
+    pub fn met_store(
+        &self,
+        lane: Lane,
+        store: &str,
+        made_at: Timestamp,
+    ) -> Result<bool, SpoolError> {
+        let Some(keeper) = self.keeper(lane) else {
+            return Ok(false);
+        };
+        let path = self.dir.join(lane.store_file());
+        let met = format!("{keeper} {store}\n");
+        let known = fs::read_to_string(&path).unwrap_or_default();
+        if known == met {
+            return Ok(false);
+        }
+        let is_lost = known.split_once(' ').is_some_and(|(of, _)| of == keeper);
+        let noted = (|| {
+            if is_lost {
+                for (name, stream) in self.by_priority() {
+                    let mut stream = lock(&stream);
+                    if stream.next() > 1 {
+                        stream.add_gap(lane, Gap::lost(&name, made_at))?;
+                    }
+                }
+            }
+            let new = self.dir.join(format!("{}.new", lane.store_file()));
+            fs::write(&new, &met)?;
+            fs::File::open(&new)?.sync_all()?;
+            fs::rename(&new, &path)?;
+            fs::File::open(&self.dir)?.sync_all()
+        })();
+        noted.map_err(|source| self.disk("note the keeper's store", source))?;
+        if is_lost {
+            self.stores_lost[lane as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(is_lost)
+    }
+
+    /// How often a lane's keeper had lost its store, since the spool was opened.
+    pub fn stores_lost(&self, lane: Lane) -> u64 {
+        self.stores_lost[lane as usize].load(Ordering::Relaxed)
+    }
+
     /// Notes the second keeper, durably; from now on records stay until it has them too. `None`:
     /// there is none any more. What the first one has already is a gap up to `now_us`, as is
     /// what it has of the datasets `held` without this spool.
@@ -387,6 +449,7 @@ impl Spool {
                     from_us: i64::MIN,
                     to_us: now_us,
                     events: 0,
+                    is_lost: false,
                 };
                 stream.add_gap(Lane::Copy, gap).map_err(disk)?;
             }
@@ -423,6 +486,30 @@ impl Spool {
             source,
         }
     }
+}
+
+/// What the names of a spool's records begin with; made with its folder.
+fn named(dir: &Path) -> io::Result<String> {
+    let path = dir.join(NAME_FILE);
+    if let Ok(name) = fs::read_to_string(&path)
+        && name.starts_with(NAME)
+    {
+        return Ok(name.trim().to_owned());
+    }
+    let is_new = !dir.is_dir();
+    fs::create_dir_all(dir)?;
+    let name = match is_new {
+        // Seeded by the system, anew in each process.
+        true => format!("{NAME}-{:016x}", RandomState::new().hash_one(NAME)),
+        // Of an earlier version: its records go on as they began.
+        false => NAME.to_owned(),
+    };
+    let new = dir.join(format!("{NAME_FILE}.new"));
+    fs::write(&new, format!("{name}\n"))?;
+    fs::File::open(&new)?.sync_all()?;
+    fs::rename(&new, &path)?;
+    fs::File::open(dir)?.sync_all()?;
+    Ok(name)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

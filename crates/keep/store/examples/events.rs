@@ -244,39 +244,34 @@ fn write(file: &Path, rows: u64) {
     for number in 0..rows {
         let made = make(number, rows);
         let zone = zone_of(made.host) as usize;
-        if as_lines {
-            writeln!(
-                out,
-                r#"ts={} region={} zone={} host.name={} service.name={} endpoint={} status={} duration_ms={} kernel={} trace_id={:016x}"#,
-                Timestamp(made.at),
-                names.region[zone / 3],
-                names.zone[zone],
-                names.host[made.host as usize],
-                names.service[made.service as usize],
-                names.endpoint[made.endpoint as usize],
-                made.status,
-                made.duration_ms,
-                KERNELS[kernel_of(made.host)],
-                made.trace,
-            )
-            .unwrap();
-            continue;
+        // What JSON puts into quotes, and what not.
+        let text = |text: &str| (text.to_owned(), true);
+        let number = |number: String| (number, false);
+        let ts = match as_lines {
+            true => text(&Timestamp(made.at).to_string()),
+            false => number((made.at / 1_000).to_string()),
+        };
+        let fields = [
+            ("ts", ts),
+            ("region", text(&names.region[zone / 3])),
+            ("zone", text(&names.zone[zone])),
+            ("host.name", text(&names.host[made.host as usize])),
+            ("service.name", text(&names.service[made.service as usize])),
+            ("endpoint", text(&names.endpoint[made.endpoint as usize])),
+            ("status", number(made.status.to_string())),
+            ("duration_ms", number(made.duration_ms.to_string())),
+            ("kernel", text(KERNELS[kernel_of(made.host)])),
+            ("trace_id", text(&format!("{:016x}", made.trace))),
+        ];
+        let fields = fields.map(|(key, (value, is_text))| match (as_lines, is_text) {
+            (true, _) => format!("{key}={value}"),
+            (false, true) => format!("\"{key}\":\"{value}\""),
+            (false, false) => format!("\"{key}\":{value}"),
+        });
+        match as_lines {
+            true => writeln!(out, "{}", fields.join(" ")).unwrap(),
+            false => writeln!(out, "{{{}}}", fields.join(",")).unwrap(),
         }
-        writeln!(
-            out,
-            r#"{{"ts":{},"region":"{}","zone":"{}","host.name":"{}","service.name":"{}","endpoint":"{}","status":{},"duration_ms":{},"kernel":"{}","trace_id":"{:016x}"}}"#,
-            made.at / 1_000,
-            names.region[zone / 3],
-            names.zone[zone],
-            names.host[made.host as usize],
-            names.service[made.service as usize],
-            names.endpoint[made.endpoint as usize],
-            made.status,
-            made.duration_ms,
-            KERNELS[kernel_of(made.host)],
-            made.trace,
-        )
-        .unwrap();
     }
     out.flush().unwrap();
     let hosts = file.with_extension("hosts.csv");

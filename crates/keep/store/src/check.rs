@@ -1,18 +1,15 @@
-//! Looking after the files: is every byte as it was written, what can be saved of those that
-//! are not, and the way out for everything.
+//! Looking after the files: is every byte as it was written, and what can be saved of those
+//! that are not.
 
 use crate::batch::Batch;
 use crate::error::StoreError;
+use crate::export::read;
 use crate::open::{DAMAGED_DIR, make_dir};
-use crate::scan::Unit;
 use crate::seal;
 use crate::segment::write::Label;
-use crate::segment::{Segment, SegmentError, file_name};
+use crate::segment::{Segment, file_name};
 use crate::store::{Shared, Store, now};
-use andon_model::event::{Event, Value};
-use andon_model::time::Timestamp;
 use serde::Serialize;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -133,98 +130,6 @@ impl Store {
             }
         }
         Ok(report)
-    }
-
-    /// Writes the events of a dataset between two moments as NDJSON, one object a line with
-    /// `ts` (RFC 3339, microseconds) and their attributes; segment by segment, so roughly by
-    /// time. Numbers that JSON does not know are written as texts. Says how many, and what
-    /// is missing.
-    pub fn export(
-        &self,
-        dataset: &str,
-        (from, to): (Timestamp, Timestamp),
-        out: impl Write,
-    ) -> Result<ExportReport, StoreError> {
-        let snapshot = self.shared.snapshot(dataset, from.0, to.0, None);
-        let mut report = ExportReport {
-            rows: 0,
-            notes: snapshot.notes,
-        };
-        let mut out = BufWriter::with_capacity(256 << 10, out);
-        for unit in snapshot.units.iter().rev() {
-            let batch = match unit {
-                Unit::Chunk(batch) => Ok(batch.clone()),
-                Unit::Block(segment, block) => read(segment, *block),
-            };
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => {
-                    if let Unit::Block(segment, _) = unit {
-                        segment.isolate(&error);
-                    }
-                    report
-                        .notes
-                        .push(format!("{error}; its events are missing"));
-                    continue;
-                }
-            };
-            for event in batch.events() {
-                if event.at >= from && event.at < to {
-                    let line = json(&event);
-                    let written = serde_json::to_writer(&mut out, &line);
-                    let written = written.map_err(std::io::Error::from);
-                    written
-                        .and_then(|()| out.write_all(b"\n"))
-                        .map_err(StoreError::Export)?;
-                    report.rows += 1;
-                }
-            }
-        }
-        out.flush().map_err(StoreError::Export)?;
-        Ok(report)
-    }
-}
-
-/// What an export wrote.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ExportReport {
-    /// Events written.
-    pub rows: u64,
-    /// What is missing, and why.
-    pub notes: Vec<String>,
-}
-
-fn read(segment: &Segment, block: usize) -> Result<Arc<Batch>, SegmentError> {
-    Ok(Arc::new(segment.reader()?.batch(block)?))
-}
-
-fn json(event: &Event) -> serde_json::Map<String, serde_json::Value> {
-    let mut line = serde_json::Map::new();
-    let time = jiff_text(event.at);
-    line.insert("ts".to_owned(), time);
-    for (name, value) in &event.attributes {
-        let value = match value {
-            Value::Bool(value) => (*value).into(),
-            Value::Integer(value) => (*value).into(),
-            Value::Float(value) if value.is_finite() => (*value).into(),
-            Value::Float(value) => value.to_string().into(),
-            Value::Text(value) => value.as_str().into(),
-        };
-        line.insert(name.clone(), value);
-    }
-    line
-}
-
-/// RFC 3339 with microseconds; a moment that no calendar has stays a number of milliseconds.
-fn jiff_text(at: Timestamp) -> serde_json::Value {
-    let text = at.to_string();
-    match text.strip_suffix('Z').and_then(|text| text.split_once('.')) {
-        Some((seconds, _))
-            if Timestamp::parse(&text).is_ok_and(|read| read.0 / 1_000 == at.0 / 1_000) =>
-        {
-            format!("{seconds}.{:06}Z", at.0.rem_euclid(1_000_000)).into()
-        }
-        _ => (at.0 / 1_000).into(),
     }
 }
 

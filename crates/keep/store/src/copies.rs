@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keepers whose copies are held at most; each costs a store's memory and a thread.
 pub const COPIES_MAX: usize = 16;
-/// A copy's rows in memory before they are sealed, as a share of a store's own.
-const HEAD_SHARE: usize = 4;
+/// What a copy may take of memory, as a share of what a store of its own may.
+const MEMORY_SHARE: usize = 4;
 
 /// Copies by the name of the keeper that answers for them. Calls block.
 #[derive(Debug)]
@@ -67,8 +67,9 @@ impl Copies {
             });
         }
         let mut options = lock(&self.options).clone();
-        options.head_rows_max /= HEAD_SHARE;
-        options.head_bytes_max /= HEAD_SHARE;
+        options.head_rows_max /= MEMORY_SHARE;
+        options.head_bytes_max /= MEMORY_SHARE;
+        options.warm_bytes_max /= MEMORY_SHARE;
         let store = Arc::new(Store::open(&self.dir.join(of), options)?);
         stores.insert(of.to_owned(), Arc::clone(&store));
         Ok(store)

@@ -6,8 +6,8 @@
 //! Read in this order: [`plan`] (what is asked), `store` (the whole), `batch` and `column`
 //! (events as columns), `commit` and `wal` (how they get to disk), `head` and `seal` (from
 //! memory to segments), `segment` (the files), `open` (after a crash), `tidy` (merging and
-//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files), `copies`
-//! (of what other keepers answer for); then `scan` (asking), `warm` (what stays in memory),
+//! forgetting), `rollup` (samples at coarser steps); `check` (looking after the files), `export` (the
+//! way out), `copies` (of what other keepers answer for); then `scan` (asking), `warm` (what stays in memory),
 //! `catalogue` (what there is to ask about) and `answer` (what comes back). How bytes are saved
 //! is in `coding`.
 
@@ -22,6 +22,7 @@ mod column;
 mod commit;
 mod copies;
 mod error;
+mod export;
 pub mod fuzz;
 mod hash;
 mod head;
@@ -44,10 +45,12 @@ mod warm;
 pub use answer::{ExemplarRow, GroupKey, GroupState, PartialAnswer};
 pub use batch::{Batch, BatchCounters, COLUMNS_MAX};
 pub use catalogue::{DatasetInfo, KEYS_MAX, KeyInfo, KeyType, VALUES_MAX};
-pub use check::{CheckReport, Damage, ExportReport, RepairReport};
+pub use check::{CheckReport, Damage, RepairReport};
 pub use column::ColumnType;
 pub use copies::{COPIES_MAX, Copies};
 pub use error::{ScanError, StoreError};
+pub use export::ExportReport;
+pub use open::Identity;
 pub use options::{Background, DATASETS_MAX, Options, Retention};
 pub use plan::{Condition, Direction, Lookup, LookupRow, Order, ResolvedQuery, Test, calc_name};
 pub use scan::keys::KeyValue;

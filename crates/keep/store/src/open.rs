@@ -10,11 +10,13 @@ use crate::error::StoreError;
 use crate::head::Head;
 use crate::segment::write::UNFINISHED;
 use crate::segment::{Segment, file_name, id_of, rollup_of};
-use crate::store::{SOURCES_MAX, State, Unreadable};
+use crate::store::{SOURCES_MAX, State, Unreadable, now};
 use crate::wal::{self, Wal};
 use andon_model::event::is_dataset_name;
+use andon_model::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,16 @@ pub(crate) const DATA_DIR: &str = "data";
 pub(crate) const DAMAGED_DIR: &str = "damaged";
 const LOCK_FILE: &str = "lock";
 const SOURCES_FILE: &str = "sources";
+const IDENTITY_FILE: &str = "identity";
+
+/// Which store this is: one in a new folder is another, whatever its node is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Made with the folder, at random.
+    pub id: String,
+    /// When that was.
+    pub made_at: Timestamp,
+}
 
 /// What opening found.
 pub(crate) struct Opened {
@@ -32,6 +44,7 @@ pub(crate) struct Opened {
     pub(crate) wal: Wal,
     pub(crate) next_id: u64,
     pub(crate) torn_bytes: u64,
+    pub(crate) identity: Identity,
     pub(crate) lock: File,
 }
 
@@ -47,6 +60,7 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
         make_dir(dir).map_err(disk("make a folder"))?;
     }
     let lock = lock(dir)?;
+    let identity = identity(dir).map_err(disk("note which store this is"))?;
     let mut state = State {
         sources: read_sources(dir).map_err(disk("read the sources"))?,
         ..State::default()
@@ -79,6 +93,7 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
         wal,
         next_id,
         torn_bytes,
+        identity,
         lock,
     })
 }
@@ -99,6 +114,31 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         }),
         Err(TryLockError::Error(source)) => Err(disk(source)),
     }
+}
+
+/// Reads which store this is; one that does not say gets a name of its own.
+fn identity(dir: &Path) -> io::Result<Identity> {
+    let path = dir.join(IDENTITY_FILE);
+    let read = |text: String| {
+        let (id, made_at) = text.trim().split_once(' ')?;
+        let made_at = Timestamp(made_at.parse().ok()?);
+        let is_id = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| Identity {
+            id: id.to_owned(),
+            made_at,
+        })
+    };
+    if let Some(identity) = std::fs::read_to_string(&path).ok().and_then(read) {
+        return Ok(identity);
+    }
+    let identity = Identity {
+        // Seeded by the system, anew in each process.
+        id: format!("{:016x}", RandomState::new().hash_one(now().0)),
+        made_at: now(),
+    };
+    let text = format!("{} {}\n", identity.id, identity.made_at.0);
+    replace(&path, text.as_bytes())?;
+    Ok(identity)
 }
 
 /// Makes a folder whose name is on disk when this returns.
@@ -242,11 +282,15 @@ pub(crate) fn write_sources(dir: &Path, sources: &BTreeMap<String, u64>) -> io::
     let mut body = serde_json::to_vec(&kept)?;
     let crc = crc32fast::hash(&body);
     body.extend_from_slice(&crc.to_le_bytes());
-    let path = dir.join(SOURCES_FILE);
+    replace(&dir.join(SOURCES_FILE), &body)
+}
+
+/// Writes a small file of the store's folder, all or nothing.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension(UNFINISHED);
     let mut file = File::create(&unfinished)?;
-    file.write_all(&body)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&unfinished, &path)?;
-    File::open(dir)?.sync_all()
+    std::fs::rename(&unfinished, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }

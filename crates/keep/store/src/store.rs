@@ -5,6 +5,7 @@ use crate::coding::BLOCK_ROWS_MAX;
 use crate::commit::{Committer, Outcome, Waiting};
 use crate::error::StoreError;
 use crate::head::Head;
+use crate::open::Identity;
 use crate::options::{Background, Options};
 use crate::segment::Segment;
 use crate::tail::{Tail, Tails};
@@ -100,6 +101,7 @@ pub(crate) struct Shared {
     pub(crate) tidying: Mutex<()>,
     /// What questions read again and again.
     pub(crate) warm: Warm,
+    identity: Identity,
     _lock: File,
 }
 
@@ -181,6 +183,7 @@ impl Store {
             counters: Counters::default(),
             tidying: Mutex::new(()),
             warm,
+            identity: opened.identity,
             _lock: opened.lock,
         });
         shared
@@ -195,6 +198,11 @@ impl Store {
             shared,
             keeper: Some(keeper),
         })
+    }
+
+    /// Which store it is.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
     }
 
     /// Stores events; they are on disk when it returns.

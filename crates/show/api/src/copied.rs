@@ -37,6 +37,9 @@ struct Known {
     gaps: BTreeMap<String, BTreeMap<String, Gap>>,
     /// Who sent.
     senders: BTreeSet<String>,
+    /// Which store that keeper had when the copy was begun.
+    #[serde(default)]
+    store: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -64,9 +67,11 @@ impl Copied {
         }
     }
 
-    /// A sender says what will never come. It is on disk when this returns.
-    pub fn add_gaps(&self, of: &str, who: &str, gaps: &[Gap]) -> io::Result<()> {
+    /// A sender says what will never come. It is on disk when this returns. Whether any of it is
+    /// news.
+    pub fn add_gaps(&self, of: &str, who: &str, gaps: &[Gap]) -> io::Result<bool> {
         let mut lacking = self.lacking();
+        let mut is_news = false;
         let known = lacking.known.entry(of.to_owned()).or_default();
         for gap in gaps {
             let of_sender = known.gaps.entry(who.to_owned()).or_default();
@@ -74,11 +79,15 @@ impl Copied {
                 None => gap.clone(),
                 Some(known) => known.with(gap),
             };
-            if of_sender.len() < NAMES_MAX {
-                of_sender.insert(gap.dataset.clone(), sum);
+            if of_sender.len() < NAMES_MAX || of_sender.contains_key(&gap.dataset) {
+                let before = of_sender.insert(gap.dataset.clone(), sum);
+                is_news |= before.as_ref() != of_sender.get(&gap.dataset);
             }
         }
-        self.save(&lacking)
+        if is_news {
+            self.save(&lacking)?;
+        }
+        Ok(is_news)
     }
 
     /// A sender was heard; so many events of its wait after what it sent, and what it sent was
@@ -99,6 +108,20 @@ impl Copied {
         }
     }
 
+    /// A keeper says which store it has. Whether it had another one when its copy here was begun:
+    /// then it lacks what that had. The first one is noted for good, so that the answer is the same
+    /// however often it is given.
+    pub fn has_another(&self, of: &str, store: &str) -> io::Result<bool> {
+        let mut lacking = self.lacking();
+        let known = lacking.known.entry(of.to_owned()).or_default();
+        if let Some(first) = &known.store {
+            return Ok(first != store);
+        }
+        known.store = Some(store.to_owned());
+        self.save(&lacking)?;
+        Ok(false)
+    }
+
     /// Why events of a keeper are not all here, for a dataset and a time from and up to; `None`
     /// if they are.
     pub fn lacks(&self, of: &str, dataset: &str, from_us: i64, to_us: i64) -> Option<String> {
@@ -108,6 +131,9 @@ impl Copied {
             if let Some(gap) = gaps.get(dataset).filter(|gap| gap.touches(from_us, to_us)) {
                 let until = andon_model::Timestamp(gap.to_us);
                 return Some(match gap.events {
+                    _ if gap.is_lost => {
+                        format!("what {who} sent before {until} is lost with the store that it had")
+                    }
                     0 => format!("what {who} sent before {until} went elsewhere"),
                     events => format!(
                         "{events} events of {who} up to {until} went elsewhere while it was away"
@@ -172,6 +198,7 @@ mod tests {
             from_us: 10,
             to_us: 20,
             events: 3,
+            is_lost: false,
         };
         copied.add_gaps("p", "web", &[gap]).unwrap();
         drop(copied);
@@ -183,6 +210,15 @@ mod tests {
         assert!(!lacks(OWN, "logs", 0, 100));
         assert!(lacks("p", "logs", 0, 100) && lacks("p", "logs", 20, 21));
         assert!(!lacks("p", "logs", 21, 100) && !lacks("p", "other", 0, 100));
+        let lost = Gap::lost("old", andon_model::Timestamp(50));
+        assert!(copied.add_gaps(OWN, "web", &[lost.clone()]).unwrap());
+        assert!(!copied.add_gaps(OWN, "web", &[lost]).unwrap());
+        assert!(lacks(OWN, "old", 0, 1) && !lacks(OWN, "old", 51, 100));
+        assert!(!copied.has_another("p", "one").unwrap());
+        for _ in 0..2 {
+            assert!(copied.has_another("p", "two").unwrap());
+        }
+        assert!(!copied.has_another("p", "one").unwrap());
         drop(copied);
         let _ = std::fs::remove_dir_all(&dir);
     }

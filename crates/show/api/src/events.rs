@@ -51,6 +51,19 @@ pub const PARCELS_PATH: &str = "/api/v1/spool/parcels";
 /// Where a keeper is told what it will never get.
 pub const GAPS_PATH: &str = "/api/v1/spool/gaps";
 
+/// What a keeper says to a node that tells it that it sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduced {
+    /// Which of its stores takes what is sent.
+    pub store: String,
+    /// When that was made, in microseconds since 1970.
+    pub made_at_us: i64,
+    /// To a keeper that has another store than when its copy here was begun: the datasets of the
+    /// copy. What it had of them before is lost there.
+    #[serde(default)]
+    pub had: Vec<String>,
+}
+
 /// What a keeper says of parcels that were sent to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParcelsAnswer {

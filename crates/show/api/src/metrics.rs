@@ -301,10 +301,20 @@ fn events(page: &mut Page, shared: &Shared) {
             "gauge",
             "1 for the keepers that events of this node go to.",
         );
-        for (lane, word) in [(Lane::Main, "main"), (Lane::Copy, "copy")] {
+        let lanes = [(Lane::Main, "main"), (Lane::Copy, "copy")];
+        for (lane, word) in lanes {
             if let Some(keeper) = spool.keeper(lane) {
                 page.sample(name, &[("lane", word), ("keeper", &keeper)], 1);
             }
+        }
+        let name = "andon_spool_stores_lost_total";
+        page.family(
+            name,
+            "counter",
+            "How often a keeper that events of this node go to had lost its store.",
+        );
+        for (lane, word) in lanes {
+            page.sample(name, &[("lane", word)], spool.stores_lost(lane));
         }
     }
     if let Some(store) = &events.store {

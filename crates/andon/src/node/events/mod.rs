@@ -141,6 +141,7 @@ pub async fn start(
                         spool: Arc::clone(spool),
                         news: Arc::clone(news),
                         store: store.clone(),
+                        copied: copied.clone(),
                         is_keeper,
                         copies: settings.store.copies,
                         peers: peers.clone(),

@@ -5,7 +5,10 @@
 
 use super::sink::refused;
 use crate::config::settings::Copies;
-use andon_api::events::{GAPS_PATH, Keeping, PARCELS_PATH, ParcelsAnswer, join_parcels};
+use andon_api::copied::{Copied, OWN};
+use andon_api::events::{
+    GAPS_PATH, Introduced, Keeping, PARCELS_PATH, ParcelsAnswer, join_parcels,
+};
 use andon_api::{ApiCommand, PeerClient};
 use andon_ingest::sink::SinkError;
 use andon_model::{NodeState, NodeView, PictureView, Timestamp};
@@ -49,6 +52,8 @@ pub struct Shipper {
     /// Where it goes while there is no keeper, if this node keeps its own; or always, where it is
     /// a keeper itself.
     pub store: Option<Arc<Store>>,
+    /// What this node lacks and has of others, where it is a keeper.
+    pub copied: Option<Arc<Copied>>,
     /// Whether this node is a keeper, and answers for its own events.
     pub is_keeper: bool,
     /// How many keepers have each event.
@@ -90,6 +95,8 @@ struct Course {
     /// The keeper that has heard of this node since it was started: that it has a copy of
     /// nothing, and that nothing is on its way, is knowledge too.
     introduced_to: Option<(String, Option<Timestamp>)>,
+    /// It is known whether this keeper's own store is the one that it had.
+    own_is_met: bool,
 }
 
 impl Course {
@@ -116,6 +123,7 @@ impl Shipper {
             in_doubt: self.spool.keeper(self.lane).is_some(),
             lost_since: None,
             introduced_to: None,
+            own_is_met: false,
         };
         loop {
             let went_well = tokio::select! {
@@ -191,6 +199,9 @@ impl Shipper {
         if self.is_keeper {
             if bound.as_deref() != Some(self.me.as_str()) {
                 self.spool.set_keeper(&self.me)?;
+            }
+            if !course.own_is_met {
+                course.own_is_met = self.met_own()?;
             }
             return Ok(Target::OwnStore);
         }
@@ -344,9 +355,85 @@ impl Shipper {
         let body = serde_json::to_vec(&told).unwrap_or_default();
         let path = self.path(GAPS_PATH, self.spool.waiting(self.lane));
         match self.post(keeper, &path, body.into()).await {
-            Ok(_) | Err(NotAnswered::NotThere) => self.spool.gaps_told(self.lane, gaps).is_ok(),
+            Ok(answer) => {
+                let known = self.spool.gaps_told(self.lane, gaps).is_ok();
+                known && self.met(keeper, &answer)
+            }
+            // Of an earlier version.
+            Err(NotAnswered::NotThere) => self.spool.gaps_told(self.lane, gaps).is_ok(),
             Err(NotAnswered::Unknown(reason) | NotAnswered::NotTaken(reason)) => {
                 tracing::debug!(keeper = %keeper.id, %reason, "it does not know yet what it will never get");
+                false
+            }
+        }
+    }
+
+    /// Looks whether a keeper has the store that it had, and whether this one has. Whether what
+    /// follows from that is noted.
+    fn met(&self, keeper: &NodeView, answer: &[u8]) -> bool {
+        // An earlier version says how many gaps it took.
+        let Ok(introduced) = serde_json::from_slice::<Introduced>(answer) else {
+            return true;
+        };
+        if introduced.store.is_empty() {
+            return true;
+        }
+        let made_at = Timestamp(introduced.made_at_us);
+        match self.spool.met_store(self.lane, &introduced.store, made_at) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(keeper = %keeper.id, %made_at, "the keeper has lost its store: of what was sent to it before that time it says that it is missing");
+            }
+            Err(error) => {
+                tracing::error!(%error, "what the keeper lost cannot be noted");
+                return false;
+            }
+        }
+        match introduced.had.is_empty() {
+            true => true,
+            false => self.lost_own(introduced.had),
+        }
+    }
+
+    /// Looks whether this keeper has the store that it had, and notes what it lacks. Whether that
+    /// is done.
+    fn met_own(&self) -> Result<bool, andon_spool::SpoolError> {
+        let (Some(store), Some(copied)) = (&self.store, &self.copied) else {
+            return Ok(true);
+        };
+        let identity = store.identity();
+        let (id, made_at) = (&identity.id, identity.made_at);
+        if self.spool.met_store(self.lane, id, made_at)? {
+            tracing::warn!(%made_at, "this keeper has lost its store");
+        }
+        let gaps = self.spool.gaps(self.lane);
+        let told: Vec<Gap> = gaps.iter().map(|(_, gap)| gap.clone()).collect();
+        match copied.add_gaps(OWN, &self.me, &told) {
+            Ok(_) => self.spool.gaps_told(self.lane, &gaps).map(|()| true),
+            Err(error) => {
+                tracing::error!(%error, "what is lost cannot be noted");
+                Ok(false)
+            }
+        }
+    }
+
+    /// This keeper's own store is not the one that it had: what that had is missing here.
+    fn lost_own(&self, datasets: Vec<String>) -> bool {
+        let (Some(store), Some(copied)) = (&self.store, &self.copied) else {
+            return true;
+        };
+        let made_at = store.identity().made_at;
+        let lost = datasets.iter().map(|name| Gap::lost(name, made_at));
+        let lost: Vec<Gap> = lost.collect();
+        match copied.add_gaps(OWN, &self.me, &lost) {
+            Ok(is_news) => {
+                if is_news {
+                    tracing::warn!(datasets = lost.len(), %made_at, "this keeper has lost its store: copies at other keepers answer for what happened before that time");
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "what is lost cannot be noted");
                 false
             }
         }
@@ -357,7 +444,12 @@ impl Shipper {
         let main = self.spool.keeper(Lane::Main).unwrap_or_default();
         match self.lane {
             Lane::Main => format!("{path}?waiting={waiting}"),
-            Lane::Copy => format!("{path}?waiting={waiting}&for={main}"),
+            Lane::Copy => {
+                let own = self.store.as_ref().filter(|_| main == self.me);
+                let store = own.map(|store| format!("&store={}", store.identity().id));
+                let store = store.unwrap_or_default();
+                format!("{path}?waiting={waiting}&for={main}{store}")
+            }
         }
     }
 

@@ -16,7 +16,10 @@ pub fn heatmap(answer: &Answer, width_max: usize) -> String {
     for (index, column) in answer.columns.iter().enumerate() {
         if column.kind == ColumnKind::Heatmap {
             out.push_str(&format!("{}\n", safe(&column.name)));
-            out.push_str(&picture(answer, index, width_max));
+            out.push_str(&match answer.rows.as_slice() {
+                [only] => histogram(&bins(only.get(index)), width_max),
+                _ => picture(answer, index, width_max),
+            });
         }
     }
     out
@@ -60,9 +63,7 @@ fn picture(answer: &Answer, index: usize, width_max: usize) -> String {
     let mut out = String::new();
     for line in (0..LINES).rev() {
         let scale = match line % 5 == 4 || line == 0 {
-            true => number(tidy(
-                (low + (high - low) * line as f64 / (LINES - 1) as f64).exp(),
-            )),
+            true => scale_at(low, high, line),
             false => String::new(),
         };
         let shades: String = cells[line]
@@ -94,6 +95,66 @@ fn picture(answer: &Answer, index: usize, width_max: usize) -> String {
     out
 }
 
+/// The values of one row alone: a bar for each step of the scale.
+fn histogram(bins: &[(f64, u64)], width_max: usize) -> String {
+    let above = || {
+        bins.iter()
+            .filter(|(bound, count)| *bound > 0.0 && *count > 0)
+    };
+    let least = above()
+        .map(|(bound, _)| *bound)
+        .fold(f64::INFINITY, f64::min);
+    let most = above().map(|(bound, _)| *bound).fold(0.0, f64::max);
+    if most == 0.0 {
+        return "nothing above zero\n".to_owned();
+    }
+    let (low, high) = (least.ln(), most.ln().max(least.ln() + 1e-9));
+    let mut lines = [0_u64; LINES];
+    for (bound, count) in above() {
+        let part = (bound.ln() - low) / (high - low);
+        lines[((part * (LINES - 1) as f64).round() as usize).min(LINES - 1)] += count;
+    }
+    let densest = lines.iter().copied().max().unwrap_or(1).max(1);
+    let counts = lines.map(grouped);
+    let room = counts.iter().map(String::len).max().unwrap_or(0);
+    let room = width_max.saturating_sub(SCALE + 3 + room).max(1);
+    let mut out = String::new();
+    for line in (0..LINES).rev() {
+        let scale = padded(&cut(&scale_at(low, high, line), SCALE), SCALE, true);
+        let halves = (lines[line] as f64 / densest as f64 * 2.0 * room as f64).round() as usize;
+        let mut bar = "█".repeat(halves / 2) + ["", "▌"][halves % 2];
+        if bar.is_empty() && lines[line] > 0 {
+            bar.push('▏');
+        }
+        match lines[line] {
+            0 => out.push_str(&format!("{scale} │\n")),
+            _ => out.push_str(&format!("{scale} │{bar} {}\n", counts[line])),
+        }
+    }
+    let below: u64 = bins
+        .iter()
+        .filter(|bin| bin.0 <= 0.0)
+        .map(|bin| bin.1)
+        .sum();
+    if below > 0 {
+        out.push_str(&format!(
+            "{} events at or below zero are not shown\n",
+            grouped(below)
+        ));
+    }
+    out
+}
+
+/// The value at a line of the scale, without zeros at its end.
+fn scale_at(low: f64, high: f64, line: usize) -> String {
+    let value = (low + (high - low) * line as f64 / (LINES - 1) as f64).exp();
+    let text = number(tidy(value));
+    match text.contains('.') && !text.contains('e') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// Without the last digits, which are what the logarithm left.
 fn tidy(number: f64) -> f64 {
     let scale = 10_f64.powi(6 - number.abs().log10().ceil() as i32);
@@ -107,12 +168,12 @@ fn bins(cell: Option<&Cell>) -> Vec<(f64, u64)> {
     }
 }
 
-/// Few events are seen too: shades are by the logarithm.
+/// Few events are seen too, and much is told from very much: between a share and its logarithm.
 fn shade(count: u64, densest: u64) -> char {
     if count == 0 {
         return SHADES[0];
     }
-    let part = ((count + 1) as f64).ln() / ((densest + 1) as f64).ln().max(1e-9);
+    let part = (count as f64 / densest.max(1) as f64).powf(0.4);
     SHADES[((part * 4.0).ceil() as usize).clamp(1, 4)]
 }
 

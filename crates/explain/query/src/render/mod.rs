@@ -1,12 +1,13 @@
 //! Answers in a terminal: pure functions from an answer and a width to text. What came from
 //! outside is shown without anything that steers a terminal.
 //!
-//! Read in this order: [`plain`] (cells as text), [`table`](mod@table), [`spark`] (series),
+//! Read in this order: [`plain`] (cells as text), [`table`](mod@table), [`record`] (raw events), [`spark`] (series),
 //! [`heat`] (heatmaps), [`trace`] (waterfalls), [`csv`](mod@csv).
 
 pub mod csv;
 pub mod heat;
 pub mod plain;
+pub mod record;
 pub mod spark;
 pub mod table;
 #[cfg(test)]
@@ -15,8 +16,9 @@ pub mod trace;
 
 pub use csv::csv;
 pub use heat::heatmap;
+pub use record::{exemplars, records};
 pub use spark::sparklines;
-pub use table::{exemplars, table};
+pub use table::table;
 pub use trace::waterfall;
 
 use andon_model::query::{Answer, ColumnKind};
@@ -30,6 +32,8 @@ pub fn answer(answer: &Answer, width: usize) -> String {
         heatmap(answer, width)
     } else if series {
         sparklines(answer, width)
+    } else if has(ColumnKind::Time) && !has(ColumnKind::Number) && !table::fits(answer, width) {
+        records(answer, width)
     } else {
         table(answer, width)
     };

@@ -55,10 +55,36 @@ pub fn sparklines(answer: &Answer, width_max: usize) -> String {
             out.push_str(&chart(&safe(&column.name), &groups, width_max));
         }
     }
-    if let (Some(first), Some(last)) = (moments.keys().next(), moments.keys().last()) {
-        out.push_str(&format!("{first} to {last}\n"));
+    let mut ends = moments.keys();
+    if let (Some(first), Some(last)) = (ends.next(), moments.keys().last()) {
+        let step = ends
+            .next()
+            .and_then(|second| Some((parsed(first)?, parsed(second)?)));
+        let step = step.map(|(first, second)| format!(", every {}", span(second - first)));
+        let step = step.unwrap_or_default();
+        out.push_str(&format!("{first} to {last}{step}\n"));
     }
     out
+}
+
+fn parsed(moment: &str) -> Option<i64> {
+    Timestamp::parse(moment).ok().map(|moment| moment.0)
+}
+
+/// Microseconds as a bucket's width is written.
+fn span(us: i64) -> String {
+    let units = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "m"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+    ];
+    let unit = units.iter().find(|(unit, _)| us >= *unit && us % unit == 0);
+    unit.map_or_else(
+        || format!("{us}us"),
+        |(unit, name)| format!("{}{name}", us / unit),
+    )
 }
 
 /// All buckets from the first to the last, also those without rows, by their text.
@@ -136,6 +162,7 @@ fn chart(title: &str, groups: &[(String, Series)], width_max: usize) -> String {
     let names = widest.min(NAME_MAX);
     let room = width_max.saturating_sub(names + 26).max(BARS_MIN);
     let mut out = format!("{title}\n");
+    let mut lines: Vec<[String; 4]> = Vec::new();
     for (name, series) in groups {
         let most = series
             .iter()
@@ -145,9 +172,24 @@ fn chart(title: &str, groups: &[(String, Series)], width_max: usize) -> String {
         let last = series.iter().rev().find_map(|number| *number);
         let shown = |number: Option<f64>| number.map_or("-".to_owned(), self::number);
         let most = shown(most.is_finite().then_some(most));
-        let name = padded(&cut(name, names), names, false);
-        let bars = bars(&squeezed(series, room));
-        out.push_str(&format!("{name} {bars} max {most} last {}\n", shown(last)));
+        let name = match names {
+            0 => String::new(),
+            _ => padded(&cut(name, names), names, false) + " ",
+        };
+        lines.push([name, bars(&squeezed(series, room)), most, shown(last)]);
+    }
+    let widest = |place: usize| {
+        lines
+            .iter()
+            .map(|line| width(&line[place]))
+            .max()
+            .unwrap_or(0)
+    };
+    let (mosts, lasts) = (widest(2), widest(3));
+    for [name, bars, most, last] in &lines {
+        let most = padded(most, mosts, true);
+        let last = padded(last, lasts, true);
+        out.push_str(&format!("{name}{bars} max {most} last {last}\n"));
     }
     out
 }

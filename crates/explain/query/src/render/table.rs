@@ -1,8 +1,7 @@
 //! Rows as a table, numbers to the right.
 
 use super::plain::{cell, cut, padded, safe, width};
-use andon_model::query::{Answer, Cell, ColumnKind, Exemplar, ExemplarKind};
-use std::collections::BTreeMap;
+use andon_model::query::{Answer, Cell, ColumnKind};
 
 /// Columns of the widest cell that is shown whole while others are cut.
 const CELL_MAX: usize = 60;
@@ -29,7 +28,7 @@ pub fn table(answer: &Answer, width_max: usize) -> String {
     let right: Vec<bool> = (0..heads.len())
         .map(|index| is_number(answer, index))
         .collect();
-    let widths = widths(&heads, &rows, width_max);
+    let widths = widths(answer, &heads, &rows, width_max);
     let mut out = String::new();
     line(&heads, &widths, &right, &mut out);
     for row in &rows {
@@ -51,8 +50,22 @@ fn is_number(answer: &Answer, index: usize) -> bool {
     cells.all(number)
 }
 
-/// As wide as the widest cell; where that is too much, the widest columns give way first.
-fn widths(heads: &[String], rows: &[Vec<String>], width_max: usize) -> Vec<usize> {
+/// Whether a table of so many columns shows every cell whole, but for the last one's end.
+pub(super) fn fits(answer: &Answer, width_max: usize) -> bool {
+    let widest = answer.columns.iter().enumerate().map(|(index, column)| {
+        let cells = answer.rows.iter().filter_map(|row| row.get(index));
+        let cells = cells.map(|value| width(&cell(value)));
+        cells.chain([width(&safe(&column.name))]).max().unwrap_or(0)
+    });
+    let last = answer.columns.len().saturating_sub(1);
+    let widest: Vec<usize> = widest.collect();
+    let is_short = widest.iter().take(last).all(|width| *width <= CELL_MAX);
+    is_short && widest.iter().sum::<usize>() + GAP * last <= width_max
+}
+
+/// As wide as the widest cell; where that is too much, the widest columns give way first, and
+/// times never.
+fn widths(answer: &Answer, heads: &[String], rows: &[Vec<String>], width_max: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = heads.iter().map(|head| width(head)).collect();
     for row in rows {
         for (widest, text) in widths.iter_mut().zip(row) {
@@ -66,7 +79,9 @@ fn widths(heads: &[String], rows: &[Vec<String>], width_max: usize) -> Vec<usize
     }
     let room = width_max.saturating_sub(GAP * last);
     while widths.iter().sum::<usize>() > room {
-        let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else {
+        let giving = widths.iter_mut().enumerate();
+        let giving = giving.filter(|(index, _)| answer.columns[*index].kind != ColumnKind::Time);
+        let Some((_, widest)) = giving.max_by_key(|(_, width)| **width) else {
             break;
         };
         if *widest <= CELL_MIN {
@@ -89,25 +104,4 @@ fn line(cells: &[String], widths: &[usize], right: &[bool], out: &mut String) {
     }
     out.push_str(text.trim_end());
     out.push('\n');
-}
-
-/// Exemplars, each in a line: why, when, and what it says.
-pub fn exemplars(exemplars: &[Exemplar], width_max: usize) -> String {
-    let mut out = String::new();
-    for exemplar in exemplars {
-        let why = match exemplar.why {
-            ExemplarKind::Slowest => "slowest",
-            ExemplarKind::Failed => "failed ",
-            ExemplarKind::Typical => "typical",
-        };
-        let said: BTreeMap<_, _> = exemplar.attributes.iter().collect();
-        let said: Vec<String> = said
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let text = format!("{why}  {}  {}", exemplar.at, safe(&said.join(" ")));
-        out.push_str(&cut(&text, width_max.max(CELL_MIN)));
-        out.push('\n');
-    }
-    out
 }

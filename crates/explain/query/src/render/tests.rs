@@ -104,7 +104,109 @@ fn series_are_bars_with_gaps_where_nothing_was() {
         "count
 a ▂▅ █ max 8 last 8
 b    █ max 5 last 5
-1970-01-01T00:00:00.000Z to 1970-01-01T00:03:00.000Z
+1970-01-01T00:00:00.000Z to 1970-01-01T00:03:00.000Z, every 1m
+"
+    );
+}
+
+#[test]
+fn series_line_up_whatever_their_numbers() {
+    let time = |minute: i64| text(&Timestamp(minute * 60_000_000).to_string());
+    let answer = Answer {
+        columns: vec![
+            column("time", ColumnKind::Time),
+            column("count", ColumnKind::Number),
+            column("sum(n)", ColumnKind::Number),
+        ],
+        rows: (0..4)
+            .map(|minute| vec![time(minute), float(minute as f64), float(1_000.0)])
+            .collect(),
+        ..Answer::default()
+    };
+    assert_eq!(
+        sparklines(&answer, 80),
+        "count
+▁▃▆█ max 3 last 3
+sum(n)
+████ max 1000 last 1000
+1970-01-01T00:00:00.000Z to 1970-01-01T00:03:00.000Z, every 1m
+"
+    );
+}
+
+/// Raw events, with a key that all have and a text that is longer than a line.
+fn raw(rows: usize) -> Answer {
+    let keys = ["body", "host.name", "status", "trace_id", "said"];
+    let keys = keys.map(|name| column(name, ColumnKind::Key));
+    let row = |number: usize| {
+        vec![
+            text(&Timestamp(number as i64 * 1_000).to_string()),
+            text("GET /a?b=c\u{1b}[31m took long"),
+            text("host-1"),
+            Cell::Value(Value::Integer(500 + number as i64)),
+            text("4bf92f3577b34da6a3ce929d0e0e4736"),
+            match number {
+                0 => Cell::Null,
+                _ => text("a \"b\""),
+            },
+        ]
+    };
+    Answer {
+        columns: [column("time", ColumnKind::Time)]
+            .into_iter()
+            .chain(keys)
+            .collect(),
+        rows: (0..rows).map(row).collect(),
+        ..Answer::default()
+    }
+}
+
+#[test]
+fn raw_events_that_no_table_holds_are_lines_of_which_nothing_is_cut_off() {
+    assert_eq!(
+        records(&raw(2), 60),
+        "1970-01-01T00:00:00.000Z  GET /a?b=c[31m took long
+    host.name=host-1 status=500
+    trace_id=4bf92f3577b34da6a3ce929d0e0e4736
+1970-01-01T00:00:00.001Z  GET /a?b=c[31m took long
+    host.name=host-1 status=501
+    trace_id=4bf92f3577b34da6a3ce929d0e0e4736 said=\"a \\\"b\\\"\"
+"
+    );
+    let drawn = super::answer(&raw(3), 60);
+    assert!(
+        drawn.contains(
+            "in all:  host.name=host-1\n    trace_id=4bf92f3577b34da6a3ce929d0e0e4736\n3 rows"
+        ),
+        "{drawn}"
+    );
+    // What fits is a table, and a narrow one cuts no times.
+    assert!(super::answer(&raw(3), 200).starts_with("time  "));
+    for width in [20, 24, 37, 60, 100] {
+        for line in records(&raw(3), width).lines() {
+            assert!(plain::width(line) <= width.max(24), "{width}: {line}");
+        }
+    }
+    assert!(table(&raw(3), 40).contains("1970-01-01T00:00:00.002Z"));
+}
+
+#[test]
+fn exemplars_tell_all_that_they_hold() {
+    let exemplar = Exemplar {
+        why: ExemplarKind::Failed,
+        at: Timestamp(0),
+        attributes: [
+            ("trace_id".to_owned(), "4bf92f3577b34da6".into()),
+            ("duration_ms".to_owned(), Value::Float(1_093.426)),
+            ("kernel".to_owned(), "6.1.112".into()),
+        ]
+        .into_iter()
+        .collect(),
+    };
+    assert_eq!(
+        exemplars(&[exemplar], 70),
+        "failed   1970-01-01T00:00:00.000Z  duration_ms=1093.426 kernel=6.1.112
+    trace_id=4bf92f3577b34da6
 "
     );
 }
@@ -127,13 +229,32 @@ fn a_heatmap_shows_where_the_events_are() {
     let drawn = heatmap(&answer, 80);
     let lines: Vec<&str> = drawn.lines().collect();
     assert_eq!(lines[0], "heatmap(ms)");
-    assert_eq!(lines[1], "      100 │ ▒");
+    assert_eq!(lines[1], "      100 │ ░");
     assert_eq!(lines[20], "        1 │░");
     assert!(drawn.contains("│█"), "{drawn}");
     assert!(
         drawn.ends_with("a to c\n2 events at or below zero are not shown\n"),
         "{drawn}"
     );
+    // One row alone is drawn lying down.
+    let alone = Answer {
+        columns: vec![column("heatmap(ms)", ColumnKind::Heatmap)],
+        rows: vec![vec![Cell::Bins(vec![
+            (0.75, 1),
+            (10.0, 1_000),
+            (100.0, 500),
+        ])]],
+        ..Answer::default()
+    };
+    let drawn = heatmap(&alone, 40);
+    let lines: Vec<&str> = drawn.lines().collect();
+    assert_eq!(lines[1], format!("      100 │{} 500", "█".repeat(11) + "▌"));
+    assert_eq!(lines[20], "     0.75 │▏ 1");
+    assert!(
+        drawn.contains(&format!("│{} 1,000\n", "█".repeat(23))),
+        "{drawn}"
+    );
+    assert!(lines.iter().all(|line| plain::width(line) <= 40), "{drawn}");
 }
 
 #[test]

@@ -33,29 +33,51 @@ pub(crate) fn encode(out: &mut Vec<u8>, values: &[f64]) {
     ints::encode(out, &whole);
 }
 
+/// How numbers were kept.
+enum Head {
+    /// As their bits.
+    Bits,
+    /// As whole numbers of a fraction; those that are not, beside them, each with its place.
+    Decimals {
+        scale: f64,
+        exceptions: Vec<(usize, f64)>,
+    },
+}
+
+impl Head {
+    fn read(bytes: &mut Bytes<'_>, count: usize) -> Result<Self, Damaged> {
+        let digits = bytes.u8()?;
+        if digits == BITS {
+            return Ok(Self::Bits);
+        }
+        if digits > DIGITS_MAX {
+            return Err(Damaged("decimals of too many digits"));
+        }
+        let mut exceptions = Vec::new();
+        for _ in 0..bytes.count(count)? {
+            let index = bytes.count(count.saturating_sub(1))?;
+            exceptions.push((index, f64::from_bits(bytes.fixed_u64()?)));
+        }
+        let scale = scale(digits);
+        Ok(Self::Decimals { scale, exceptions })
+    }
+}
+
 /// Reads `count` numbers.
 pub(crate) fn decode(bytes: &mut Bytes<'_>, count: usize) -> Result<Vec<f64>, Damaged> {
-    let digits = bytes.u8()?;
-    if digits == BITS {
-        let bits = ints::decode(bytes, count)?;
-        return Ok(bits
-            .into_iter()
-            .map(|bits| f64::from_bits(bits as u64))
-            .collect());
-    }
-    if digits > DIGITS_MAX {
-        return Err(Damaged("decimals of too many digits"));
-    }
-    let mut exceptions = Vec::new();
-    for _ in 0..bytes.count(count)? {
-        let index = bytes.count(count.saturating_sub(1))?;
-        exceptions.push((index, f64::from_bits(bytes.fixed_u64()?)));
-    }
-    let scale = scale(digits);
     let mut values: Vec<f64> = pool::take(count);
-    ints::decode_as(bytes, count, &mut values, |whole| whole as f64 / scale)?;
-    for (index, value) in exceptions {
-        values[index] = value;
+    match Head::read(bytes, count)? {
+        Head::Bits => {
+            ints::decode_as(bytes, count, &mut values, |bits| {
+                f64::from_bits(bits as u64)
+            })?;
+        }
+        Head::Decimals { scale, exceptions } => {
+            ints::decode_as(bytes, count, &mut values, |whole| whole as f64 / scale)?;
+            for (index, value) in exceptions {
+                values[index] = value;
+            }
+        }
     }
     Ok(values)
 }
@@ -66,29 +88,20 @@ pub(crate) fn pick(
     count: usize,
     places: &[usize],
 ) -> Result<Vec<f64>, Damaged> {
-    let digits = bytes.u8()?;
-    if digits == BITS {
-        let bits = ints::pick(bytes, count, places)?;
-        let value = |bits: i64| f64::from_bits(bits as u64);
-        return Ok(bits.into_iter().map(value).collect());
-    }
-    if digits > DIGITS_MAX {
-        return Err(Damaged("decimals of too many digits"));
-    }
-    let mut exceptions = Vec::new();
-    for _ in 0..bytes.count(count)? {
-        let index = bytes.count(count.saturating_sub(1))?;
-        exceptions.push((index, f64::from_bits(bytes.fixed_u64()?)));
-    }
-    let scale = scale(digits);
-    let whole = ints::pick(bytes, count, places)?;
-    let mut values: Vec<f64> = whole.iter().map(|&whole| whole as f64 / scale).collect();
-    for (index, value) in exceptions {
-        if let Ok(place) = places.binary_search(&index) {
-            values[place] = value;
+    let head = Head::read(bytes, count)?;
+    let whole = ints::pick(bytes, count, places)?.into_iter();
+    match head {
+        Head::Bits => Ok(whole.map(|bits| f64::from_bits(bits as u64)).collect()),
+        Head::Decimals { scale, exceptions } => {
+            let mut values: Vec<f64> = whole.map(|whole| whole as f64 / scale).collect();
+            for (index, value) in exceptions {
+                if let Ok(place) = places.binary_search(&index) {
+                    values[place] = value;
+                }
+            }
+            Ok(values)
         }
     }
-    Ok(values)
 }
 
 fn scale(digits: u8) -> f64 {

@@ -18,6 +18,7 @@ pub(crate) mod spool;
 pub(crate) mod tail;
 pub(crate) mod trace;
 pub(crate) mod traces;
+mod twins;
 
 use crate::connection::PICTURE;
 use crate::events::{GAPS_PATH, PARCELS_PATH};

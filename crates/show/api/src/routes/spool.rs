@@ -3,7 +3,7 @@
 use crate::access::Role;
 use crate::copied::OWN;
 use crate::error::{ApiError, ErrorDocument};
-use crate::events::{EventSources, ParcelsAnswer, split_parcels};
+use crate::events::{EventSources, Introduced, ParcelsAnswer, split_parcels};
 use crate::gate::Caller;
 use crate::shared::Shared;
 use andon_model::Timestamp;
@@ -32,6 +32,8 @@ pub(crate) struct Sent {
     of: Option<String>,
     /// Events that wait where these come from.
     waiting: Option<u64>,
+    /// Which store the caller has, if it is that keeper itself.
+    store: Option<String>,
 }
 
 fn sent(query: Result<Query<Sent>, QueryRejection>) -> Result<Sent, ApiError> {
@@ -166,14 +168,15 @@ pub(crate) async fn gaps(
     caller: Caller,
     query: Result<Query<Sent>, QueryRejection>,
     body: Body,
-) -> Result<Json<usize>, ApiError> {
+) -> Result<Json<Introduced>, ApiError> {
     caller.need_node("send to /api/v1/events")?;
     let sent = sent(query)?;
     let of = sent.of.filter(|of| *of != shared.config.id);
-    let copied = shared.events.as_ref().and_then(|all| all.copied.clone());
+    let sources = shared.events.as_ref();
+    let found = sources.and_then(|all| Some((all.copied.clone()?, all.store.clone()?)));
     // Before ClickHouse there are no copies, and nothing to tell.
-    let Some(copied) = copied else {
-        return Ok(Json(0));
+    let Some((copied, own)) = found else {
+        return Ok(Json(Introduced::default()));
     };
     let body = crate::body::read_up_to(&shared, body, BODY_BYTES_MAX).await?;
     let gaps: Vec<Gap> = serde_json::from_slice(&body)
@@ -182,15 +185,32 @@ pub(crate) async fn gaps(
         ApiError::unavailable(error.to_string(), "see the keeper's log")
     };
     let done = tokio::task::spawn_blocking(move || {
-        if let Some(of) = &of {
-            // A copy of nothing, so far.
-            copied.copies.store(of).map_err(|error| sick(&error))?;
-        }
+        let (store, had) = match &of {
+            None => (own, Vec::new()),
+            Some(of) => {
+                // If it is not there yet: a copy of nothing, so far.
+                let copy = copied.copies.store(of).map_err(|error| sick(&error))?;
+                let is_another = match sent.store.filter(|_| *of == caller.who) {
+                    Some(store) => copied.has_another(of, &store),
+                    None => Ok(false),
+                };
+                let had = match is_another.map_err(|error| sick(&error))? {
+                    true => copy.datasets().into_iter().map(|info| info.name).collect(),
+                    false => Vec::new(),
+                };
+                (copy, had)
+            }
+        };
         let of = of.as_deref().unwrap_or(OWN);
         let added = copied.add_gaps(of, &caller.who, &gaps);
         added.map_err(|error| sick(&error))?;
         copied.heard(of, &caller.who, sent.waiting.unwrap_or(0), false);
-        Ok(Json(gaps.len()))
+        let identity = store.identity();
+        Ok(Json(Introduced {
+            store: identity.id.clone(),
+            made_at_us: identity.made_at.0,
+            had,
+        }))
     });
     done.await.unwrap_or_else(|error| Err(sick(&error)))
 }

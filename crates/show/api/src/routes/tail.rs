@@ -2,6 +2,7 @@
 //! slow is told how many were missed.
 
 use super::query::{Refused, event, event_stream};
+use super::twins::Twins;
 use crate::access::{self, Role};
 use crate::error::{ApiError, ErrorDocument};
 use crate::events::others_with_events;
@@ -22,7 +23,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -44,6 +45,11 @@ const LISTENED_MAX: usize = 16;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How soon a node that broke off is tried again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(2);
+/// How an event's block begins.
+const EVENT_HEAD: &[u8] = b"event: event\ndata: {";
+const MISSED_HEAD: &[u8] = b"event: missed\ndata: {";
+/// The number of this node's own store among what a tail listens to.
+const OWN: usize = 0;
 /// Longest event of another node: a text of 256 KiB with all attributes, as JSON.
 const FAR_EVENT_BYTES_MAX: usize = 16 << 20;
 
@@ -96,12 +102,17 @@ pub(crate) async fn tail(
     let watching = event("watching", &serde_json::json!({"nodes": nodes}));
     let _ = events_tx.try_send(watching);
     let path = format!("{PART_PATH}?{}", words.unwrap_or_default());
-    for node in others {
-        let (shared, path, events_tx) = (Arc::clone(&shared), path.clone(), events_tx.clone());
+    let twins = Arc::<Mutex<Twins>>::default();
+    for (number, node) in others.into_iter().enumerate() {
+        let (shared, path) = (Arc::clone(&shared), path.clone());
+        let out = Out {
+            events: events_tx.clone(),
+            twins: Some((number + 1, Arc::clone(&twins))),
+        };
         tokio::spawn(async move {
             tokio::select! {
-                () = listen(&shared, &node, &path, &events_tx) => {}
-                () = events_tx.closed() => {}
+                () = listen(&shared, &node, &path, &out) => {}
+                () = out.events.closed() => {}
             }
         });
     }
@@ -112,7 +123,11 @@ pub(crate) async fn tail(
     };
     if let Some(tail) = own {
         let tail = tail.ok_or_else(|| full(&shared))?;
-        tokio::task::spawn_blocking(move || follow(&tail, &predicate, &events_tx, place));
+        let out = Out {
+            events: events_tx,
+            twins: Some((OWN, twins)),
+        };
+        tokio::task::spawn_blocking(move || follow(&tail, &predicate, &out, place));
         return Ok(told(events_rx, None));
     }
     Ok(told(events_rx, Some(place)))
@@ -133,7 +148,12 @@ pub(crate) async fn part(
     let place = place(&shared)?;
     let tail = store.tail(&dataset).ok_or_else(|| full(&shared))?;
     let (events_tx, events) = mpsc::channel(WAITING_MAX);
-    tokio::task::spawn_blocking(move || follow(&tail, &predicate, &events_tx, place));
+    // Whoever asks for parts sees the whole, and finds what is told twice.
+    let out = Out {
+        events: events_tx,
+        twins: None,
+    };
+    tokio::task::spawn_blocking(move || follow(&tail, &predicate, &out, place));
     Ok(told(events, None))
 }
 
@@ -185,8 +205,30 @@ fn told(events: mpsc::Receiver<Bytes>, place: Option<OwnedSemaphorePermit>) -> R
     event_stream(Body::from_stream(stream))
 }
 
+/// Where one source of a tail tells its events.
+struct Out {
+    events: mpsc::Sender<Bytes>,
+    /// The source's number, and what the others told.
+    twins: Option<(usize, Arc<Mutex<Twins>>)>,
+}
+
+impl Out {
+    /// Tells an event unless another source did.
+    fn tell(&self, told: Bytes) -> Result<(), TrySendError<Bytes>> {
+        let is_news = self.twins.as_ref().is_none_or(|(source, twins)| {
+            let mut twins = twins.lock().unwrap_or_else(PoisonError::into_inner);
+            twins.is_news(*source, &told)
+        });
+        match is_news {
+            true => self.events.try_send(told),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Passes on what another node tells of its store, as long as somebody watches.
-async fn listen(shared: &Shared, node: &NodeView, path: &str, events: &mpsc::Sender<Bytes>) {
+async fn listen(shared: &Shared, node: &NodeView, path: &str, out: &Out) {
+    let events = &out.events;
     let mut is_away = false;
     loop {
         if let Ok((StatusCode::OK, mut heard)) = relay::listen(shared, node, path).await {
@@ -204,7 +246,12 @@ async fn listen(shared: &Shared, node: &NodeView, path: &str, events: &mpsc::Sen
                 };
                 let mut missed = 0_u64;
                 for told in told {
-                    match events.try_send(told) {
+                    let is_event = told.starts_with(EVENT_HEAD);
+                    let sent = match is_event {
+                        true => out.tell(told),
+                        false => events.try_send(told),
+                    };
+                    match sent {
                         Ok(()) => {}
                         Err(TrySendError::Full(_)) => missed += 1,
                         Err(TrySendError::Closed(_)) => return,
@@ -246,9 +293,9 @@ impl Split {
             let end = look + at + 2;
             let block = &self.held[begin..end];
             let lines = block.iter().filter(|byte| **byte == b'\n').count();
-            let is_ours = ["event: event\ndata: {", "event: missed\ndata: {"]
+            let is_ours = [EVENT_HEAD, MISSED_HEAD]
                 .iter()
-                .any(|head| block.starts_with(head.as_bytes()));
+                .any(|head| block.starts_with(head));
             if is_ours && lines == 3 {
                 told.push(Bytes::copy_from_slice(block));
             }
@@ -280,12 +327,8 @@ fn predicate(dataset: &str, conditions: Option<&str>) -> Result<Predicate, Refus
 }
 
 /// On a thread that may wait.
-fn follow(
-    tail: &Tail,
-    predicate: &Predicate,
-    events: &mpsc::Sender<Bytes>,
-    _place: OwnedSemaphorePermit,
-) {
+fn follow(tail: &Tail, predicate: &Predicate, out: &Out, _place: OwnedSemaphorePermit) {
+    let events = &out.events;
     while !events.is_closed() {
         let mut missed = tail.missed();
         match tail.next(LOOK_EVERY) {
@@ -293,7 +336,7 @@ fn follow(
             Tailed::Quiet => {}
             Tailed::Events(batch) => {
                 for record in batch.iter().filter(|record| predicate.matches(record)) {
-                    if events.try_send(event("event", &document(record))).is_err() {
+                    if out.tell(event("event", &document(record))).is_err() {
                         missed += 1;
                     }
                 }
