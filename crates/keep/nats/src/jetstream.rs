@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 /// For one question to JetStream.
 const ASK_MAX: Duration = Duration::from_secs(5);
@@ -32,8 +32,10 @@ const BATCH: u32 = 256;
 const BATCH_BYTES: usize = 16 << 20;
 /// How long a question for messages stays open.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// How much later than that the server may say so.
-const EXPIRES_SLACK: Duration = Duration::from_secs(10);
+/// How often the server says that it still is, while there is nothing.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Without a word for so long it is not, whatever became of it, and is asked anew.
+const FORGOTTEN: Duration = Duration::from_secs(12);
 /// Messages that may be with the keeper without being acknowledged: the parts of unfinished ones.
 const UNACKNOWLEDGED_MAX: u32 = 8_192;
 /// After so long an unacknowledged message comes again. A keeper that was away begins anew by
@@ -85,8 +87,15 @@ pub struct Keeper {
 pub struct JetStream {
     connection: Connection,
     settings: Settings,
-    /// Where messages come that were asked for, and until when.
-    asked: Option<(String, Instant)>,
+    asked: Option<Asked>,
+}
+
+/// Messages that were asked for.
+struct Asked {
+    /// Where the server says what becomes of it.
+    inbox: String,
+    /// How many are still to come.
+    owed: u32,
 }
 
 #[derive(Deserialize)]
@@ -214,14 +223,22 @@ impl JetStream {
 
     /// Begins to take what is for a keeper, with the oldest message that it has not acknowledged.
     pub async fn begin(&mut self, keeper: &str, seal: &Seal) -> Result<(), NatsError> {
+        self.asked = None;
         let (stream, consumer) = (self.settings.stream.clone(), token(keeper));
-        match self
+        let known = self
             .ask(&format!("CONSUMER.INFO.{stream}.{consumer}"), b"")
-            .await
-        {
+            .await;
+        match known {
             Ok(known) => {
                 if !is_proof(&known["config"]["description"], keeper, seal) {
                     return Err(NatsError::Foreign { stream, consumer });
+                }
+                if known["num_ack_pending"] == 0 {
+                    match self.make_consumer(keeper, seal).await {
+                        // An old server does not change what is there.
+                        Err(NatsError::Refused { .. }) => {}
+                        other => return other,
+                    }
                 }
                 // What an earlier life of this keeper did not acknowledge would come behind
                 // what is newer: a consumer that is made anew begins with it.
@@ -238,6 +255,12 @@ impl JetStream {
             }) => {}
             Err(error) => return Err(error),
         }
+        self.make_consumer(keeper, seal).await
+    }
+
+    /// Makes a keeper's consumer, or seals its proof anew where it is there.
+    async fn make_consumer(&mut self, keeper: &str, seal: &Seal) -> Result<(), NatsError> {
+        let (stream, consumer) = (self.settings.stream.clone(), token(keeper));
         let proof = seal.seal(keeper.as_bytes()).ok_or_else(|| {
             let reason = "there is no grid key to prove it with".to_owned();
             self.connection.odd(reason)
@@ -258,41 +281,21 @@ impl JetStream {
         });
         let create = format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}");
         self.ask(&create, wanted.to_string().as_bytes()).await?;
-        self.asked = None;
         Ok(())
     }
 
     /// What comes next to a keeper that began.
     pub async fn delivery(&mut self, keeper: &str) -> Result<Delivery, NatsError> {
-        let (inbox, until) = match &self.asked {
-            Some((inbox, until)) => (inbox.clone(), *until),
-            None => {
-                let inbox = self.connection.new_inbox();
-                let bytes = BATCH_BYTES.max(2 * self.payload_max());
-                let question = json!({
-                    "batch": BATCH,
-                    "max_bytes": bytes,
-                    "expires": nanos(EXPIRES),
-                });
-                let (stream, consumer) = (&self.settings.stream, token(keeper));
-                let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-                let question = question.to_string();
-                self.connection
-                    .publish(&next, Some(&inbox), &[], question.as_bytes())
-                    .await?;
-                let until = Instant::now() + EXPIRES + EXPIRES_SLACK;
-                self.asked = Some((inbox.clone(), until));
-                (inbox, until)
-            }
+        let inbox = match &self.asked {
+            Some(asked) => asked.inbox.clone(),
+            None => self.ask_for_messages(keeper).await?,
         };
         loop {
-            let message = match timeout_at(until, self.connection.next()).await {
+            let message = match timeout(FORGOTTEN, self.connection.next()).await {
                 Ok(message) => message?,
                 Err(_) => {
-                    return Err(NatsError::Silent {
-                        server: self.connection.label().to_owned(),
-                        waited: EXPIRES + EXPIRES_SLACK,
-                    });
+                    self.asked = None;
+                    return Ok(Delivery::Over);
                 }
             };
             match message.status {
@@ -312,9 +315,42 @@ impl JetStream {
                 }
                 None => {
                     if let Some(delivery) = delivered(message) {
+                        self.count_delivered();
                         return Ok(delivery);
                     }
                 }
+            }
+        }
+    }
+
+    async fn ask_for_messages(&mut self, keeper: &str) -> Result<String, NatsError> {
+        let inbox = self.connection.new_inbox();
+        let question = json!({
+            "batch": BATCH,
+            "max_bytes": BATCH_BYTES.max(2 * self.payload_max()),
+            "expires": nanos(EXPIRES),
+            "idle_heartbeat": nanos(HEARTBEAT),
+        });
+        let (stream, consumer) = (&self.settings.stream, token(keeper));
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
+        let question = question.to_string();
+        let asking = self
+            .connection
+            .publish(&next, Some(&inbox), &[], question.as_bytes());
+        asking.await?;
+        self.asked = Some(Asked {
+            inbox: inbox.clone(),
+            owed: BATCH,
+        });
+        Ok(inbox)
+    }
+
+    /// A server that delivered all it was asked for says nothing more.
+    fn count_delivered(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.owed = asked.owed.saturating_sub(1);
+            if asked.owed == 0 {
+                self.asked = None;
             }
         }
     }

@@ -365,6 +365,9 @@ fn over_nats(page: &mut Page, figures: &NatsFigures) {
             page.sample(name, &[("way", way.word())], read(figure(of)));
         }
     }
+    if is(&figures.of(Way::Take).is_used) == 0 {
+        return;
+    }
     let name = "andon_nats_waiting";
     page.family(
         name,

@@ -23,8 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked which keepers there are, while this node's is among them.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// And while it is not.
+/// And while this node knows none.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// And while there is no second keeper, of which most grids have none.
+const LOOK_FOR_COPIES: Duration = Duration::from_secs(10);
+/// A keeper that was there a moment ago may be making its consumer anew, or was killed while it
+/// did: what is sent to it for so long waits for it on JetStream.
+const MISSING_MAX: Duration = Duration::from_secs(60);
 /// What JetStream said it has goes again where the connection breaks down within this time: a
 /// server that is killed may have said so of what it was just writing (some milliseconds).
 const SETTLES_AFTER: Duration = Duration::from_secs(2);
@@ -59,6 +64,8 @@ struct Course {
     again: VecDeque<Outgoing>,
     /// The keeper that has heard of this node since it was started.
     introduced_to: Option<String>,
+    /// The keeper that was on JetStream when it was looked last, of this life.
+    seen: Option<String>,
     /// Since when this node's keeper is not on JetStream.
     missing_since: Option<Instant>,
     /// Which keepers there are, and when it was looked.
@@ -130,6 +137,7 @@ impl NatsLane {
             settling: VecDeque::new(),
             again: VecDeque::new(),
             introduced_to: None,
+            seen: None,
             missing_since: None,
             keepers: None,
         };
@@ -194,7 +202,12 @@ impl NatsLane {
         });
         let Some(keeper) = target else {
             course.keepers = None;
-            return wait(jetstream, LOOK_AGAIN, None).await;
+            let has_main = self.spool.keeper(Lane::Main).is_some();
+            let again = match self.lane {
+                Lane::Copy if has_main => LOOK_FOR_COPIES,
+                _ => LOOK_AGAIN,
+            };
+            return wait(jetstream, again, None).await;
         };
         let gaps = self.spool.gaps(self.lane);
         if !gaps.is_empty() || course.introduced_to.as_ref() != Some(&keeper) {
@@ -379,9 +392,14 @@ impl NatsLane {
         let bound = bound?;
         if keepers.iter().any(|keeper| keeper.id == bound) {
             course.missing_since = None;
+            course.seen = Some(bound.clone());
             return Some(Some(bound));
         }
         let since = *course.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < MISSING_MAX && course.seen.as_ref() == Some(&bound) {
+            course.keepers = None;
+            return Some(Some(bound));
+        }
         if since.elapsed() < LOST_MAX {
             return Some(None);
         }
