@@ -179,8 +179,11 @@ mod tests {
         }
     }
 
+    /// Numbers of messages, with where their parts are acknowledged.
+    type Came = Vec<(u64, Vec<String>)>;
+
     /// Feeds parts, each acknowledged by its index, and tells what came whole and what was let go.
-    fn run(parts: &[(Head, u64)]) -> (Vec<(u64, Vec<String>)>, Vec<String>, Assembly) {
+    fn run(parts: &[(Head, u64)]) -> (Came, Vec<String>, Assembly) {
         let mut assembly = Assembly::default();
         let (mut whole, mut given_up) = (Vec::new(), Vec::new());
         for (index, (head, at)) in parts.iter().enumerate() {

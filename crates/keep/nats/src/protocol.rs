@@ -354,7 +354,7 @@ mod tests {
         subscribe(&mut out, "_I.*", 1);
         assert_eq!(
             out,
-            "PUB a.b _I.1 2\r\nhi\r\nHPUB a.b 30 32\r\nNATS/1.0\r\nNats-Msg-Id: 7\r\n\r\nhi\r\nSUB _I.* 1\r\n"
+            "PUB a.b _I.1 2\r\nhi\r\nHPUB a.b 28 30\r\nNATS/1.0\r\nNats-Msg-Id: 7\r\n\r\nhi\r\nSUB _I.* 1\r\n"
                 .as_bytes()
         );
     }
