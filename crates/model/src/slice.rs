@@ -99,6 +99,17 @@ pub struct HostHealth {
     pub busy: bool,
 }
 
+/// From here on a host misses more than time. Probes wait 400 ms and more for their answers, and
+/// an answer read late takes the loss back: a host less late loses nothing that reached it.
+const MISSES_FROM_US: u32 = 250_000;
+
+impl HostHealth {
+    /// So late that its losses are not to be trusted either.
+    pub fn misses_answers(&self) -> bool {
+        self.busy && self.scheduling_delay_us_p99 >= MISSES_FROM_US
+    }
+}
+
 /// How a target is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case", tag = "probe")]

@@ -50,6 +50,8 @@ pub struct Judge<'s> {
     moments: BTreeMap<Moment, Duration>,
     pictures: Vec<Option<PictureView>>,
     incidents: Vec<BTreeMap<String, IncidentState>>,
+    /// Former names of each node's incidents, which it has united with others.
+    united: Vec<BTreeSet<String>>,
     incident_ids: BTreeSet<String>,
     knows_incidents: bool,
     silent: BTreeSet<usize>,
@@ -101,6 +103,7 @@ impl<'s> Judge<'s> {
             moments: BTreeMap::new(),
             pictures: vec![None; scenario.nodes.len()],
             incidents: vec![BTreeMap::new(); scenario.nodes.len()],
+            united: vec![BTreeSet::new(); scenario.nodes.len()],
             incident_ids: BTreeSet::new(),
             knows_incidents: false,
             silent: BTreeSet::new(),
@@ -137,6 +140,10 @@ impl<'s> Judge<'s> {
             .iter()
             .map(|incident| (incident.id.clone(), incident.state))
             .collect();
+        self.united[node] = incidents
+            .iter()
+            .flat_map(|incident| incident.aliases.iter().cloned())
+            .collect();
         if self.moments.contains_key(&Moment::Start) {
             let counted = incidents
                 .iter()
@@ -152,9 +159,12 @@ impl<'s> Judge<'s> {
         &self.pictures
     }
 
-    /// Incidents counted so far.
-    pub fn incidents_seen(&self) -> &BTreeSet<String> {
-        &self.incident_ids
+    /// Incidents counted so far. Nodes that see parts of one trouble at the same moment begin
+    /// one each; those that they have united since are one.
+    pub fn incidents_seen(&self) -> BTreeSet<&str> {
+        let is_united = |id: &&String| self.united.iter().any(|names| names.contains(*id));
+        let seen = self.incident_ids.iter().filter(|id| !is_united(id));
+        seen.map(String::as_str).collect()
     }
 
     /// Whether nothing more is waited for: each expectation is met or its time is over.
@@ -230,7 +240,7 @@ impl<'s> Judge<'s> {
         }
         if let Expected::Incidents(_) = expect.what {
             return match self.knows_incidents {
-                true => format!("{} incidents", self.incident_ids.len()),
+                true => format!("{} incidents", self.incidents_seen().len()),
                 false => "the nodes know no incidents".into(),
             };
         }
@@ -298,15 +308,19 @@ impl<'s> Judge<'s> {
             let known = self.incidents[node].keys();
             known.filter(|id| self.incident_ids.contains(*id)).count() == count
         });
-        let (seen, known) = (self.incident_ids.len(), self.knows_incidents);
+        let (seen, known) = (self.incidents_seen(), self.knows_incidents);
+        let broken = (seen.len() > count).then(|| {
+            let ids: Vec<&str> = seen.iter().copied().collect();
+            format!("{} incidents: {}", seen.len(), ids.join(", "))
+        });
+        let holds = known && seen.len() == count && each_tells;
         let progress = &mut self.progress[at];
-        if seen > count {
-            let ids: Vec<&str> = self.incident_ids.iter().map(String::as_str).collect();
-            progress.broken = Some(format!("{seen} incidents: {}", ids.join(", ")));
-        } else if known && seen == count && each_tells && progress.met.is_none() {
-            progress.met = Some(now);
-            progress.first = Some(now);
+        if broken.is_some() {
+            (progress.met, progress.first) = (None, None);
+        } else if holds && progress.met.is_none() {
+            (progress.met, progress.first) = (Some(now), Some(now));
         }
+        progress.broken = broken;
     }
 
     /// Whether a node says it; the sentence is empty where no verdict was expected.

@@ -277,3 +277,37 @@ fn a_set_without_the_guilty_one_is_told_from_one_that_is_too_large() {
         assert_eq!(judge.violations().len(), count, "{hops:?}");
     }
 }
+
+/// An incident by this name, which was also known by these.
+fn incident(id: &str, aliases: &[&str]) -> Incident {
+    let document = serde_json::json!({
+        "id": id, "aliases": aliases, "state": "open", "severity": "major", "title": "", "cause": "",
+        "opened_at": "2026-01-01T00:00:00Z", "resolved_at": null, "acknowledged_by": null, "owner": null,
+        "reopened": 0, "verdicts": [], "timeline": [], "status_page": "",
+        "blast_radius": { "nodes": [], "sites": [], "links": [], "links_total": 0, "services": [],
+            "flows": null, "share": null },
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+#[test]
+fn incidents_that_nodes_have_united_are_one() {
+    let scenario = scenario("[[expect]]\nafter = \"hole on\"\nincidents = 1\nwithin = \"5s\"\n");
+    let layout = Layout::plan(&scenario);
+    let mut judge = Judge::new(&scenario, &layout);
+    judge.happened(Duration::ZERO, Moment::Start);
+    judge.happened(Duration::ZERO, Moment::On(0));
+    judge.incidents(s(1.0), 0, &[incident("inc-1", &[])]);
+    judge.incidents(s(1.1), 1, &[incident("inc-2", &[])]);
+    let two = judge.outcomes(s(9.0)).remove(0);
+    assert_eq!(two.wrong.as_deref(), Some("2 incidents: inc-1, inc-2"));
+    judge.incidents(s(2.0), 1, &[incident("inc-1", &["inc-2"])]);
+    let one = judge.outcomes(s(9.0)).remove(0);
+    assert_eq!((one.met, one.wrong), (Some(s(2.0)), None));
+    judge.incidents(
+        s(3.0),
+        0,
+        &[incident("inc-1", &["inc-2"]), incident("inc-3", &[])],
+    );
+    assert_eq!(judge.outcomes(s(9.0))[0].met, None);
+}

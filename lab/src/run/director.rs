@@ -233,7 +233,12 @@ impl<'s, 'l> Director<'s, 'l> {
         let mut run = Run {
             outcomes: self.judge.outcomes(end),
             violations,
-            incidents: self.judge.incidents_seen().iter().cloned().collect(),
+            incidents: self
+                .judge
+                .incidents_seen()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             dropped,
             ..Run::default()
         };

@@ -83,9 +83,14 @@ pub enum NodeError {
         "cannot take events in: {0}\n  change it in [ingest] of the configuration; `andon config check` says where each value comes from"
     )]
     Ingest(#[from] andon_ingest::InputsError),
-    /// The task that holds the picture ended by itself.
-    #[error("the grid task stopped: {0}")]
-    Grid(String),
+    /// The system refused a thread.
+    #[error(
+        "cannot start a thread: {0}\n  raise the limit of processes of this user (`ulimit -u`, TasksMax=)"
+    )]
+    Thread(io::Error),
+    /// The task that holds the picture panicked; what it said is in the log.
+    #[error("the grid task stopped by itself")]
+    Grid,
     /// The API ended by itself.
     #[error("the API stopped: {0}")]
     Api(String),
@@ -314,14 +319,15 @@ async fn live(
         clock,
         cancel.child_token(),
     ));
-    let mut grid_task = tokio::spawn(grid_task.run(cancel.child_token()));
+    let mut grid_task = start::on_its_own_thread("andon-grid", grid_task.run(cancel.child_token()))
+        .map_err(NodeError::Thread)?;
     let mut api = tokio::spawn(api);
     tracing::info!(id = %settings.id, site = %settings.site, %listen, key = %me, "node started");
 
     tokio::pin!(shutdown);
     let ended = tokio::select! {
         () = &mut shutdown => Ok(Ended::Asked),
-        ended = &mut grid_task => ended.map_err(|panic| NodeError::Grid(panic.to_string())),
+        ended = &mut grid_task => ended.map_err(|_| NodeError::Grid),
         ended = &mut api => Err(match ended {
             Ok(Ok(())) => NodeError::Api("it ended early".into()),
             Ok(Err(error)) => NodeError::Api(error.to_string()),
@@ -329,7 +335,7 @@ async fn live(
         }),
     };
     cancel.cancel();
-    if !grid_task.is_finished() {
+    if !grid_task.is_terminated() {
         let _ = tokio::time::timeout(LEAVE_TIME * 2, grid_task).await;
     }
     let rest = async {

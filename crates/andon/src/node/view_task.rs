@@ -71,6 +71,8 @@ impl Patience {
             self.first_seen.insert(verdict.id.clone(), first);
             let hold = if is_contradicted(verdict, links) {
                 CONTRADICTED
+            } else if was_heard(verdict, links) {
+                LAST_HEARD
             } else {
                 hold(verdict.kind)
             };
@@ -111,6 +113,18 @@ fn is_contradicted(verdict: &Verdict, links: &[LinkView]) -> bool {
             .iter()
             .filter(of_it)
             .all(|link| link.heard == Heard::Arriving)
+}
+
+/// A dead node's last probes count as heard for so long after its answers are missed. It would be
+/// said to run, and the way to it to be blocked.
+const LAST_HEARD: Duration = Duration::from_millis(1_500);
+
+/// Whether a node that is said to be down is heard still.
+fn was_heard(verdict: &Verdict, links: &[LinkView]) -> bool {
+    verdict.kind == VerdictKind::NodeDown
+        && links
+            .iter()
+            .any(|link| *link.to == *verdict.subject && link.heard == Heard::Arriving)
 }
 
 /// How long a verdict of this kind has to stand: longer where a larger cause may follow.
@@ -238,6 +252,18 @@ mod tests {
         ];
         let again = Patience::default().hold_back(Instant(0), &mut view);
         again.expect("held back").0 / 1_000
+    }
+
+    #[test]
+    fn a_node_that_was_heard_a_moment_ago_waits_to_be_called_down() {
+        let spoken_after = |heard| {
+            let mut view = view(&[VerdictKind::NodeDown]);
+            view.links = vec![link("b", "a", LinkState::Down, heard)];
+            let again = Patience::default().hold_back(Instant(0), &mut view);
+            again.expect("held back").0 / 1_000
+        };
+        assert_eq!(spoken_after(Heard::Arriving), 1_500);
+        assert_eq!(spoken_after(Heard::Silent), 400);
     }
 
     #[test]

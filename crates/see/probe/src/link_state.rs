@@ -23,8 +23,8 @@ use crate::stamp::{ReflectorPacket, SenderPacket};
 use crate::transport::Carrier;
 use crate::usual::{Offset, Usual};
 use andon_model::{
-    FlowCount, Heard, Instant, LinkReason, LinkReport, LinkState, LossPair, NodeKey, Peer, RttUs,
-    Timestamp, Transport,
+    FlowCount, Heard, HostHealth, Instant, LinkReason, LinkReport, LinkState, LossPair, NodeKey,
+    Peer, RttUs, Timestamp, Transport,
 };
 use std::time::Duration;
 
@@ -468,7 +468,7 @@ impl LinkCore {
     }
 
     /// What speaks for a burst.
-    pub fn symptom(&self, now: Now, host_busy: bool) -> Symptom {
+    pub fn symptom(&self, now: Now, host: HostHealth) -> Symptom {
         let reaches = matches!(
             self.state,
             LinkState::Up | LinkState::Partial | LinkState::Degraded
@@ -482,7 +482,9 @@ impl LinkCore {
         let weight = match () {
             () if out => 0,
             () if dead > 0 => 1_000 + dead,
-            () if host_busy || now.attentive.since(self.since_attentive) < WELL_FOR => 0,
+            () if now.attentive.since(self.since_attentive) < WELL_FOR => 0,
+            () if host.misses_answers() => 0,
+            () if self.degraded == Some(LinkReason::Latency) && host.busy => 0,
             () if self.degraded.is_some() => 500,
             () => self.odd_losses(now.at).max(self.finding(now.at)),
         };

@@ -375,14 +375,14 @@ impl NodeCore {
 
     /// Time has passed; all that had come in before [`NodeCore::look`] must have been handled.
     pub fn wake(&mut self) {
-        let busy = self.attention.health().busy;
+        let host = self.attention.health();
         let now = Now {
             attentive: self.looked.attentive,
             ..self.now
         };
         let attention = &self.attention;
         self.prober
-            .wake(now, |deadline| attention.instant_of(deadline), busy);
+            .wake(now, |deadline| attention.instant_of(deadline), host);
         while let Some(probe) = self.prober.poll() {
             let is_large = probe.bytes > PACKET_BYTES;
             let sign = || probe.packet.signed(&self.keys);

@@ -17,7 +17,7 @@ use crate::rotation::Rotation;
 use crate::scouts::{Finding, Scouts};
 use crate::stamp::{PACKET_BYTES, ReflectorPacket, SenderPacket, ssid};
 use crate::wheel::Wheel;
-use andon_model::{Heard, Instant, LinkReport, LinkState, NodeKey, Transport};
+use andon_model::{Heard, HostHealth, Instant, LinkReport, LinkState, NodeKey, Transport};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -407,11 +407,11 @@ impl Prober {
         &mut self,
         now: Now,
         deadline_of: impl Fn(crate::now::Attentive) -> Instant,
-        host_busy: bool,
+        host: HostHealth,
     ) {
         for (at, key) in self.wheel.due(now.at) {
             if self.links.get(&key).is_some_and(|link| link.armed == at) {
-                self.wake_link(now, key, host_busy);
+                self.wake_link(now, key, host.busy);
                 let deadline = self
                     .links
                     .get(&key)
@@ -427,7 +427,7 @@ impl Prober {
         self.wake_scouts(now);
         if now.at >= self.second_at && !self.links.is_empty() {
             self.second_at = now.at + SECOND;
-            self.second(now, host_busy);
+            self.second(now, host);
         }
     }
 
@@ -811,18 +811,18 @@ impl Prober {
     }
 
     /// What is looked at once a second: who bursts, which port changes, which sockets lack.
-    fn second(&mut self, now: Now, host_busy: bool) {
+    fn second(&mut self, now: Now, host: HostHealth) {
         let symptoms: BTreeMap<NodeKey, Symptom> = self
             .links
             .iter()
-            .map(|(key, link)| (*key, link.core.symptom(now, host_busy)))
+            .map(|(key, link)| (*key, link.core.symptom(now, host)))
             .filter(|(key, symptom)| symptom.weight > 0 || self.bursts.pace(*key).is_some())
             .collect();
         let spare = self.ports.len().saturating_sub(self.flows());
         let room = self.budget.spare_pps() / BURST_PPS_MIN;
         let fast_max = if spare == 0 { 0 } else { room as usize };
         for change in self.bursts.second(now.at, &symptoms, fast_max) {
-            self.change_burst(now, change, host_busy);
+            self.change_burst(now, change, host.busy);
         }
         self.turn_ports(now);
         let count = u16::try_from(self.ports.len()).unwrap_or(FLOWS_MAX);

@@ -7,7 +7,7 @@ use super::points::{Addresses, Point, mix};
 use super::reports::{LinkPaths, Reports};
 use crate::roster::Roster;
 use andon_model::path::{PATH_HOPS_MAX, PathReport, Route};
-use andon_model::{LinkReason, LinkState};
+use andon_model::{HostHealth, LinkReason, LinkState};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -774,8 +774,10 @@ struct Gauge<'a> {
     word: FarWord<'a>,
     /// All flows are dead, whatever the routes say.
     is_down: bool,
-    /// A host at either end is too busy for its losses and times to be held against the network.
-    busy: bool,
+    /// A host at either end is too busy for its times to be held against the network.
+    late: bool,
+    /// One is too busy for its losses to be.
+    absent: bool,
     /// The link's usual round trip, microseconds.
     usual_us: Option<u32>,
     link_is_slow: bool,
@@ -783,10 +785,11 @@ struct Gauge<'a> {
 
 impl<'a> Gauge<'a> {
     fn of(roster: &Roster<'_>, reports: &Reports<'a>, report: &LinkPaths<'_>) -> Self {
-        let busy = |member: u32| {
+        let host = |member: u32| {
             let member = roster.members.get(member as usize);
-            member.is_some_and(|member| member.slice.host.busy)
+            member.map_or_else(HostHealth::default, |member| member.slice.host)
         };
+        let hosts = [host(report.observer), host(report.far)];
         let far = reports.find(report.far, report.observer);
         let far_link = roster
             .members
@@ -795,7 +798,8 @@ impl<'a> Gauge<'a> {
         Self {
             word: FarWord::of(report.path, far_link, far.map(|far| far.path)),
             is_down: report.link.state == LinkState::Down,
-            busy: busy(report.observer) || busy(report.far),
+            late: hosts.iter().any(|host| host.busy),
+            absent: hosts.iter().any(HostHealth::misses_answers),
             usual_us: report.link.rtt_baseline_us,
             link_is_slow: report.link.state == LinkState::Degraded
                 && report.link.reason == Some(LinkReason::Latency),
@@ -809,14 +813,14 @@ impl<'a> Gauge<'a> {
         let fates = self.word.fates(route);
         let blackhole = &mut counts[Ailment::Blackhole as usize];
         blackhole.good = fates.back + if self.is_down { 0 } else { alive };
-        if self.busy {
-            // A host that is late also misses who fell silent.
+        if self.absent {
+            // A host that is away also misses who fell silent.
             blackhole.open = fates.there + fates.unknown;
         } else {
             (blackhole.there, blackhole.open) = (fates.there, fates.unknown);
         }
 
-        if !self.busy {
+        if !self.absent {
             let lost = route.lost_forward.min(route.sent);
             let (mut there, mut sent) = (lost, route.sent);
             if sent > SENT_MAX {
@@ -837,7 +841,7 @@ impl<'a> Gauge<'a> {
             good: alive - large_lost,
         };
 
-        if let (false, Some(slow)) = (self.busy, self.is_slow(route)) {
+        if let (false, Some(slow)) = (self.late, self.is_slow(route)) {
             let flows = alive.min(4);
             let latency = &mut counts[Ailment::Latency as usize];
             match self.is_slow_there(route) {
@@ -853,7 +857,7 @@ impl<'a> Gauge<'a> {
 
     /// Flows of a route that are slow on the way back alone.
     fn slow_back(&self, route: &Route) -> u32 {
-        let is_back = !self.busy
+        let is_back = !self.late
             && self.is_slow(route) == Some(true)
             && self.is_slow_there(route) == Some(false);
         if is_back { alive(route) } else { 0 }

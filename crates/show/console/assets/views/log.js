@@ -33,6 +33,10 @@ export function Log({ state, act, answer }) {
     list.scrollTop = scrollFor(line, count, LINE_PX, list.scrollTop, list.clientHeight);
   };
   useEffect(() => {
+    // Another question's log is read from its top.
+    if (chosen < 0 && box.current) box.current.scrollTop = 0;
+  }, [question]);
+  useEffect(() => {
     // An address may name a line far down.
     if (chosen >= 0 && chosen < count && box.current) show(chosen);
   }, [log?.total === null]);
