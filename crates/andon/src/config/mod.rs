@@ -11,6 +11,7 @@ pub mod history;
 pub mod ingest;
 pub mod keys;
 pub mod layers;
+mod nats;
 pub mod notify;
 pub mod problem;
 pub mod report;

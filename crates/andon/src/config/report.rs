@@ -26,7 +26,8 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
         if given.is_none()
             && (setting.key == "key"
                 || setting.key.starts_with("gridbug")
-                || setting.key.starts_with("store.clickhouse"))
+                || setting.key.starts_with("store.clickhouse")
+                || setting.key.starts_with("spool.nats") && loaded.settings.nats.is_none())
         {
             continue;
         }
@@ -104,6 +105,9 @@ fn default_values(key: &str, loaded: &Loaded) -> Vec<String> {
         "store.warm_bytes_max" => write_bytes(settings.store.warm_bytes_max),
         "spool.bytes_max" => write_bytes(settings.spool.usual.bytes_max),
         "spool.policy" => "block".to_owned(),
+        "spool.nats_stream" => super::nats::STREAM_DEFAULT.to_owned(),
+        "spool.nats_bytes_max" => write_bytes(super::nats::BYTES_MAX_DEFAULT),
+        "spool.nats_replicas" => "1".to_owned(),
         "ingest.loopback" => settings.ingest.loopback_may_send.to_string(),
         "ingest.otlp" => "off".to_owned(),
         "http.loopback_viewer" => settings.loopback_viewer.to_string(),

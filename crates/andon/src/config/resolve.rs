@@ -5,7 +5,7 @@ use super::document::{Given, Layer};
 use super::layers::Host;
 use super::problem::{Origin, Problem};
 use super::setting::by_key;
-use super::settings::{GridBugSettings, NodeSettings, ProbeSettings};
+use super::settings::{GridBugSettings, Keep, NodeSettings, ProbeSettings};
 use super::target::{self, TARGETS_MAX};
 use super::value;
 use andon_model::{NodeId, SiteId, TargetSpec};
@@ -87,6 +87,7 @@ pub fn settings(
     let history = super::history::read(&mut reader);
     let store = super::store::read(&mut reader);
     let spool = super::store::spool(&mut reader);
+    let nats = super::nats::read(&mut reader, store.as_ref());
     let loopback_may_send = reader.one("ingest.loopback", |given| value::switch(&given.text));
     let otlp = reader.one("ingest.otlp", |given| super::ingest::otlp(&given.text));
     let gridbug = reader.gridbug();
@@ -101,12 +102,18 @@ pub fn settings(
         "store.clickhouse",
         "store.retention",
         "spool.streams",
+        "spool.nats",
     ] {
         reader.bound(key, LIST_MAX);
     }
     let targets = check_targets(targets, reader.problems);
     if !problems.is_empty() {
         return None;
+    }
+    let mut store = store?;
+    if nats.is_some() && store.keep == Keep::Auto {
+        // What goes over NATS is kept where it goes to.
+        store.keep = Keep::No;
     }
     Some(NodeSettings {
         id: id?,
@@ -121,8 +128,9 @@ pub fn settings(
         probe,
         targets,
         history: history?,
-        store: store?,
+        store,
         spool: spool?,
+        nats,
         ingest: super::ingest::IngestSettings {
             loopback_may_send: loopback_may_send.or_default(|| true)?,
             inputs: super::ingest::with_otlp(ingest, otlp.or_default(|| None)?),
@@ -292,6 +300,18 @@ impl Reader<'_> {
             let what = format!("`{key}` has {} entries", self.given(key).len());
             self.problems
                 .push(Problem::new(what, given.origin, format!("at most {most}")));
+        }
+    }
+
+    /// A setting that is well-formed, but says nothing beside others.
+    pub(super) fn contradiction(&mut self, key: &str, what: &str, help: &str) {
+        if let Some(given) = self.given(key).first().cloned() {
+            let secret = by_key(key).is_some_and(|setting| setting.secret);
+            let what = format!("`{key}`: {what}");
+            self.problems.push(Problem {
+                secret,
+                ..Problem::new(what, given.origin, help)
+            });
         }
     }
 

@@ -465,6 +465,68 @@ pub const SETTINGS: &[Setting] = &[
         ..PLAIN
     },
     Setting {
+        key: "spool.nats",
+        flag: None,
+        env: "ANDON_SPOOL_NATS",
+        shape: Shape::List,
+        value_name: "URL",
+        default: "none: over the nodes' own TLS",
+        help: "Bring events to keepers over NATS JetStream, where sites reach each other by it",
+        more: "`nats://host:4222`, `tls://user:password@host:4222` or `nats://token@host:4222`; \
+               several are servers of one cluster. On nodes whose events go this way, and on \
+               the keepers (`[store] keep = true`) that take them. Events are sealed with the \
+               grid key: NATS cannot read them. See docs/nats.md.",
+        sample: r#"["nats://nats.example.com:4222"]"#,
+        secret: true,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.nats_creds",
+        flag: None,
+        env: "ANDON_SPOOL_NATS_CREDS",
+        value_name: "FILE",
+        default: "none",
+        help: "A credentials file of NATS, with a JWT and the seed of its key",
+        more: "As `nsc generate creds` writes it. Read at each connection.",
+        sample: r#""/etc/andon/nats.creds""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.nats_stream",
+        flag: None,
+        env: "ANDON_SPOOL_NATS_STREAM",
+        value_name: "NAME",
+        default: "andon",
+        help: "The stream on JetStream, made by the first keeper if it is not there",
+        more: "The same on all nodes of a grid; another for each grid on one NATS account. \
+               Subjects are andon.events.NAME.SITE.NODE.KEEPER.",
+        sample: r#""andon""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.nats_bytes_max",
+        flag: None,
+        env: "ANDON_SPOOL_NATS_BYTES_MAX",
+        value_name: "SIZE",
+        default: "10GB",
+        help: "Most room of the stream, where Andon makes it",
+        more: "When it is full, events wait on their nodes; none is dropped there. 1MB to 10TB.",
+        sample: r#""10GB""#,
+        ..PLAIN
+    },
+    Setting {
+        key: "spool.nats_replicas",
+        flag: None,
+        env: "ANDON_SPOOL_NATS_REPLICAS",
+        written: Written::Number,
+        value_name: "NUMBER",
+        default: "1",
+        help: "NATS servers that have each message, where Andon makes the stream",
+        more: "3 in a cluster of three servers or more. 1 to 5.",
+        sample: "3",
+        ..PLAIN
+    },
+    Setting {
         key: "ingest.loopback",
         flag: None,
         env: "ANDON_INGEST_LOOPBACK",

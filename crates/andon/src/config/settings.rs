@@ -86,6 +86,8 @@ pub struct NodeSettings {
     pub store: StoreSettings,
     /// How events wait for a keeper.
     pub spool: andon_spool::Options,
+    /// Brings them there, or takes what others brought, where it is configured.
+    pub nats: Option<andon_nats::Settings>,
     /// What it takes in.
     pub ingest: IngestSettings,
     /// Whom to tell of incidents.

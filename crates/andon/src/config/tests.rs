@@ -224,6 +224,52 @@ fn what_is_given_is_what_the_node_runs_with() {
 }
 
 #[test]
+fn what_is_said_of_nats_is_whole_or_told_with_its_place_and_never_shown() {
+    let keep: fn(&Loaded) -> String = |loaded| loaded.settings.store.keep.to_string();
+    let nats = "[spool]\nnats = 'nats://u:s%40crt@hub'";
+    check(nats, &[], keep, "false".into());
+    let keeper = format!("[store]\nkeep = true\n{nats}");
+    check(&keeper, &[], keep, "true".into());
+    let stream: fn(&Loaded) -> (String, usize) = |loaded| {
+        let nats = loaded.settings.nats.as_ref().unwrap();
+        (nats.stream.clone(), nats.servers.len())
+    };
+    check(nats, &[], stream, ("andon".into(), 1));
+    let two = "[spool]\nnats = ['tls://a', 'tls://b']\nnats_stream = 'eu'";
+    check(two, &[], stream, ("eu".into(), 2));
+    let loaded = told(nats, &[], &[]).unwrap();
+    assert!(!super::report::text(&loaded).contains("crt"));
+    for (toml, expected) in [
+        ("[spool]\nnats = 'hub:4222'", "andon.toml:2:8"),
+        (
+            "[spool]\nnats = 'hub:4222'",
+            "expected: nats://host:4222 or tls://",
+        ),
+        (
+            "[spool]\nnats = 'tls://a'\nnats_stream = 'a.b'",
+            "andon.toml:3:15",
+        ),
+        (
+            "[spool]\nnats = 'tls://a'\nnats_creds = 'none.creds'",
+            "a credentials file of NATS",
+        ),
+        (
+            "[spool]\nnats_stream = 'eu'",
+            "no server is named\n  --> andon.toml:2:15",
+        ),
+        (
+            "[store]\nclickhouse = 'http://ch'\n[spool]\nnats = 'tls://a'",
+            "go to ClickHouse",
+        ),
+    ] {
+        wrong(toml, &[], expected);
+    }
+    let text = told("[spool]\nnats = 'nats://u:s@crt:x'", &[], &[]);
+    let text = text.map(|loaded| loaded.settings).unwrap_err();
+    assert!(!text.contains("s@crt"), "{text}");
+}
+
+#[test]
 fn a_flag_outranks_the_environment_which_outranks_the_file_and_each_value_names_its_origin() {
     let loaded = told(
         "id = 'f'\nsite = 'f'\nlisten = '127.0.0.1:1'",

@@ -12,7 +12,9 @@ use super::{Ended, LEAVE_TIME, Reload};
 use super::{start, stats};
 use crate::config::settings::{Advertise, NodeSettings, Seed};
 use andon_api::{ApiCommand, NodeStats};
-use andon_grid::{ConnectionId, Endpoint, Grid, GridInput, GridNotice, GridOutput, OwnSlice};
+use andon_grid::{
+    ConnectionId, Endpoint, Grid, GridInput, GridNotice, GridOutput, KeyRing, OwnSlice,
+};
 use andon_model::{
     HostHealth, Identity, Instant, LinkReport, LinkState, NodeKey, Peer, Picture, Presence, Reach,
     TargetId,
@@ -76,6 +78,8 @@ pub struct GridTaskSources {
     pub remarks: mpsc::Sender<NewRemark>,
     /// Takes whom to tell, after a reload.
     pub notify_plan: watch::Sender<andon_notify::Plan>,
+    /// Takes the grid's keys, after a reload, for what is sealed with them besides gossip.
+    pub event_keys: watch::Sender<KeyRing>,
     /// Takes limits of the store and the queues, after a reload.
     pub event_limits: watch::Sender<super::events::Limits>,
     /// How telling people fares.
@@ -474,6 +478,7 @@ impl GridTask {
             data_dir: self.settings.data_dir.clone(),
             probe: self.settings.probe.clone(),
             gridbug: self.settings.gridbug.clone(),
+            nats: self.settings.nats.clone(),
             ..fresh
         };
         if let Some(keys) = start::key_ring(&self.settings) {
@@ -481,6 +486,7 @@ impl GridTask {
                 .wire
                 .handle
                 .send(WireCommand::Keys(start::stamp_keys(&keys)));
+            self.sources.event_keys.send_replace(keys.clone());
             self.feed(GridInput::Keys(keys));
         }
         self.feed(GridInput::Via(self.settings.via.clone()));
@@ -844,6 +850,7 @@ fn needs_restart(old: &NodeSettings, fresh: &NodeSettings) -> Vec<&'static str> 
         "ingest.loopback",
         old.ingest.loopback_may_send != fresh.ingest.loopback_may_send,
     );
+    check("spool.nats", old.nats != fresh.nats);
     for name in old.store.fixed_changes(&fresh.store) {
         check(name, true);
     }

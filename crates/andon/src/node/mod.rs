@@ -227,6 +227,7 @@ async fn live(
         cancel.child_token(),
     );
     let (event_limits, new_limits) = watch::channel(None);
+    let (event_keys, new_keys) = watch::channel(keys.clone());
     let events = events::start(
         settings,
         data_dir.path(),
@@ -236,6 +237,7 @@ async fn live(
             commands: commands_tx.clone(),
             clock,
             limits: new_limits,
+            keys: new_keys,
         },
         cancel.child_token(),
     )
@@ -280,6 +282,7 @@ async fn live(
             remarks: remarks_tx,
             notify_plan: plan_tx,
             event_limits,
+            event_keys,
             notify,
             reload: Arc::clone(reload),
             picture: picture_tx,

@@ -4,6 +4,8 @@
 pub mod events;
 pub mod fleet;
 pub mod http;
+pub mod nats;
+pub mod pouring;
 pub mod relay;
 pub mod server;
 pub mod sight;

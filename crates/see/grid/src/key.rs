@@ -77,6 +77,11 @@ impl GridKey {
         self.derive(b"peer http")
     }
 
+    /// Key of the seal of events that go over other people's queues.
+    pub fn events_key(&self) -> [u8; 32] {
+        self.derive(b"events")
+    }
+
     /// What names this key in clear.
     pub fn id(&self) -> KeyId {
         let name = self.derive(b"key id");
@@ -237,6 +242,7 @@ mod tests {
             key.gossip_key(),
             key.stamp_key(),
             key.peer_http_key(),
+            key.events_key(),
             [7; 32],
         ];
         for (index, one) in derived.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Where events go that come over the one port, and who answers questions about them.
 
 use crate::copied::Copied;
+use crate::nats::NatsFigures;
 use andon_clickhouse::ClickHouse;
 use andon_ingest::{Gate, HttpIntake};
 use andon_model::{NodeState, NodeView, PictureView};
@@ -142,6 +143,8 @@ pub struct EventSources {
     pub tails: Option<Arc<Tails>>,
     /// Asked instead of stores, where one machine is outgrown.
     pub clickhouse: Option<Arc<ClickHouse>>,
+    /// What goes over NATS, where it is configured.
+    pub nats: Option<Arc<NatsFigures>>,
     /// Whoever is on this machine may send events without a token.
     pub loopback_may_send: bool,
 }

@@ -3,6 +3,7 @@
 
 use crate::error::ApiError;
 use crate::gate::Caller;
+use crate::nats::{NatsFigures, Way, WayFigures};
 use crate::process::Process;
 use crate::shared::Shared;
 use crate::sources::StatKind;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How the figures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -317,8 +319,87 @@ fn events(page: &mut Page, shared: &Shared) {
             page.sample(name, &[("lane", word)], spool.stores_lost(lane));
         }
     }
+    if let Some(nats) = &events.nats {
+        over_nats(page, nats);
+    }
     if let Some(store) = &events.store {
         stored(page, &store.stats());
+    }
+}
+
+fn over_nats(page: &mut Page, figures: &NatsFigures) {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let is = |flag: &AtomicBool| u64::from(flag.load(Ordering::Relaxed));
+    type Figure = fn(&WayFigures) -> &AtomicU64;
+    let counters: [(&str, &str, Figure); 5] = [
+        (
+            "andon_nats_failures_total",
+            "Times that a connection to NATS broke down or was refused.",
+            |way| &way.failures,
+        ),
+        (
+            "andon_nats_messages_total",
+            "Messages that JetStream acknowledged, or that were taken from it.",
+            |way| &way.messages,
+        ),
+        (
+            "andon_nats_bytes_total",
+            "Bytes of these messages, sealed.",
+            |way| &way.bytes,
+        ),
+        (
+            "andon_nats_events_total",
+            "Events in these messages.",
+            |way| &way.events,
+        ),
+        (
+            "andon_nats_repeated_total",
+            "Messages that JetStream had already.",
+            |way| &way.repeated,
+        ),
+    ];
+    let used = Way::ALL.map(|way| (way, figures.of(way)));
+    let used = used.iter().filter(|(_, of)| is(&of.is_used) == 1);
+    let name = "andon_nats_connected";
+    page.family(
+        name,
+        "gauge",
+        "1 while a connection to NATS is up: main and copy send events, take brings them to this keeper.",
+    );
+    for (way, of) in used.clone() {
+        page.sample(name, &[("way", way.word())], is(&of.is_connected));
+    }
+    for (name, help, figure) in counters {
+        page.family(name, "counter", help);
+        for (way, of) in used.clone() {
+            page.sample(name, &[("way", way.word())], read(figure(of)));
+        }
+    }
+    if is(&figures.of(Way::Take).is_used) == 0 {
+        return;
+    }
+    let name = "andon_nats_waiting";
+    page.family(
+        name,
+        "gauge",
+        "Messages that wait on JetStream for this keeper.",
+    );
+    page.sample(name, &[], read(&figures.waiting));
+    let name = "andon_nats_missing_total";
+    page.family(
+        name,
+        "counter",
+        "Messages for this keeper that were lost between JetStream's word and here.",
+    );
+    page.sample(name, &[], read(&figures.missing));
+    let name = "andon_nats_refused_total";
+    page.family(
+        name,
+        "counter",
+        "Messages that this keeper did not take, by reason.",
+    );
+    for (reason, count) in figures.refused() {
+        page.sample(name, &[("reason", reason)], count);
     }
 }
 

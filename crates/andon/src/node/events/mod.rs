@@ -5,6 +5,7 @@ mod clickhouse;
 mod clickhouse_lane;
 mod heartbeats;
 mod limits;
+mod nats;
 mod reapply;
 mod ship;
 mod sink;
@@ -15,8 +16,10 @@ use super::clock::Clock;
 use crate::config::settings::{Keep, NodeSettings};
 use andon_api::copied::Copied;
 use andon_api::events::{EventSources, Keeping, STORE_LABEL};
+use andon_api::nats::NatsFigures;
 use andon_api::{ApiCommand, PeerClient, tls};
 use andon_clickhouse::ClickHouse;
+use andon_grid::KeyRing;
 use andon_ingest::sink::Sink;
 use andon_ingest::{Gate, HttpIntake, Inputs, InputsConfig};
 use andon_model::{Heartbeat, PictureView};
@@ -24,6 +27,7 @@ use andon_spool::{Lane, Spool};
 use andon_store::{Store, Tails};
 use clickhouse_lane::ClickHouseLane;
 pub use limits::Limits;
+use nats::{NatsLane, NatsTaker};
 use ship::Shipper;
 use sink::{News, NoSink, QueueSink, StoreSink};
 use std::collections::BTreeMap;
@@ -43,6 +47,8 @@ pub struct Around {
     pub clock: Clock,
     /// Other limits of the store and the queues, while the node runs.
     pub limits: watch::Receiver<Limits>,
+    /// What seals events that go over other people's queues.
+    pub keys: watch::Receiver<KeyRing>,
 }
 
 /// What is started.
@@ -111,10 +117,12 @@ pub async fn start(
         true => Some(copied(settings, data_dir).await),
         false => None,
     };
+    let over_nats = settings.nats.clone();
+    let over_nats = over_nats.map(|nats| (nats, Arc::<NatsFigures>::default()));
     let news = News::default();
     let tails = clickhouse.as_ref().map(|_| Arc::<Tails>::default());
-    match (&clickhouse, &spool) {
-        (Some(clickhouse), spool) => {
+    match (&clickhouse, &spool, &over_nats) {
+        (Some(clickhouse), spool, _) => {
             others.push(tokio::spawn(clickhouse::look_after(
                 Arc::clone(clickhouse),
                 settings.store.clone(),
@@ -132,7 +140,24 @@ pub async fn start(
                 others.push(tokio::spawn(lane.run(cancel.clone())));
             }
         }
-        (None, Some(spool)) => match PeerClient::new(identity) {
+        (None, Some(spool), Some((nats, figures))) if !is_keeper => {
+            let lanes = [(Lane::Main, &news.main), (Lane::Copy, &news.copy)];
+            for (lane, news) in lanes {
+                let lane = NatsLane {
+                    lane,
+                    spool: Arc::clone(spool),
+                    news: Arc::clone(news),
+                    settings: nats.clone(),
+                    keys: around.keys.clone(),
+                    copies: settings.store.copies,
+                    me: settings.id.to_string(),
+                    site: settings.site.to_string(),
+                    figures: Arc::clone(figures),
+                };
+                others.push(tokio::spawn(lane.run(cancel.clone())));
+            }
+        }
+        (None, Some(spool), _) => match PeerClient::new(identity) {
             Ok(peers) => {
                 let lanes = [(Lane::Main, &news.main), (Lane::Copy, &news.copy)];
                 for (lane, news) in lanes {
@@ -156,7 +181,7 @@ pub async fn start(
                 tracing::error!(%error, "events wait on this node: its certificate cannot be shown");
             }
         },
-        (None, None) => {}
+        (None, None, _) => {}
     }
     let sink: Arc<dyn Sink> = match (&store, &spool) {
         (store, Some(spool)) => Arc::new(QueueSink {
@@ -211,7 +236,7 @@ pub async fn start(
         cancel.clone(),
     )));
     let sources = EventSources {
-        intake: HttpIntake::new(Arc::clone(&gate), cancel),
+        intake: HttpIntake::new(Arc::clone(&gate), cancel.clone()),
         gate,
         store,
         spool,
@@ -219,8 +244,19 @@ pub async fn start(
         copied,
         tails,
         clickhouse,
+        nats: over_nats.as_ref().map(|(_, figures)| Arc::clone(figures)),
         loopback_may_send: settings.ingest.loopback_may_send,
     };
+    if let (Some((nats, figures)), Keep::Yes) = (over_nats, settings.store.keep) {
+        let taker = NatsTaker {
+            settings: nats,
+            keys: around.keys,
+            events: sources.clone(),
+            me: id,
+            figures,
+        };
+        others.push(tokio::spawn(taker.run(cancel)));
+    }
     Ok(Events {
         sources: Some(sources),
         heartbeats,

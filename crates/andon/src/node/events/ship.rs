@@ -36,12 +36,12 @@ const ADDRESSES_WAIT: Duration = Duration::from_millis(500);
 /// Addresses of a keeper that are tried.
 const ADDRESSES_MAX: usize = 3;
 /// A keeper that the picture has lost for so long is not waited for, also in doubt.
-const LOST_MAX: Duration = Duration::from_secs(600);
+pub const LOST_MAX: Duration = Duration::from_secs(600);
 
 /// How often an idle task looks who the keepers are.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Events that were being taken in while a keeper was found may be so much younger.
-const SLACK_US: i64 = 5_000_000;
+pub const SLACK_US: i64 = 5_000_000;
 
 /// What the task works with.
 pub struct Shipper {
@@ -597,14 +597,14 @@ fn nearest<'n>(me: &str, keepers: &[&'n NodeView]) -> Option<&'n NodeView> {
     alive.max_by_key(|keeper| weight(me, &keeper.id)).copied()
 }
 
-fn now_us() -> i64 {
+pub fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = since.unwrap_or_default().as_micros();
     i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
 /// FNV-1a: the same on every node and in every version.
-fn weight(node: &str, keeper: &str) -> u64 {
+pub fn weight(node: &str, keeper: &str) -> u64 {
     let bytes = node.bytes().chain([0]).chain(keeper.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -40,6 +40,7 @@ fn world(loopback_may_send: bool) -> World {
             copied: None,
             tails: None,
             clickhouse: None,
+            nats: None,
             loopback_may_send,
         });
         // The other nodes of the picture hold no events: they carry no such label.
