@@ -7,7 +7,6 @@ mod support;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use support::events::{ask, count, queue, send, text};

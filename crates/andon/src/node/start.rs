@@ -244,6 +244,23 @@ fn first_link_text(
     text
 }
 
+/// Runs a task on a thread of its own and tells when it has ended; an error where it panicked.
+/// Gossip comes many times a second: between worker threads each datagram would wake two of
+/// them, and it would wait for whatever the API has them do.
+pub fn on_its_own_thread<T: Send + 'static>(
+    name: &str,
+    task: impl Future<Output = T> + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ended_tx, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || drop(ended_tx.send(runtime.block_on(task))))?;
+    Ok(ended)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,21 +300,4 @@ mod tests {
         }
         assert!(!is_dns_name(&"a".repeat(64)));
     }
-}
-
-/// Runs a task on a thread of its own and tells when it has ended; an error where it panicked.
-/// Gossip comes many times a second: between worker threads each datagram would wake two of
-/// them, and it would wait for whatever the API has them do.
-pub fn on_its_own_thread<T: Send + 'static>(
-    name: &str,
-    task: impl Future<Output = T> + Send + 'static,
-) -> io::Result<oneshot::Receiver<T>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (ended_tx, ended) = oneshot::channel();
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || drop(ended_tx.send(runtime.block_on(task))))?;
-    Ok(ended)
 }

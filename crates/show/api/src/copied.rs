@@ -211,7 +211,11 @@ mod tests {
         assert!(lacks("p", "logs", 0, 100) && lacks("p", "logs", 20, 21));
         assert!(!lacks("p", "logs", 21, 100) && !lacks("p", "other", 0, 100));
         let lost = Gap::lost("old", andon_model::Timestamp(50));
-        assert!(copied.add_gaps(OWN, "web", &[lost.clone()]).unwrap());
+        assert!(
+            copied
+                .add_gaps(OWN, "web", std::slice::from_ref(&lost))
+                .unwrap()
+        );
         assert!(!copied.add_gaps(OWN, "web", &[lost]).unwrap());
         assert!(lacks(OWN, "old", 0, 1) && !lacks(OWN, "old", 51, 100));
         assert!(!copied.has_another("p", "one").unwrap());
