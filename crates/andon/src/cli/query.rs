@@ -101,18 +101,14 @@ impl Progress {
         #[derive(serde::Deserialize)]
         struct Early {
             share: f64,
-            answer: Answer,
         }
         if name != "early" || !self.is_terminal {
             return;
         }
         if let Ok(early) = serde_json::from_slice::<Early>(data) {
             self.is_shown = true;
-            let rows = render::plain::grouped(early.answer.stats.rows_scanned);
             let share = (early.share * 100.0).clamp(0.0, 100.0);
-            screen::progress(&format!(
-                "{share:.0} %, {rows} events looked at; Ctrl-C calls it off"
-            ));
+            screen::progress(&format!("{share:.0} % looked at; Ctrl-C calls it off"));
         }
     }
 

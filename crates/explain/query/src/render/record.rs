@@ -108,9 +108,9 @@ fn wrapped(head: &str, parts: &[String], width_max: usize, out: &mut String) {
         // Two blanks after the head, one between parts.
         let gap = if index == 0 { 2 } else { 1 };
         let mut part = part.as_str();
-        let breaks_here = used + gap + width(part) > width_max;
+        let fits_here = used + gap + width(part) <= width_max;
         let fits_below = INDENT + width(part) <= width_max;
-        if breaks_here && fits_below || used + gap >= width_max {
+        if !fits_here && (fits_below || used + gap >= width_max) {
             begin_line(out, &mut used);
         } else {
             out.push_str(&" ".repeat(gap));

@@ -136,7 +136,7 @@ impl Table {
     /// Gives columns to the keys with most values, as long as there are some to give.
     fn choose(keys: BTreeMap<Arc<str>, Seen>, mut has_rest: bool) -> Self {
         let mut ranked: Vec<(Arc<str>, Seen)> = keys.into_iter().collect();
-        ranked.sort_by(|left, right| right.1.values.cmp(&left.1.values));
+        ranked.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.values));
         let mut chosen: Vec<(Arc<str>, Vec<Shape>)> = Vec::new();
         let mut count = 0;
         for (key, seen) in ranked {
