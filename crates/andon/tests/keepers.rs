@@ -6,7 +6,6 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::Duration;
 use support::events::{ask, count, queue, send, text};
 use support::fleet::{Fleet, Node};
