@@ -259,6 +259,8 @@ fn a_keeper_that_comes_back_without_its_disk_says_what_it_lacks_and_copies_answe
     let plan = web.kill();
     std::fs::remove_dir_all(plan.data_dir.join("spool")).unwrap();
     let web = plan.start();
+    // What came before it knows where copies go would be at one keeper alone.
+    has_lanes(&web, &["main", "copy"]);
     send_some(&web, "anew");
     whole(b.address, 160, "what a new sender of that name sent");
 }
