@@ -431,8 +431,12 @@ fn a_host_name_that_is_no_id_becomes_one() {
 fn the_sample_with_every_line_in_force_has_no_mistake() {
     let is_setting =
         |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+    // A file that only NATS' tools make, and a pair of settings that asks for a third.
+    let apart = "spool.nats_creds";
     let text: String = sample::text()
+        .replace("#keep = \"auto\"", "#keep = true")
         .lines()
+        .filter(|line| !line.starts_with("#nats_creds"))
         .map(|line| {
             if is_setting(line) {
                 format!("{}\n", &line[1..])
@@ -443,7 +447,8 @@ fn the_sample_with_every_line_in_force_has_no_mistake() {
         .collect();
     let loaded = told(&text, &[], &[]).unwrap();
     assert_eq!(loaded.settings.targets.len(), 1);
-    for setting in setting::SETTINGS.iter().filter(|setting| setting.in_file) {
+    let in_file = |setting: &&setting::Setting| setting.in_file && setting.key != apart;
+    for setting in setting::SETTINGS.iter().filter(in_file) {
         assert!(
             loaded.effective.contains_key(setting.key),
             "{} is missing in the sample",

@@ -2,7 +2,7 @@
 
 use crate::support::fleet::{Fleet, Node, refs};
 use crate::support::sight::{all_show, all_well, link_is, node_is};
-use crate::support::{http, wait_for};
+use crate::support::{hold, http, wait_for};
 use andon_model::{LinkState, NodeState, PictureView, Timestamp};
 use std::time::{Duration, SystemTime};
 
@@ -39,6 +39,8 @@ fn what_was_shown_is_told_after_the_teller_was_killed() {
         let told = at(&nodes[0], moment)?;
         node_is(&told, "c", NodeState::Down)?;
         link_is(&told, "b", "c", LinkState::Down)?;
+        // A verdict is spoken when it has stood for a moment.
+        hold(!told.verdicts.is_empty(), || "no verdict".to_owned())?;
         Ok(moment)
     });
 
