@@ -308,9 +308,9 @@ impl Tailer {
             mark.offset = known.offset;
             mark.skipping = known.skipping;
             mark.last = known.last;
-            // Under its own name it is still being written: wait until that ends.
-            let is_live = key.filter(|key| self.open.get(key).is_some_and(|open| !open.is_gone));
-            return Ok((mark, is_live));
+            // It is still being written, or was not read to its end: wait until that is done.
+            let is_open = key.filter(|key| self.open.contains_key(key));
+            return Ok((mark, is_open));
         }
         Ok((mark, None))
     }
@@ -441,7 +441,15 @@ impl Tailer {
 
     /// A copy is read from where its original stopped, once that is another file.
     fn leave_shadow(&mut self, key: FileKey, original: FileKey) -> io::Result<()> {
-        let is_live = self.open.get(&original).is_some_and(|open| !open.is_gone);
+        let read_until = self.checkpoint.files.get(&original).map(|mark| mark.offset);
+        let is_live = match self.open.get(&original) {
+            // Whichever of the two comes first in a round, the original's end is read from itself.
+            Some(open) => {
+                let (size, _, _) = open.file.stat()?;
+                !open.is_gone || read_until.is_some_and(|until| until < size)
+            }
+            None => false,
+        };
         let own = self.checkpoint.files.get(&key).map(|mark| mark.head);
         let theirs = self.checkpoint.files.get(&original).map(|mark| mark.head);
         let is_same = match (own, theirs) {

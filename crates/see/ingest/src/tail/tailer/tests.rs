@@ -256,6 +256,26 @@ fn packed_history_is_read_once() {
     ]);
 }
 
+/// Files are looked at in the order of their inodes.
+#[test]
+fn packed_history_that_comes_before_its_original_is_read_once() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer
+        .write_all("the first line of this log is long enough\n2\n3\n".as_bytes())
+        .unwrap();
+    let packed = packer.finish().unwrap();
+    let mut world = World::new("packed-before", "a.log*");
+    let early = world.path("early");
+    fs::write(&early, b"").unwrap();
+    world.write("a.log", "the first line of this log is long enough\n2\n");
+    world.settle();
+    world.write("a.log", "3\n");
+    fs::write(&early, packed).unwrap();
+    fs::rename(&early, world.path("a.log.1.gz")).unwrap();
+    fs::remove_file(world.path("a.log")).unwrap();
+    world.check(&["2", "3", "the first line of this log is long enough"]);
+}
+
 #[test]
 fn files_that_only_begin_alike_are_all_read() {
     let mut world = World::new("alike", "*.log");
