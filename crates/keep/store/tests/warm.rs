@@ -5,7 +5,7 @@
 mod common;
 
 use andon_model::event::{Event, Value};
-use andon_model::query::{Answer, Calc, CalcOp, ExemplarKind};
+use andon_model::query::{Answer, Calc, CalcOp, Cell, ExemplarKind};
 use andon_model::time::Timestamp;
 use andon_store::{Options, ResolvedQuery, Store};
 use common::oracle::{SECOND, check, number, some_event, some_query};
@@ -52,11 +52,21 @@ fn some_calcs(dice: &mut Dice, query: &mut ResolvedQuery) {
     query.exemplars = dice.below(3) as usize * 3;
 }
 
-/// All of an answer but what it cost.
+/// All of an answer but what it cost. Sums differ in their last bits: which of two threads adds
+/// what depends on who is free.
 fn told(answer: &Answer) -> String {
+    let cell = |cell: &Cell| match cell {
+        Cell::Value(Value::Float(number)) => format!("{number:.9e}"),
+        cell => format!("{cell:?}"),
+    };
+    let rows: Vec<Vec<String>> = answer
+        .rows
+        .iter()
+        .map(|row| row.iter().map(cell).collect())
+        .collect();
     format!(
-        "{:?} {:?} {:?} {:?}",
-        answer.rows, answer.exemplars, answer.partial, answer.notes
+        "{rows:?} {:?} {:?} {:?}",
+        answer.exemplars, answer.partial, answer.notes
     )
 }
 
