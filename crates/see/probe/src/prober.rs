@@ -31,9 +31,10 @@ const FIRST_WITHIN_US: u64 = 16_000;
 /// Links that are due about together are asked together, so many of them: each wake of the
 /// host costs more than a probe does. More would come in bunches that queues overflow from.
 const TOGETHER: f64 = 8.0;
-/// About together is at most this: as far apart as the probes of one link with eight flows a
-/// second. Most of what a quiet node costs is being woken. Doubled, they would come in pairs.
-const TOGETHER_WITHIN: Duration = Duration::from_millis(125);
+/// About together is at most this: nearly as far apart as the probes of one link with eight
+/// flows. Where it is as far, one in seven is due where its link was just asked, and wakes the
+/// host for itself; doubled, they would come in pairs.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(100);
 /// Round of a frame connection, which is one flow.
 const FRAME_EVERY: Duration = Duration::from_millis(250);
 /// Round of UDP while frames carry the link: a try a second, in case UDP opens.
