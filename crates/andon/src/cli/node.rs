@@ -7,7 +7,7 @@ use crate::config::keys::{self, KeyState};
 use crate::config::{Inputs, load};
 use std::process::ExitCode;
 
-/// Threads that serve the API and carry gossip. The prober has its own beside them.
+/// Threads that serve the API and judge the picture. The prober and the grid have their own.
 const WORKERS: usize = 2;
 
 #[derive(Debug, clap::Args)]
