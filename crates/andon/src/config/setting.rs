@@ -339,7 +339,8 @@ pub const SETTINGS: &[Setting] = &[
         value_name: "TIME",
         default: "30d",
         help: "How long events are kept",
-        more: "1h to 3650d; [store.retention] has other times for single datasets.",
+        more: "Counted from when they arrive, so that what is imported from long ago stays as long. 1h to 3650d; \
+               [store.retention] has other times for single datasets.",
         sample: r#""30d""#,
         ..PLAIN
     },

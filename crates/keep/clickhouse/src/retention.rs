@@ -12,16 +12,25 @@ use std::collections::BTreeMap;
 /// What one dataset takes on the disks of all servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Size {
-    /// Bytes by day since 1970.
-    pub days: BTreeMap<i64, u64>,
+    /// What each day since 1970 takes.
+    pub days: BTreeMap<i64, Day>,
     /// Events.
     pub rows: u64,
+}
+
+/// What one day of a dataset takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Day {
+    /// On the disks of all servers.
+    pub bytes: u64,
+    /// When the last of it came in, to the second.
+    pub arrived: Timestamp,
 }
 
 impl Size {
     /// Bytes of all days.
     pub fn bytes(&self) -> u64 {
-        self.days.values().sum()
+        self.days.values().map(|day| day.bytes).sum()
     }
 }
 
@@ -57,20 +66,23 @@ impl ClickHouse {
         Ok(sizes.map(|(name, size)| (name, extent(size))).collect())
     }
 
-    /// Drops all days of a dataset that end before `keep_from`. Says how many were dropped,
-    /// over all servers.
+    /// Drops all days of a dataset that end before `keep_from` and to which nothing came since
+    /// `arrived_before`: what is imported from long ago is kept as long as anything. Says how
+    /// many were dropped, over all servers.
     pub async fn drop_before(
         &self,
         dataset: &str,
         keep_from: Timestamp,
+        arrived_before: Timestamp,
     ) -> Result<u64, ClickHouseError> {
         let first = partition(keep_from.0);
         let sizes = self.sizes().await?;
-        let days = sizes.get(dataset).map(|size| size.days.keys().copied());
-        let old: Vec<i64> = days
+        let old: Vec<i64> = sizes
+            .get(dataset)
             .into_iter()
-            .flatten()
-            .filter(|day| *day < first)
+            .flat_map(|size| &size.days)
+            .filter(|(number, day)| **number < first && day.arrived < arrived_before)
+            .map(|(number, _)| *number)
             .collect();
         self.drop_days(dataset, &old).await?;
         Ok(old.len() as u64)
@@ -86,12 +98,12 @@ impl ClickHouse {
         let mut bytes = size.bytes();
         let mut old = Vec::new();
         let older = size.days.len().saturating_sub(1);
-        for (day, day_bytes) in size.days.iter().take(older) {
+        for (number, day) in size.days.iter().take(older) {
             if bytes <= bytes_max {
                 break;
             }
-            bytes -= day_bytes;
-            old.push(*day);
+            bytes -= day.bytes;
+            old.push(*number);
         }
         self.drop_days(dataset, &old).await?;
         Ok(old.len() as u64)
@@ -124,7 +136,7 @@ impl ClickHouse {
     /// can.
     pub async fn sizes(&self) -> Result<BTreeMap<String, Size>, ClickHouseError> {
         let sql = format!(
-            "SELECT partition, sum(bytes_on_disk), sum(rows) FROM system.parts \
+            "SELECT partition, sum(bytes_on_disk), sum(rows), toUInt32(max(modification_time)) FROM system.parts \
              WHERE active AND database = {} AND table = {} GROUP BY partition",
             literal::text(&self.settings.database),
             literal::text(EVENTS),
@@ -150,8 +162,13 @@ impl ClickHouse {
                     let json = row.get(index);
                     json.map_or(0, |json| u64::try_from(integer(json)).unwrap_or(0))
                 };
-                *size.days.entry(day).or_default() += amount(1);
+                let day = size.days.entry(day).or_default();
+                day.bytes += amount(1);
                 size.rows += amount(2);
+                let arrived = amount(3).saturating_mul(1_000_000);
+                day.arrived = day
+                    .arrived
+                    .max(Timestamp(arrived.try_into().unwrap_or(i64::MAX)));
             }
         }
         match away {

@@ -8,7 +8,7 @@ use crate::open::{DAMAGED_DIR, make_dir};
 use crate::seal;
 use crate::segment::write::Label;
 use crate::segment::{Segment, file_name};
-use crate::store::{Shared, Store, now};
+use crate::store::{Shared, Store};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -178,7 +178,7 @@ impl Shared {
                 id: self.next_id.fetch_add(1, Ordering::Relaxed),
                 wal: 0,
                 replaces: vec![segment.id],
-                sealed_at: now().0,
+                sealed_at: segment.sealed_at,
                 order,
             };
             let stretches = seal::rows(&saved, order, |_| true);

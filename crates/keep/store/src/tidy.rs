@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::seal::{self, PARTITION_US};
 use crate::segment::write::Label;
 use crate::segment::{Segment, SegmentError, file_name};
-use crate::store::{Shared, now};
+use crate::store::Shared;
 use andon_model::time::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -56,9 +56,9 @@ impl Shared {
         for (dataset, segments) in &mut state.segments {
             let retention = kept.retention_of(dataset);
             let oldest = (now - retention.age_max).0;
-            // An event from the future is as old as its arrival.
-            let age = |segment: &Segment| segment.at_max.min(segment.sealed_at);
-            gone.extend(segments.extract_if(.., |segment| age(segment) < oldest));
+            // Age counts from arrival: what is imported from long ago, or dated by a clock that is
+            // wrong, is kept as long as anything.
+            gone.extend(segments.extract_if(.., |segment| segment.sealed_at < oldest));
             segments.sort_by_key(|segment| (segment.at_max, segment.id));
             let mut bytes: u64 = segments.iter().map(|segment| segment.bytes_on_disk()).sum();
             gone.extend(segments.extract_if(.., |segment| {
@@ -153,7 +153,11 @@ impl Shared {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             wal: 0,
             replaces: segments.iter().map(|segment| segment.id).collect(),
-            sealed_at: now().0,
+            sealed_at: segments
+                .iter()
+                .map(|each| each.sealed_at)
+                .max()
+                .unwrap_or(0),
             order,
         };
         let dir = self.dataset_dir(dataset);

@@ -31,7 +31,7 @@ pub async fn look_after(
                 let own = settings.retention.get(&dataset);
                 let retention = own.unwrap_or(&settings.retention_default);
                 let before = now() - retention.age_max;
-                clickhouse.drop_before(&dataset, before).await?;
+                clickhouse.drop_before(&dataset, before, before).await?;
                 if retention.bytes_max < u64::MAX {
                     clickhouse
                         .drop_beyond(&dataset, retention.bytes_max)
