@@ -3,6 +3,7 @@
 
 use super::asked::AskedNode;
 use andon_model::query::{Answer, Cell, ColumnKind, Query};
+use andon_model::time::Timestamp;
 use andon_query::words::nearest;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,27 +34,55 @@ pub async fn names(asked: &AskedNode, query: &Query, answer: &Answer) -> Vec<Str
     let Some(datasets) = list(asked, "/api/v1/datasets").await else {
         return Vec::new();
     };
-    if !datasets.contains(&query.dataset) {
-        return vec![no_dataset(&query.dataset, &datasets)];
+    let Some(dataset) = datasets.iter().find(|one| one.name == query.dataset) else {
+        return vec![no_dataset(&query.dataset, &names_of(datasets))];
+    };
+    if let Some(note) = elsewhere(dataset, answer) {
+        return vec![note];
     }
     let path = format!("/api/v1/datasets/{}/keys", query.dataset);
     match list(asked, &path).await {
-        Some(keys) => no_keys(query, &keys),
+        Some(keys) => no_keys(query, &names_of(keys)),
         None => Vec::new(),
     }
 }
 
-async fn list(asked: &AskedNode, path: &str) -> Option<BTreeSet<String>> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        name: String,
-    }
+/// A dataset, or a key of one.
+#[derive(serde::Deserialize)]
+struct Named {
+    name: String,
+    /// A dataset's oldest event.
+    from: Option<Timestamp>,
+    /// Its newest.
+    to: Option<Timestamp>,
+}
+
+async fn list(asked: &AskedNode, path: &str) -> Option<Vec<Named>> {
     let answer = asked.client(TIMEOUT).get(path).await.ok()?;
-    let found: Vec<Named> = match answer.status {
-        200 => serde_json::from_slice(&answer.body).ok()?,
-        _ => return None,
-    };
-    Some(found.into_iter().map(|one| one.name).collect())
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).ok(),
+        _ => None,
+    }
+}
+
+fn names_of(list: Vec<Named>) -> BTreeSet<String> {
+    list.into_iter().map(|one| one.name).collect()
+}
+
+/// Where the events of a dataset are, if none is of the time that was asked about.
+fn elsewhere(dataset: &Named, answer: &Answer) -> Option<String> {
+    let (from, to) = (dataset.from?, dataset.to?);
+    if to >= answer.from? && from < answer.to? {
+        return None;
+    }
+    let (first, last) = (
+        from.to_string(),
+        (to + Duration::from_millis(1)).to_string(),
+    );
+    Some(format!(
+        "the events of `{}` are of another time: add `| from {first} | to {last}`",
+        dataset.name
+    ))
 }
 
 fn no_dataset(name: &str, datasets: &BTreeSet<String>) -> String {
@@ -97,6 +126,25 @@ mod tests {
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn who_asks_about_another_time_is_told_where_the_events_are() {
+        let dataset = |from, to| Named {
+            name: "zk".to_owned(),
+            from: Some(Timestamp(from)),
+            to: Some(Timestamp(to)),
+        };
+        let answer = Answer {
+            from: Some(Timestamp(5_000_000)),
+            to: Some(Timestamp(9_000_000)),
+            ..Answer::default()
+        };
+        let told = elsewhere(&dataset(0, 1_000_000), &answer).unwrap();
+        let range = "| from 1970-01-01T00:00:00.000Z | to 1970-01-01T00:00:01.001Z";
+        assert!(told.contains(range), "{told}");
+        assert!(elsewhere(&dataset(9_000_000, 9_500_000), &answer).is_some());
+        assert_eq!(elsewhere(&dataset(0, 5_000_000), &answer), None);
     }
 
     #[test]

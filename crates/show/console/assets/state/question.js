@@ -274,6 +274,23 @@ export function fixed(text, answer) {
 /** @param {number} from epoch ms @param {number} to */
 export const stretch = (from, to) => `from ${new Date(from).toISOString()} to ${new Date(to).toISOString()}`;
 
+const HOUR_MS = 3_600_000;
+
+/** What to ask of a dataset first: its last hour, or all of it where that was longer ago.
+ * @param {{from?: string|null, to?: string|null}} dataset @param {number} now epoch ms */
+export function firstTime(dataset, now) {
+  const [from, to] = [Date.parse(dataset.from ?? ""), Date.parse(dataset.to ?? "")];
+  return to < now - HOUR_MS ? stretch(from, to + 1) : "last 1h";
+}
+
+/** All the time that a dataset has events of, where an answer is of another time altogether.
+ * @param {{from?: string|null, to?: string|null}|undefined} dataset @param {import("./types.js").Answer} answer */
+export function elsewhere(dataset, answer) {
+  const [from, to] = [Date.parse(dataset?.from ?? ""), Date.parse(dataset?.to ?? "")];
+  const [asked, until] = [Date.parse(answer.from ?? ""), Date.parse(answer.to ?? "")];
+  return to < asked || from >= until ? { from, to, time: stretch(from, to + 1) } : null;
+}
+
 /** What the question says of time, as it is written. @param {string} text */
 export function timeOf(text) {
   return stages(text).filter((stage, index) => index > 0 && ["last", "from", "to"].includes(verb(stage))).map((stage) => stage.text).join(" ") || "last 1h";

@@ -197,6 +197,12 @@ export function moment(ms) {
   return `${day}, ${time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })}`;
 }
 
+/** A moment with its year, for what may lie years back. @param {number} ms */
+export function dated(ms) {
+  if (!Number.isFinite(ms)) return NOT_MEASURED;
+  return new Date(ms).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+}
+
 /** A distance in time from a first moment: `+1 min 20 s`. @param {number} ms */
 export function offset(ms) {
   if (!Number.isFinite(ms)) return "";

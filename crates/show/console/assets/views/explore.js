@@ -5,8 +5,9 @@
 import { html } from "../ui.js";
 import { costWords, formsOf, picked } from "../state/answer.js";
 import { fleet, ladderOf, onRung } from "../state/ladder.js";
-import { breakdown, conditions, datasetOf, differOf, fixed, heatmapAgain, isRaw, timeOf, withBy, without, withTime } from "../state/question.js";
+import { breakdown, conditions, datasetOf, differOf, elsewhere, firstTime, fixed, heatmapAgain, isRaw, timeOf, withBy, without, withTime } from "../state/question.js";
 import { writeRoute } from "../state/route.js";
+import { dated } from "../state/words.js";
 import { Differ } from "./differ.js";
 import { Exemplars, EventPanel } from "./event.js";
 import { HeatmapForm } from "./heatmap.js";
@@ -44,6 +45,18 @@ export function Explore({ state, act }) {
   </main>`;
 }
 
+/** An answer without rows, and where there would be some. @param {{state:State, act:Actions, answer:Answer}} props */
+function NothingFits({ state, act, answer }) {
+  const question = state.route.question ?? "";
+  const dataset = state.explore.datasets?.find((one) => one.name === datasetOf(question));
+  const there = elsewhere(dataset, answer);
+  if (!there) {
+    return html`<div class="none-found"><h2>Nothing fits</h2><p>No event of that time meets all conditions. Take one away above, or look further back.</p></div>`;
+  }
+  return html`<div class="none-found"><h2>Nothing of that time</h2><p>The events of <code>${dataset?.name}</code> are from ${dated(there.from)} to ${dated(there.to)}.</p>
+    <p><button class="button" onClick=${() => act.ask(withTime(question, there.time))}>Look there</button></p></div>`;
+}
+
 /** What is there to ask about. @param {{state:State, act:Actions}} props */
 function Start({ state, act }) {
   const { datasets, datasetsProblem } = state.explore;
@@ -53,9 +66,10 @@ function Start({ state, act }) {
   if (datasets.length === 0) {
     return html`<section class="card empty"><div><h2>No events yet</h2><p>Send some: point an OpenTelemetry exporter at this address, follow a file, or bring one in.</p><pre><code>andon import requests.ndjson --dataset requests</code></pre></div></section>`;
   }
+  const first = datasets.map((one) => ({ ...one, time: firstTime(one, Date.now()) }));
   return html`<section class="card start" aria-label="Datasets"><h2>What is kept</h2><ul>
-    ${datasets.map((one) => html`<li key=${one.name}><button onClick=${() => act.ask(`${one.name} | last 1h`)}><code>${one.name}</code><span>${one.rows > 0 ? `${one.rows.toLocaleString("en")} events` : ""}</span></button>
-      <button class="button" onClick=${() => act.ask(`${one.name} | by auto | count | last 1h`)}>Over time</button></li>`)}
+    ${first.map((one) => html`<li key=${one.name}><button onClick=${() => act.ask(`${one.name} | ${one.time}`)}><code>${one.name}</code><span>${one.rows > 0 ? `${one.rows.toLocaleString("en")} events` : ""}</span></button>
+      <button class="button" onClick=${() => act.ask(`${one.name} | by auto | count | ${one.time}`)}>Over time</button></li>`)}
   </ul><p class="fine">Type a dataset and <kbd>|</kbd> for what can be done with it; <kbd>Enter</kbd> asks.</p></section>`;
 }
 
@@ -116,7 +130,7 @@ function Answered({ state, act, answer }) {
       ${explore.busy && html`<progress aria-label="Share of the data looked at" max="1" value=${explore.share ?? undefined}></progress>`}
       ${(answer.partial || (notes.length > 0 && form !== "differ")) && !explore.busy && html`<div class=${`notes ${answer.partial ? "partial" : ""}`} role="status">${answer.partial && html`<strong>Not all of it.</strong>`}<ul>${notes.slice(0, 10).map((note) => html`<li>${note}</li>`)}</ul></div>`}
       <div id="result" role="tabpanel" aria-labelledby=${`form-${form}`}>
-        ${answer.rows.length === 0 && !explore.busy && form !== "differ" ? html`<div class="none-found"><h2>Nothing fits</h2><p>No event of that time meets all conditions. Take one away above, or look further back.</p></div>`
+        ${answer.rows.length === 0 && !explore.busy && form !== "differ" ? html`<${NothingFits} state=${state} act=${act} answer=${answer} />`
           : form === "series" ? html`<${Series} state=${state} act=${act} answer=${answer} />`
           : form === "heatmap" ? html`<${HeatmapForm} state=${state} act=${act} answer=${answer} />`
           : form === "differ" ? html`<${Differ} state=${state} act=${act} answer=${answer} />`

@@ -6,7 +6,7 @@ import { below, fleet, ladderOf, onRung, peeled } from "../../assets/state/ladde
 import { lineAt, linesOf, marked, pageAt, pagesBetween, scrollFor, sightOf, stretchesOf, stretchWidth } from "../../assets/state/logs.js";
 import { fitting, taken } from "../../assets/state/offers.js";
 import { barOf, rowsOf, servicesOf, spanWords, stepTo } from "../../assets/state/waterfall.js";
-import { breakdown, conditionFor, conditions, countsOf, datasetOf, differing, differOf, fixed, heatmapAgain, isEndless, isRaw, pageOf, placeOf, rawOf, searched, stages, tailed, timeOf, withBy, withOrder, without, withTime, withWhere } from "../../assets/state/question.js";
+import { breakdown, conditionFor, conditions, countsOf, datasetOf, differing, differOf, elsewhere, firstTime, fixed, heatmapAgain, isEndless, isRaw, pageOf, placeOf, rawOf, searched, stages, tailed, timeOf, withBy, withOrder, without, withTime, withWhere } from "../../assets/state/question.js";
 import { HOME, readRoute, writeRoute } from "../../assets/state/route.js";
 
 const ASKED = 'requests | where status >= 500 and path = "a | b and c" | "reset" | by region, 1m | p99(duration_ms), count | last 1h';
@@ -230,4 +230,18 @@ test("of a million rows those in sight are made", () => {
 test("numbers are read at a glance", () => {
   assert.deepEqual([1234567, 0.123456, 123.456, 0.00123456, NaN, 12345.6].map(numberText), ["1,234,567", "0.1235", "123.5", "0.0012", "–", "12,346"]);
   assert.equal(costWords(answer([], [[]])), "1 row from 5 events (1 kB) in 1.3 ms");
+});
+
+test("who asks about another time is led to where the events are", () => {
+  const old = { from: "2015-07-29T17:42:06.878Z", to: "2015-07-31T11:46:08.017Z" };
+  const now = Date.parse(at(30));
+  const all = "from 2015-07-29T17:42:06.878Z to 2015-07-31T11:46:08.018Z";
+  assert.equal(firstTime(old, now), all);
+  assert.equal(firstTime({ from: old.from, to: at(0) }, now), "last 1h");
+  assert.equal(firstTime({}, now), "last 1h");
+  const asked = answer(["key:a"], [], { from: at(0), to: at(30) });
+  assert.equal(elsewhere(old, asked)?.time, all);
+  assert.equal(elsewhere({ from: at(30), to: at(40) }, asked)?.from, now);
+  assert.equal(elsewhere({ from: old.from, to: at(1) }, asked), null);
+  assert.equal(elsewhere(undefined, asked), null);
 });
