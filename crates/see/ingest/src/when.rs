@@ -52,7 +52,7 @@ pub fn rfc3339_prefix(text: &[u8]) -> Option<(Timestamp, usize)> {
     if text.len() < 19 || text[4] != b'-' || text[7] != b'-' {
         return None;
     }
-    if !matches!(text[10], b'T' | b't' | b' ') || text[13] != b':' || text[16] != b':' {
+    if !matches!(text[10], b'T' | b't' | b' ') {
         return None;
     }
     let date = (
@@ -60,22 +60,9 @@ pub fn rfc3339_prefix(text: &[u8]) -> Option<(Timestamp, usize)> {
         digits(&text[5..7])?,
         digits(&text[8..10])?,
     );
-    let clock = (
-        digits(&text[11..13])?,
-        digits(&text[14..16])?,
-        digits(&text[17..19])?,
-    );
-    let mut at = 19;
-    let mut fraction = 0;
-    if matches!(text.get(at), Some(b'.' | b',')) && text.get(at + 1)?.is_ascii_digit() {
-        at += 1;
-        let mut scale = 100_000;
-        while let Some(byte) = text.get(at).filter(|byte| byte.is_ascii_digit()) {
-            fraction += i64::from(byte - b'0') * scale;
-            scale /= 10;
-            at += 1;
-        }
-    }
+    let clock = clock(&text[11..19])?;
+    let (fraction, taken) = fraction(&text[19..]);
+    let at = 19 + taken;
     let local = micros(date, clock, fraction)?;
     let (offset, taken) = zone(&text[at..]).unwrap_or((0, 0));
     Some((Timestamp(local - offset * 1_000_000), at + taken))
@@ -155,11 +142,7 @@ pub fn access_log(text: &[u8], local_offset: i64) -> Option<Timestamp> {
         month(&text[3..6])?,
         digits(&text[..2])?,
     );
-    let clock = (
-        digits(&text[12..14])?,
-        digits(&text[15..17])?,
-        digits(&text[18..20])?,
-    );
+    let clock = clock(&text[12..20])?;
     let rest = &text[20..];
     let (fraction, rest) = match rest {
         [b'.', a, b, c, rest @ ..] => (digits(&[*a, *b, *c])? * 1000, rest),
@@ -174,6 +157,78 @@ pub fn access_log(text: &[u8], local_offset: i64) -> Option<Timestamp> {
     ))
 }
 
+/// A time without a zone at a text's beginning, as Apache's error log writes it
+/// (`Fri Nov 20 13:55:36.125 2026`), nginx' and Go's (`2026/11/20 13:55:36`) or log4j's
+/// (`26/11/20 13:55:36`); the zone is the machine's. Returns it with the number of bytes read.
+pub fn local_prefix(text: &[u8], received: Timestamp) -> Option<(Timestamp, usize)> {
+    let (local, taken) = ctime(text).or_else(|| slashed(text))?;
+    let offset = local_offset(received);
+    Some((Timestamp(local - offset * 1_000_000), taken))
+}
+
+/// `Fri Nov 20 13:55:36.125 2026`, as microseconds of an unknown zone, and its bytes.
+fn ctime(text: &[u8]) -> Option<(i64, usize)> {
+    const WEEKDAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+    if text.len() < 24 || text[3] != b' ' || text[7] != b' ' || !WEEKDAYS.contains(&&text[..3]) {
+        return None;
+    }
+    let month = month(&text[4..7])?;
+    let day = match &text[8..10] {
+        [b' ', day] => digits(&[*day])?,
+        both => digits(both)?,
+    };
+    let clock = clock(text.get(11..19)?)?;
+    let (fraction, taken) = fraction(&text[19..]);
+    let year = text.get(19 + taken..24 + taken)?;
+    let year = digits(year.strip_prefix(b" ")?)?;
+    Some((micros((year, month, day), clock, fraction)?, 24 + taken))
+}
+
+/// `2026/11/20 13:55:36` or `26/11/20 13:55:36`, the same way.
+fn slashed(text: &[u8]) -> Option<(i64, usize)> {
+    let year_bytes = text.iter().take(5).position(|byte| *byte == b'/')?;
+    let year = match (year_bytes, digits(&text[..year_bytes])?) {
+        (4, year) => year,
+        (2, year) => 2000 + year,
+        _ => return None,
+    };
+    let rest = &text[year_bytes..];
+    if rest.len() < 15 || rest[3] != b'/' || rest[6] != b' ' {
+        return None;
+    }
+    let date = (year, digits(&rest[1..3])?, digits(&rest[4..6])?);
+    let (fraction, taken) = fraction(&rest[15..]);
+    let at = micros(date, clock(&rest[7..15])?, fraction)?;
+    Some((at, year_bytes + 15 + taken))
+}
+
+/// `13:55:36`.
+fn clock(text: &[u8]) -> Option<(i64, i64, i64)> {
+    let [a, b, b':', c, d, b':', e, f] = text else {
+        return None;
+    };
+    Some((digits(&[*a, *b])?, digits(&[*c, *d])?, digits(&[*e, *f])?))
+}
+
+/// Microseconds of a fraction of a second that a text begins with, after `.` or `,`, and its bytes.
+fn fraction(text: &[u8]) -> (i64, usize) {
+    let Some((b'.' | b',', figures)) = text.split_first() else {
+        return (0, 0);
+    };
+    let figures = figures.iter().take_while(|byte| byte.is_ascii_digit());
+    let (mut micros, mut scale, mut count) = (0, 100_000, 0);
+    for figure in figures {
+        micros += i64::from(figure - b'0') * scale;
+        scale /= 10;
+        count += 1;
+    }
+    if count == 0 {
+        (0, 0)
+    } else {
+        (micros, count + 1)
+    }
+}
+
 /// Syslog's old time, `Oct  9 22:14:15`, which says neither year nor zone: the zone is the
 /// machine's (`local_offset`, seconds east), the year that which brings it nearest to `received`.
 /// Returns it with the number of bytes read.
@@ -182,8 +237,7 @@ pub fn rfc3164_prefix(
     received: Timestamp,
     local_offset: i64,
 ) -> Option<(Timestamp, usize)> {
-    if text.len() < 15 || text[3] != b' ' || text[6] != b' ' || text[9] != b':' || text[12] != b':'
-    {
+    if text.len() < 15 || text[3] != b' ' || text[6] != b' ' {
         return None;
     }
     let day = match &text[4..6] {
@@ -191,11 +245,7 @@ pub fn rfc3164_prefix(
         both => digits(both)?,
     };
     let month = month(&text[..3])?;
-    let clock = (
-        digits(&text[7..9])?,
-        digits(&text[10..12])?,
-        digits(&text[13..15])?,
-    );
+    let clock = clock(&text[7..15])?;
     let year = year_of(Timestamp(received.0 + local_offset * 1_000_000));
     let candidates = (year - 1..=year + 1).filter_map(|year| {
         let local = micros((year, month, day), clock, 0)?;
@@ -229,6 +279,35 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let parsed = parse(text).map(|at| at.to_string());
         assert_eq!(parsed.as_deref().unwrap_or("none"), expected, "{text}");
+    }
+
+    #[test]
+    fn times_of_the_machines_own_zone_are_read_at_a_beginning() {
+        let now = Timestamp::parse(NOW).unwrap();
+        let check = |text: &str, expected: Option<(&str, usize)>| {
+            let read = local_prefix(text.as_bytes(), now).map(|(at, taken)| {
+                let local = Timestamp(at.0 + local_offset(now) * 1_000_000);
+                (local.to_string(), taken)
+            });
+            let read = read.as_ref().map(|(at, taken)| (at.as_str(), *taken));
+            assert_eq!(read, expected, "{text}");
+        };
+        let apache = "Sun Dec 04 04:47:44 2005] [notice] x";
+        check(apache, Some(("2005-12-04T04:47:44.000Z", 24)));
+        let newer = "Fri Nov 20 13:55:36.125000 2026] [core:error] x";
+        check(newer, Some(("2026-11-20T13:55:36.125Z", 31)));
+        let nginx = "2026/11/20 13:55:36 [error] 7#7: x";
+        check(nginx, Some(("2026-11-20T13:55:36.000Z", 19)));
+        let log4j = "17/06/09 20:10:40,5 INFO x";
+        check(log4j, Some(("2017-06-09T20:10:40.500Z", 19)));
+        for no_time in [
+            "Fri Nov 20 13:55",
+            "Fridays are fine, said the man",
+            "1/2/3 4:5:6",
+            "99/99/99 20:10:40",
+        ] {
+            check(no_time, None);
+        }
     }
 
     #[test]

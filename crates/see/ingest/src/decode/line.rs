@@ -283,6 +283,7 @@ pub fn plain(text: &str, record: &mut Record) {
     let taken = leading_time(text, record);
     let head = &text[taken..floor(text, taken + 80)];
     let words = head.split(|c: char| !c.is_ascii_alphabetic());
+    let words = words.filter(|word| !word.is_empty());
     // A level is written large, or first: "error" within prose is no level.
     let mut levels = words.enumerate().filter(|(place, word)| {
         word.len() >= 3 && (word.bytes().all(|byte| byte.is_ascii_uppercase()) || *place <= 1)
@@ -295,7 +296,8 @@ pub fn plain(text: &str, record: &mut Record) {
 /// Reads a time at a line's beginning, in brackets or not; returns its bytes.
 fn leading_time(text: &str, record: &mut Record) -> usize {
     let open = usize::from(text.starts_with('['));
-    match when::rfc3339_prefix(&text.as_bytes()[open..]) {
+    let said = &text.as_bytes()[open..];
+    match when::rfc3339_prefix(said).or_else(|| when::local_prefix(said, record.received())) {
         Some((at, taken)) => {
             record.happened(at);
             floor(text, open + taken)
@@ -462,6 +464,14 @@ mod tests {
         check(
             "2026-11-20 03:20:00,123 ERROR [main] c.e.App - it broke",
             &[("severity_text", "error"), ("kind", "log")],
+        );
+        check(
+            "[Fri Nov 20 13:55:36.1 2026] [core:error] [pid 7] AH00124: it broke",
+            &[("severity_text", "error"), ("kind", "log")],
+        );
+        check(
+            "2026/11/20 13:55:36 [warn] 7#7: *9 it broke",
+            &[("severity_text", "warn")],
         );
         check(
             "[2026-11-20T03:20:00Z WARN  app] it broke",
