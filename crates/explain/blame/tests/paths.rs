@@ -146,15 +146,35 @@ fn a_long_way_is_no_slow_one() {
 }
 
 #[test]
-fn what_a_busy_host_loses_is_not_the_networks() {
-    let there = [
-        way(VIA_A, 0..9).loses(0, 700),
-        way(VIA_B, 9..16).loses(60, 540).takes(90_000),
-    ];
-    let view = two_ways(there, healthy_back())
-        .busy("fulfilment")
-        .seen_by("web");
-    assert_eq!(summary(&view), "HostBusy fulfilment");
+fn two_nodes_alone_tell_on_which_of_two_ways_much_is_lost() {
+    for lost in [23, 40, 60, 108] {
+        let there = [
+            way(VIA_A, 0..9).loses(0, 700),
+            way(VIA_B, 9..16).loses(lost, 540),
+        ];
+        let view = two_ways(there, healthy_back())
+            .lossy("web", "fulfilment", lost as f32 / 1_240.0)
+            .seen_by("web");
+        let said = lines(&view);
+        assert!(said.starts_with("path_fault:10.0.2.1 "), "{lost}: {said}");
+    }
+}
+
+#[test]
+fn losses_count_until_a_host_is_so_late_that_it_misses_answers() {
+    let said = |late_ms: u32| {
+        let there = [
+            way(VIA_A, 0..9).loses(0, 700),
+            way(VIA_B, 9..16).loses(60, 540).takes(90_000),
+        ];
+        summary(
+            &two_ways(there, healthy_back())
+                .late("fulfilment", late_ms)
+                .seen_by("web"),
+        )
+    };
+    assert!(said(200).contains("PathFault"), "{}", said(200));
+    assert_eq!(said(300), "HostBusy fulfilment");
 }
 
 /// `n` nodes behind one switch, linked to `n` behind another, over two switches between.

@@ -19,6 +19,9 @@ const EQUAL_NATS: f64 = 2.5;
 /// Share of evidence that lies on a way otherwise than it is said to. An explanation that is
 /// behind by as little may be the true one.
 const MISTRACED: f64 = 0.04;
+/// Flows of other ways, and losses that they should have met, from which a rival is out.
+const SPARED_FLOWS_MIN: u32 = 6;
+const SPARED_LOSSES_MIN: f64 = 20.0;
 /// Rival classes held against a cause.
 const RIVALS_MAX: usize = 24;
 /// Searches anew after the evidence of single observers was thrown out.
@@ -332,6 +335,29 @@ fn cause(model: &mut Model<'_>, chosen: &[Chosen], at: usize) -> Option<PathCaus
     })
 }
 
+/// Whether other ways of the links that fail pass a rival too, and lose next to nothing there: an
+/// end of a link that loses packets would lose those of all its ways. So many flows were not
+/// all traced wrongly.
+fn is_spared(model: &Model<'_>, rival: u32, share: f64, failing: &[u32]) -> bool {
+    if model.ailment != Ailment::Loss {
+        return false;
+    }
+    let link_of = |sighting: u32| model.sightings.all[sighting as usize].link;
+    let links: BTreeSet<u32> = failing.iter().map(|at| link_of(*at)).collect();
+    let own = model.candidates.sightings(rival).iter().copied();
+    let others =
+        own.filter(|at| failing.binary_search(at).is_err() && links.contains(&link_of(*at)));
+    let (mut flows, mut lost, mut sent) = (0, 0.0, 0.0);
+    for other in others {
+        let counts = model.counts(other);
+        flows += u32::from(model.sightings.all[other as usize].flows);
+        lost += f64::from(counts.bad());
+        sent += f64::from(counts.total());
+    }
+    let expected = sent * share;
+    flows >= SPARED_FLOWS_MIN && expected >= SPARED_LOSSES_MIN && lost * 8.0 <= expected
+}
+
 /// Elements that explain it as well as the class that was chosen, likeliest first.
 fn equals(model: &Model<'_>, chosen: Chosen, failing: &[u32]) -> Vec<Element> {
     let Chosen { class, share } = chosen;
@@ -352,6 +378,7 @@ fn equals(model: &Model<'_>, chosen: Chosen, failing: &[u32]) -> Vec<Element> {
     if !rivals.iter().any(|(_, rival)| *rival == class) {
         rivals.push((0, class));
     }
+    rivals.retain(|(_, rival)| *rival == class || !is_spared(model, *rival, share, failing));
     let mut gains: Vec<(f64, u32)> = Vec::new();
     for (_, rival) in rivals {
         let own = model.candidates.sightings(rival);

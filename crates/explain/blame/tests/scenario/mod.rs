@@ -282,10 +282,15 @@ impl Scenario {
         })
     }
 
-    pub fn busy(mut self, name: &str) -> Self {
+    pub fn busy(self, name: &str) -> Self {
+        self.late(name, 180)
+    }
+
+    /// The host of `name` is busy, and wakes its prober so many milliseconds late.
+    pub fn late(mut self, name: &str, ms: u32) -> Self {
         let key = self.key(name);
         self.slice(key).host = HostHealth {
-            scheduling_delay_us_p99: 180_000,
+            scheduling_delay_us_p99: ms * 1_000,
             busy: true,
         };
         self
