@@ -25,9 +25,10 @@ use std::time::Duration;
 /// Time between gossip rounds while something changes; ±25 %, so that nodes never beat together.
 pub const ROUND: Duration = Duration::from_millis(200);
 /// Time between rounds of a quiet grid: changes travel by push, rounds only mop up.
-pub const QUIET_ROUND: Duration = Duration::from_millis(600);
-/// After this long without news, rounds slow down.
-const QUIET_AFTER: Duration = Duration::from_secs(3);
+pub const QUIET_ROUND: Duration = Duration::from_secs(1);
+/// After this long without news, rounds slow down: as long as news are mentioned. Tripled, five
+/// nodes that publish their figures in turn would never be quiet.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
 /// Nodes asked in each round, and nodes that news are pushed to at once.
 pub const FANOUT: usize = 3;
 /// In a grid of up to so many peers, news go to all of them at once.

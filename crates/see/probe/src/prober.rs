@@ -31,10 +31,9 @@ const FIRST_WITHIN_US: u64 = 16_000;
 /// Links that are due about together are asked together, so many of them: each wake of the
 /// host costs more than a probe does. More would come in bunches that queues overflow from.
 const TOGETHER: f64 = 8.0;
-/// About together is at most this: nearly as far apart as the probes of one link with eight
-/// flows. Where it is as far, one in seven is due where its link was just asked, and wakes the
-/// host for itself; doubled, they would come in pairs.
-const TOGETHER_WITHIN: Duration = Duration::from_millis(100);
+/// About together is at most this. Doubled, a link of eight flows would be asked three times at
+/// once, and then not for half a second.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(200);
 /// Round of a frame connection, which is one flow.
 const FRAME_EVERY: Duration = Duration::from_millis(250);
 /// Round of UDP while frames carry the link: a try a second, in case UDP opens.
@@ -633,31 +632,8 @@ impl Prober {
             (link.first, link.udp_at) = (link.order.len(), now.at);
         }
         let frames = transport == Transport::Tcp;
-        if ways.udp && now.at >= link.udp_at && !link.order.is_empty() {
-            let flow = link.order[link.turn % link.order.len()];
-            link.turn += 1;
-            let every = if frames {
-                UDP_RETRY_EVERY
-            } else if link.first > 1 {
-                FIRST_EVERY.mul_f64(self.budget.stretch().sqrt())
-            } else {
-                self.config
-                    .round
-                    .mul_f64(self.budget.stretch() / link.order.len() as f64)
-            };
-            link.first = link.first.saturating_sub(1);
-            // A time that passed long ago is not made up for.
-            let from = link.udp_ideal.max(now.at - every);
-            link.udp_ideal = from + every.mul_f64(self.rng.random_range(0.85..1.15));
-            link.udp_at = if every > self.together {
-                nearest(link.udp_ideal, self.together).max(now.at + FIRST_EVERY)
-            } else {
-                link.udp_ideal
-            };
-            self.send(now, key, Transport::Udp, flow, Kind::Regular);
-            if !frames {
-                self.scout(now, key);
-            }
+        if ways.udp {
+            self.ask_flows(now, key, frames);
         }
         if !frames {
             self.burst(now, key);
@@ -677,6 +653,43 @@ impl Prober {
             self.send(now, key, Transport::Tcp, 0, Kind::Regular);
         }
         self.confirm(now, key);
+    }
+
+    /// The standing flows whose turn it is; `frames`: frames carry the link, UDP is only tried.
+    fn ask_flows(&mut self, now: Now, key: NodeKey, frames: bool) {
+        for _ in 0..self.flows() {
+            let Some(link) = self.links.get_mut(&key) else {
+                return;
+            };
+            if now.at < link.udp_at || link.order.is_empty() {
+                return;
+            }
+            let flow = link.order[link.turn % link.order.len()];
+            link.turn += 1;
+            let is_first = link.first > 1;
+            let every = if frames {
+                UDP_RETRY_EVERY
+            } else if is_first {
+                FIRST_EVERY.mul_f64(self.budget.stretch().sqrt())
+            } else {
+                self.config
+                    .round
+                    .mul_f64(self.budget.stretch() / link.order.len() as f64)
+            };
+            link.first = link.first.saturating_sub(1);
+            // A time that passed long ago is not made up for.
+            let from = link.udp_ideal.max(now.at - every);
+            link.udp_ideal = from + every.mul_f64(self.rng.random_range(0.85..1.15));
+            link.udp_at = if is_first {
+                link.udp_ideal
+            } else {
+                nearest(link.udp_ideal, self.together)
+            };
+            self.send(now, key, Transport::Udp, flow, Kind::Regular);
+            if !frames {
+                self.scout(now, key);
+            }
+        }
     }
 
     /// A burst's own flows, beside the standing ones.
@@ -862,7 +875,7 @@ impl Prober {
         let is_idle = self.bursts.is_idle();
         let may = |flow: u16| {
             let is_spare = usize::from(flow) >= standing;
-            (is_spare && is_idle)
+            (is_spare && is_idle && !self.scouts.is_out(flow))
                 || !is_spare && !links.values().any(|link| link.core.needs_port(now, flow))
         };
         let turned = self.rotation.second(now.at, count, may);

@@ -130,6 +130,11 @@ impl Scouts {
         self.out.retain(|scout| scout.flow != flow);
     }
 
+    /// Whether one is out on this flow.
+    pub fn is_out(&self, flow: u16) -> bool {
+        self.out.iter().any(|scout| scout.flow == flow)
+    }
+
     /// Whether none is out and nothing was found.
     pub fn is_idle(&self) -> bool {
         self.out.is_empty() && self.findings.is_empty()

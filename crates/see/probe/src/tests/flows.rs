@@ -255,7 +255,9 @@ fn a_path_that_swallows_large_packets_is_told() {
         for _ in 0..60 {
             world.run(1_000);
             assert_eq!(world.state(0, 1), LinkState::Degraded);
-            assert_eq!(ports(&world, 0, 1, |flow| flow.large_lost), narrow);
+            // A flow that gets another port may meet it too; none that met it is let go of.
+            let still = ports(&world, 0, 1, |flow| flow.large_lost);
+            assert!(narrow.iter().all(|port| still.contains(port)), "{still:?}");
         }
         assert!(!narrow.is_empty() && narrow.len() < 8, "{narrow:?}");
         mend(&mut world);
