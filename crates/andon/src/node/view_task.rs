@@ -57,7 +57,19 @@ pub async fn run(
 /// not notice at the same instant. States of links and nodes are shown at once.
 #[derive(Default)]
 struct Patience {
+    /// When what a verdict speaks of was first in trouble, by [`trouble`].
     first_seen: BTreeMap<String, Instant>,
+}
+
+/// What a verdict speaks of, whatever is said of it. A cut direction is first taken for a cut
+/// link; what is then said of one direction has stood since.
+fn trouble(verdict: &Verdict) -> String {
+    match (verdict.kind, &verdict.from, &verdict.to) {
+        (VerdictKind::LinkDown, Some(from), Some(to)) => {
+            format!("link_down:{} {}", from.min(to), from.max(to))
+        }
+        _ => verdict.id.clone(),
+    }
 }
 
 impl Patience {
@@ -67,8 +79,9 @@ impl Patience {
         let mut look_again: Option<Instant> = None;
         let links = &view.links;
         view.verdicts.retain(|verdict| {
-            let first = seen_before.get(&verdict.id).copied().unwrap_or(now);
-            self.first_seen.insert(verdict.id.clone(), first);
+            let trouble = trouble(verdict);
+            let first = seen_before.get(&trouble).copied().unwrap_or(now);
+            self.first_seen.insert(trouble, first);
             let hold = if is_contradicted(verdict, links) {
                 CONTRADICTED
             } else if was_heard(verdict, links) {
@@ -252,6 +265,24 @@ mod tests {
         ];
         let again = Patience::default().hold_back(Instant(0), &mut view);
         again.expect("held back").0 / 1_000
+    }
+
+    #[test]
+    fn a_cut_direction_that_was_taken_for_a_cut_link_has_stood_since() {
+        let mut patience = Patience::default();
+        let mut spoken = |ms: u64, id: &str, from: &str, to: &str| {
+            let mut view = view(&[VerdictKind::LinkDown]);
+            let verdict = &mut view.verdicts[0];
+            verdict.id = id.into();
+            (verdict.from, verdict.to) = (Some(from.into()), Some(to.into()));
+            patience.hold_back(Instant(ms * 1_000), &mut view);
+            !view.verdicts.is_empty()
+        };
+        assert!(!spoken(0, "both ways", "a", "b"));
+        assert!(!spoken(500, "one way", "b", "a"));
+        assert!(spoken(700, "one way", "b", "a"));
+        // Another pair's begins anew.
+        assert!(!spoken(800, "one way", "b", "c"));
     }
 
     #[test]
