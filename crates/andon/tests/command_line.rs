@@ -1,6 +1,9 @@
 //! The built program, as a person runs it.
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stderr)] // a case that cannot be tested here says so
+#![allow(clippy::print_stdout)] // how long things took
+
+mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -408,11 +411,7 @@ fn wait_for(what: &str, mut look: impl FnMut() -> bool) {
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string()
+    support::free_address().to_string()
 }
 
 /// What `/metrics` answers.
