@@ -271,6 +271,11 @@ fn many_links_with_one_cause_are_one_verdict() {
         .partial("b", "c", 4)
         .partial("b", "d", 4)
         .partial("b", "e", 4);
+    let said = uplink.seen_by("a").verdicts[0].sentence.clone();
+    assert!(
+        said.contains("lose some of their flows: 48 of 96"),
+        "{said}"
+    );
     check(uplink, "a", "LinkPartial x", "");
     let cut = grid(FIVE).split("a b", "c d");
     check(cut, "e", "LinkDown x↔y", "");

@@ -167,6 +167,15 @@ fn figures_of_many(cause: &Cause<'_>) -> String {
     if cause.kind == VerdictKind::LinkDown {
         return String::new();
     }
+    if cause.kind == VerdictKind::LinkPartial {
+        let words = cause.faults.iter().flat_map(|fault| &fault.words);
+        let (dead, total) = words.fold((0, 0), |(dead, total), word| {
+            let flows = word.report.flows;
+            let gone = u32::from(flows.total.saturating_sub(flows.ok));
+            (dead + gone, total + u32::from(flows.total))
+        });
+        return format!(": {dead} of {total}");
+    }
     if cause.faults.iter().all(Fault::is_slow) {
         let ratios = cause
             .faults
