@@ -65,6 +65,11 @@ impl Report {
         }
     }
 
+    /// Whether a run was not right on hosts that were too busy for exact figures.
+    pub fn was_starved(&self) -> bool {
+        self.runs.iter().any(|run| run.was_starved)
+    }
+
     /// Whether everything was as expected.
     pub fn passed(&self) -> bool {
         let clean = self.runs.iter().all(|run| run.violations.is_empty());

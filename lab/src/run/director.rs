@@ -9,7 +9,7 @@ use crate::peers::{self, Race};
 use crate::scenario::{Moment, Scenario};
 use crate::watch::{Heard, Said};
 use crate::world::LabError;
-use andon_model::PictureView;
+use andon_model::{PictureView, VerdictKind};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -244,6 +244,10 @@ impl<'s, 'l> Director<'s, 'l> {
         };
         if !run.passed() {
             self.diagnose("at the end");
+            let pictures = self.judge.pictures().iter().flatten();
+            let mut verdicts = pictures.flat_map(|picture| &picture.verdicts);
+            run.was_starved = !self.scenario.starves_hosts()
+                && verdicts.any(|verdict| verdict.kind == VerdictKind::HostBusy);
             run.diagnosis = self.diagnosis;
         }
         run

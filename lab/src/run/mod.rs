@@ -35,6 +35,8 @@ pub struct Run {
     pub peers: Vec<Finding>,
     /// Where something is wrong: what each node said at the end.
     pub diagnosis: Vec<String>,
+    /// Hosts were too busy for exact figures, and no fault of the scenario made them so.
+    pub was_starved: bool,
 }
 
 impl Run {

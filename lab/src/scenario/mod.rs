@@ -304,6 +304,17 @@ pub struct Never {
 }
 
 impl Scenario {
+    /// Whether a fault takes processor time from nodes.
+    pub fn starves_hosts(&self) -> bool {
+        let takes = |kind: &FaultKind| {
+            matches!(
+                kind,
+                FaultKind::Starve { .. } | FaultKind::Busy { .. } | FaultKind::Freeze(_)
+            )
+        };
+        self.faults.iter().any(|fault| takes(&fault.kind))
+    }
+
     /// Name of a node or router.
     pub fn name_of(&self, place: Place) -> &str {
         match place {

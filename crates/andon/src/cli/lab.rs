@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Something was not as expected.
 const WRONG: u8 = 1;
@@ -59,6 +60,11 @@ pub enum LabCommand {
     },
 }
 
+/// So often a scenario is run again, with `--retries`, because the machine was too busy for it.
+const STARVED_MAX: u32 = 3;
+/// What else the machine does is given so long to end.
+const STARVED_PAUSE: Duration = Duration::from_secs(15);
+
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// Scenario files
@@ -71,7 +77,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: Option<Option<u32>>,
     /// Run one that was not right again, in a fresh network, at most so often. The networks are
-    /// real, and a machine that others use as well can stall for seconds
+    /// real, and a machine that others use as well can stall for seconds. Runs on which the nodes
+    /// say that their hosts are too busy do not count, up to three times
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
     /// Also run mtr and traceroute in the same fault, and tell what they show
@@ -215,12 +222,27 @@ fn run_scenarios(args: &RunArgs) -> Result<ExitCode, Failure> {
         let place = (number, scenarios.len());
         let mut report = repeat(args, scenario, place, &means, &mut narrator, &stop)?;
         narrator.print(&report.table());
-        while !report.passed() && report.retried < args.retries {
+        // What was not right on starved hosts does not use up the retries that were asked for.
+        let mut starved = 0;
+        while !report.passed() && report.retried - starved < args.retries {
             let retried = report.retried + 1;
-            narrator.print(&format!(
-                "  not right: again, {retried} of {}\n",
-                args.retries
-            ));
+            if report.was_starved() && starved < STARVED_MAX {
+                starved += 1;
+                narrator.print(&format!(
+                    "  not right, and this machine kept the nodes waiting: again in {} s, {starved} of {STARVED_MAX}\n",
+                    STARVED_PAUSE.as_secs()
+                ));
+                let begin = Instant::now();
+                while begin.elapsed() < STARVED_PAUSE && !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            } else {
+                narrator.print(&format!(
+                    "  not right: again, {} of {}\n",
+                    retried - starved,
+                    args.retries
+                ));
+            }
             report = repeat(args, scenario, place, &means, &mut narrator, &stop)?;
             report.retried = retried;
             narrator.print(&report.table());
