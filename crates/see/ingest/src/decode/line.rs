@@ -297,7 +297,7 @@ pub fn plain(text: &str, record: &mut Record) {
 fn leading_time(text: &str, record: &mut Record) -> usize {
     let open = usize::from(text.starts_with('['));
     let said = &text.as_bytes()[open..];
-    match when::rfc3339_prefix(said).or_else(|| when::local_prefix(said, record.received())) {
+    match when::rfc3339_prefix(said).or_else(|| when::local_prefix(said)) {
         Some((at, taken)) => {
             record.happened(at);
             floor(text, open + taken)
