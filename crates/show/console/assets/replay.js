@@ -155,6 +155,8 @@ export function createReplay(store, api, act) {
     /** A little way; 0: to the start of the stretch. @param {1|-1|0} by */
     async stride(by) {
       await findOldest();
+      // In its first second a node has no past: there is nowhere to go to.
+      if (!Number.isFinite(store.get().history.span?.from)) return;
       const { stretch, oldest } = sight();
       // A young history begins within the stretch.
       goTo(by === 0 ? Math.max(stretch.from, oldest) : (store.get().route.at ?? now()) + by * (stretch.until - stretch.from) * STRIDE);
